@@ -1,0 +1,72 @@
+# Everything needed is set up by the command that needs it; nothing is written outside this folder.
+#   make report   build every committed evaluation into reports/ (skips what is up to date)
+#   make test     the tests that take seconds
+#   make verify   style, types, every test, and the committed reports rebuilt and compared
+#   make bench    speed, against the floors in benchmarks/
+#   make lab      JupyterLab on the tutorials
+#   make lock     resolve the dependencies anew
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := report
+.PHONY: report test verify lint types check bench lab lock clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STAMP := $(VENV)/.impact-installed
+SPECS := $(wildcard reports/*/evaluation.toml)
+PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+WORKERS ?= auto
+
+report: $(STAMP)
+	@$(BIN)/python -m impact report $(SPECS)
+
+test: $(STAMP)
+	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not slow and not spark" $(TESTS)
+	@echo "Passed. To build the reports: make report; to check everything: make verify"
+
+verify: lint types $(STAMP)
+	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not spark"
+	@$(BIN)/python -m impact report --check $(SPECS)
+	@echo "Verified: style, types, every test, and the committed reports byte for byte"
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+bench: $(STAMP)
+	@$(BIN)/python -m pytest benchmarks
+
+lab: $(STAMP)
+	@$(BIN)/jupyter lab notebooks/tutorials
+
+# uv is an accelerator: taken from the path, else by its own hash from the lock, else pip does the work.
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "impact needs Python 3.11 or later; name one: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Setting up $(VENV) from requirements.lock (once; half a minute on a fast line)"
+	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv \
+	  || { awk '/^uv==/ {found=1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock; \
+	       $(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock; } || true
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	if $$uv --version >/dev/null 2>&1; \
+	then install="$$uv pip install --python $(BIN)/python --compile-bytecode"; \
+	else install="$(BIN)/python -m pip install --progress-bar on"; fi; \
+	env -u PYTHONDONTWRITEBYTECODE $$install --require-hashes -r requirements.lock \
+	  && env -u PYTHONDONTWRITEBYTECODE $$install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+LOCK_OPTIONS := --generate-hashes --universal --python-version 3.11 --no-emit-index-url \
+  --no-emit-find-links --no-header --no-annotate --quiet
+
+lock: $(STAMP)
+	@$(BIN)/uv pip compile pyproject.toml --extra lab --extra test --extra dev $(LOCK_OPTIONS) \
+	  --output-file requirements.lock
+	@! grep -nE '://|^file:|@ ' requirements.lock
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,566 @@
+"""The question, frozen: what was treated, when, how much, and which rows answer it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.errors import DesignError, check_choice, listing, plural
+from impact.panel import Panel
+
+__all__ = ["Design", "DesignFacts", "DesignRows"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Design:
+    """State what was treated and when, for one outcome of a panel.
+
+    Everything two estimators must agree on to answer the same question lives here: sample,
+    treatment, anticipation, clusters, weights, covariates.
+
+    Parameters
+    ----------
+    panel : Panel
+    outcome : column of the outcome, in its own units
+    cohort : column of the first treated period, one value a unit; missing = never treated
+    treated : column of 0 and 1 by unit and period, instead of ``cohort``
+    dose : column of amounts by unit and period, 0 where untreated, instead of ``cohort``
+    anticipation : periods before the first treated one in which the treatment may already act
+    clusters : column, or columns, of the level at which treatment was assigned; the unit if None
+    covariates : columns that comparisons condition on
+    weights : column of positive sampling weights; equal if None
+    never_treated : value of ``cohort`` that stands for "never treated", such as 0, if one does
+    always_treated : "refuse" leaves units without an untreated period to the estimators, which
+        refuse them by name where they cannot be used; "drop" drops and counts them
+
+    Raises
+    ------
+    DesignError : contradictory treatment columns, a cohort outside the panel, a treatment
+        that is not 0 or 1, a negative dose, a weight that is not positive, an outcome never
+        observed, clusters missing
+
+    Notes
+    -----
+    Rows in which outcome, treatment, weight, cluster or a covariate is missing are left out
+    together, so that all estimators use the same rows; ``dropped`` counts them by cause. A
+    cohort outside the panel is an error and never becomes "never treated" in silence.
+    """
+
+    panel: Panel
+    outcome: str = field(kw_only=True)
+    cohort: str | None = field(default=None, kw_only=True)
+    treated: str | None = field(default=None, kw_only=True)
+    dose: str | None = field(default=None, kw_only=True)
+    anticipation: int = field(default=0, kw_only=True)
+    clusters: str | Sequence[str] | None = field(default=None, kw_only=True)
+    covariates: str | Sequence[str] = field(default=(), kw_only=True)
+    weights: str | None = field(default=None, kw_only=True)
+    never_treated: float | None = field(default=None, kw_only=True)
+    always_treated: Literal["refuse", "drop"] = field(default="refuse", kw_only=True)
+
+    def __post_init__(self) -> None:
+        _normalise(self)
+        _check_settings(self)
+        _ = self._drawn
+        if self.treatment_column is not None:
+            _ = self.cohorts
+
+    def __repr__(self) -> str:
+        return f"Design({self.outcome}: {self.facts.sentence()})"
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>"
+            for name, value in self.facts.table().items()
+        )
+        return f"<table><caption>Design: {self.outcome}</caption><tbody>{rows}</tbody></table>"
+
+    @property
+    def treatment_column(self) -> str | None:
+        """Name of the column that says who is treated, whichever of the three was given."""
+        return self.cohort or self.treated or self.dose
+
+    @property
+    def cluster_columns(self) -> tuple[str, ...]:
+        """Columns that standard errors are clustered by."""
+        if self.clusters is None:
+            return (self.panel.unit,)
+        return (self.clusters,) if isinstance(self.clusters, str) else tuple(self.clusters)
+
+    @cached_property
+    def _drawn(self) -> tuple[Panel, dict[str, int]]:
+        return _draw_sample(self)
+
+    @property
+    def sample(self) -> Panel:
+        """The panel of the rows used."""
+        return self._drawn[0]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Rows left out, counted by the first cause that applies."""
+        return self._drawn[1]
+
+    @property
+    def periods(self) -> Integers:
+        """Periods of the sample, shape (T,)."""
+        return self.sample.periods
+
+    @property
+    def n_units(self) -> int:
+        """Units in the sample."""
+        return self.sample.n_units
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in the sample."""
+        return self.sample.n_rows
+
+    @property
+    def is_balanced(self) -> bool:
+        """Whether every unit of the sample is observed in every period."""
+        return self.sample.is_balanced
+
+    @cached_property
+    def outcomes(self) -> Floats:
+        """Outcome by unit and period, shape (N, T); NaN where unobserved."""
+        return self.sample.matrix(self.outcome)
+
+    @cached_property
+    def cohorts(self) -> Floats:
+        """First treated period of each unit, shape (N,); NaN if never treated."""
+        if self.cohort is not None:
+            return _read_cohorts(self)
+        active = np.nan_to_num(self.doses if self.dose is not None else self.treatment) > 0
+        first = np.argmax(active, axis=1)
+        return np.where(active.any(axis=1), self.periods[first].astype(np.float64), np.nan)
+
+    @cached_property
+    def treatment(self) -> Floats:
+        """Treatment indicator by unit and period, shape (N, T); NaN where unobserved."""
+        if self.treated is not None:
+            return self.sample.matrix(self.treated)
+        if self.dose is not None:
+            doses = self.doses
+            return np.where(np.isnan(doses), np.nan, (doses > 0).astype(np.float64))
+        on = (self.periods >= self.cohorts[:, None]).astype(np.float64)
+        return np.where(np.isnan(self.outcomes), np.nan, on)
+
+    @cached_property
+    def doses(self) -> Floats:
+        """Dose by unit and period, shape (N, T); the indicator where no dose was given."""
+        return self.sample.matrix(self.dose) if self.dose is not None else self.treatment
+
+    @cached_property
+    def cohort_values(self) -> Floats:
+        """Distinct cohorts in order, shape (C,), without the never treated."""
+        cohorts = self.cohorts
+        return np.unique(cohorts[~np.isnan(cohorts)])
+
+    @cached_property
+    def cohort_codes(self) -> Integers:
+        """Position of each unit's cohort in ``cohort_values``, shape (N,); C if never treated."""
+        codes = np.searchsorted(self.cohort_values, self.cohorts)
+        return np.where(np.isnan(self.cohorts), len(self.cohort_values), codes).astype(np.int64)
+
+    @property
+    def cohort_sizes(self) -> pd.Series:
+        """Units by cohort, with the never treated last."""
+        counts = np.bincount(self.cohort_codes, minlength=len(self.cohort_values) + 1)
+        labels = [f"{value:g}" for value in self.cohort_values]
+        return pd.Series(counts, index=pd.Index([*labels, "never treated"], name="cohort"))
+
+    @cached_property
+    def reversing_units(self) -> pd.Index:
+        """Units whose treatment, once begun, is seen to stop."""
+        if self.cohort is not None:
+            return self.sample.units[:0]
+        treatment = self.treatment
+        begun = np.fmax.accumulate(np.where(np.isnan(treatment), 0.0, treatment), axis=1) > 0
+        return self.sample.units[(begun & (treatment == 0)).any(axis=1)]
+
+    @cached_property
+    def always_treated_units(self) -> pd.Index:
+        """Units already treated, or in anticipation of it, whenever they are first observed."""
+        return self.sample.units[_without_pre_period(self.cohorts, self.outcomes, self)]
+
+    @cached_property
+    def cluster_codes(self) -> Integers:
+        """Cluster of each unit, shape (N,), by the first cluster column.
+
+        Raises
+        ------
+        PanelError : a unit changes cluster
+        """
+        column = self.cluster_columns[0]
+        if column == self.panel.unit:
+            return np.arange(self.n_units)
+        codes, _ = pd.factorize(self.sample.unit_values(column), sort=True)
+        return codes.astype(np.int64)
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters by the first cluster column."""
+        if self.cluster_columns[0] == self.panel.unit:
+            return self.n_units
+        return int(self.sample.column(self.cluster_columns[0]).nunique())
+
+    @cached_property
+    def n_treated_clusters(self) -> int:
+        """Clusters with at least one unit that is ever treated."""
+        return len(np.unique(self.cluster_codes[~np.isnan(self.cohorts)]))
+
+    @cached_property
+    def unit_weights(self) -> Floats | None:
+        """Weight of each unit, shape (N,), scaled to mean one; None if all are equal.
+
+        Raises
+        ------
+        PanelError : weights change within a unit
+        """
+        if self.weights is None:
+            return None
+        values = self.sample.unit_values(self.weights).to_numpy(dtype=np.float64)
+        return values / values.mean()
+
+    def covariate_array(self) -> Floats:
+        """Covariates by unit and period, shape (N, T, k); NaN where unobserved."""
+        layers = [self.sample.matrix(name) for name in self.covariates]
+        shape = (self.n_units, len(self.periods), 0)
+        return np.stack(layers, axis=2) if layers else np.empty(shape)
+
+    def rows(self) -> DesignRows:
+        """Return the sample as row arrays in (unit, time) order, for regressions."""
+        sample = self.sample
+        names = [*([self.treated or self.dose] if self.treated or self.dose else []), *self.covariates]
+        columns = [sample.numeric(str(name)) for name in names]
+        if self.cohort is not None:
+            observed = ~np.isnan(self.outcomes)
+            columns.insert(0, self.treatment[observed])
+            names.insert(0, "treated")
+        clusters = [_row_codes(sample, column) for column in self.cluster_columns]
+        return DesignRows(
+            unit_codes=sample.unit_codes,
+            time_codes=sample.time_codes,
+            cluster_codes=np.stack(clusters, axis=1),
+            outcome=sample.numeric(self.outcome),
+            regressors=np.stack(columns, axis=1) if columns else np.empty((sample.n_rows, 0)),
+            names=tuple(str(name) for name in names),
+            weights=None if self.weights is None else sample.numeric(self.weights),
+        )
+
+    @cached_property
+    def facts(self) -> DesignFacts:
+        """Counts that decide which estimators and which inference fit."""
+        return _state_facts(self)
+
+    def diagnose(self) -> DesignFacts:
+        """Return the facts of the design: adoption, comparison units, clusters, reversals."""
+        return self.facts
+
+
+@dataclass(frozen=True, eq=False)
+class DesignRows:
+    """Row arrays of a design: n rows in (unit, time) order.
+
+    ``cluster_codes`` has shape (n, number of cluster columns); ``regressors`` has shape
+    (n, k) with ``names``: the treatment first, then the covariates.
+    """
+
+    unit_codes: Integers
+    time_codes: Integers
+    cluster_codes: Integers
+    outcome: Floats
+    regressors: Floats
+    names: tuple[str, ...]
+    weights: Floats | None
+
+
+@dataclass(frozen=True)
+class DesignFacts:
+    """What a design holds; ``adoption`` is "none", "single date", "staggered" or "reversing"."""
+
+    n_rows: int
+    n_units: int
+    n_periods: int
+    first_period: int
+    last_period: int
+    is_balanced: bool
+    adoption: str
+    n_treated_units: int
+    n_never_treated: int
+    n_always_treated: int
+    n_cohorts: int
+    smallest_cohort: int
+    n_reversing: int
+    n_clusters: int
+    n_treated_clusters: int
+    n_dropped_rows: int
+
+    def sentence(self) -> str:
+        """Say the design in a line."""
+        text = (
+            f"{plural(self.n_units, 'unit')}, {plural(self.n_periods, 'period')} "
+            f"({self.first_period}-{self.last_period})"
+        )
+        if self.adoption == "none":
+            return text + ", no treatment stated"
+        return (
+            f"{text}, {self.adoption} adoption by {plural(self.n_treated_units, 'unit')} in "
+            f"{plural(self.n_cohorts, 'cohort')}, {self.n_never_treated:,} never treated, "
+            f"{plural(self.n_clusters, 'cluster')} ({self.n_treated_clusters:,} treated)"
+        )
+
+    def table(self) -> dict[str, str]:
+        """Return the facts as labelled text, in the order a reader wants them."""
+        return {
+            "Units": f"{self.n_units:,}",
+            "Periods": f"{self.n_periods} ({self.first_period}-{self.last_period})",
+            "Rows": f"{self.n_rows:,} ({'balanced' if self.is_balanced else 'unbalanced'})",
+            "Rows left out": f"{self.n_dropped_rows:,}",
+            "Adoption": self.adoption,
+            "Treated units": f"{self.n_treated_units:,} in {plural(self.n_cohorts, 'cohort')}",
+            "Never treated": f"{self.n_never_treated:,}",
+            "Clusters": f"{self.n_clusters:,} ({self.n_treated_clusters:,} treated)",
+        }
+
+
+def _normalise(design: Design) -> None:
+    """Store the sequences of column names as tuples."""
+    covariates = design.covariates
+    names = (covariates,) if isinstance(covariates, str) else tuple(covariates)
+    object.__setattr__(design, "covariates", names)
+    if design.clusters is not None and not isinstance(design.clusters, str):
+        object.__setattr__(design, "clusters", tuple(design.clusters))
+
+
+def _check_settings(design: Design) -> None:
+    if not isinstance(design.panel, Panel):
+        raise DesignError(
+            f"a design starts from a Panel; this is a {type(design.panel).__name__}. "
+            "Make one with Panel(frame, unit=..., time=...)."
+        )
+    given = [name for name in ("cohort", "treated", "dose") if getattr(design, name) is not None]
+    if len(given) > 1:
+        raise DesignError(
+            f"the treatment is stated {len(given)} times ({listing(given)}); they may contradict "
+            "each other. Give one of cohort, treated or dose."
+        )
+    check_choice("always_treated", design.always_treated, ("refuse", "drop"))
+    if not isinstance(design.anticipation, (int, np.integer)) or design.anticipation < 0:
+        raise DesignError(
+            f"anticipation counts whole periods before treatment, 0 or more; it was "
+            f"{design.anticipation!r}."
+        )
+    if design.never_treated is not None and design.cohort is None:
+        raise DesignError(
+            "never_treated names the value of the cohort column that means never treated, but no "
+            "cohort column was given."
+        )
+    roles = [design.outcome, *given_columns(design)]
+    repeated = {name for name in roles if roles.count(name) > 1}
+    if repeated:
+        raise DesignError(
+            f'column "{sorted(repeated)[0]}" has two roles in this design; outcome, treatment and '
+            "covariates must be different columns."
+        )
+
+
+def given_columns(design: Design) -> list[str]:
+    """List the treatment column and the covariates."""
+    treatment = design.treatment_column
+    return [*([treatment] if treatment else []), *design.covariates]
+
+
+def _draw_sample(design: Design) -> tuple[Panel, dict[str, int]]:
+    panel = design.panel
+    keep = np.ones(panel.n_rows, dtype=bool)
+    dropped: dict[str, int] = {}
+
+    def leave_out(rows: NDArray[np.bool_], cause: str) -> None:
+        count = int((rows & keep).sum())
+        if count:
+            dropped[cause] = count
+            keep[rows] = False
+
+    outcome = panel.numeric(design.outcome)
+    if np.isnan(outcome).all():
+        raise DesignError(
+            f'outcome "{design.outcome}" is missing in all {plural(panel.n_rows, "row")}; there is '
+            "nothing to estimate. Check the column's name and how the file was read."
+        )
+    leave_out(np.isnan(outcome), f'outcome "{design.outcome}" missing')
+    if design.treated is not None:
+        values = panel.numeric(design.treated)
+        _check_indicator(panel, values, design.treated)
+        leave_out(np.isnan(values), f'treatment "{design.treated}" missing')
+    if design.dose is not None:
+        values = panel.numeric(design.dose)
+        _check_dose(panel, values, design.dose)
+        leave_out(np.isnan(values), f'dose "{design.dose}" missing')
+    for name in design.covariates:
+        leave_out(np.isnan(panel.numeric(name)), f'covariate "{name}" missing')
+    if design.weights is not None:
+        values = panel.numeric(design.weights)
+        _check_weights(panel, values, design.weights)
+        leave_out(np.isnan(values), f'weight "{design.weights}" missing')
+    for name in design.cluster_columns:
+        missing = panel.column(name).isna().to_numpy()
+        leave_out(missing if panel.order is None else missing[panel.order], f'"{name}" missing')
+    if not keep.any():
+        causes = "; ".join(f"{cause} in {count}" for cause, count in dropped.items())
+        raise DesignError(
+            f"no row is left of {panel.n_rows:,}: {causes}. Check those columns, or leave one out."
+        )
+    if design.cohort is not None:
+        cohorts = _check_cohorts(design)
+        if design.always_treated == "drop":
+            first = np.full(panel.n_units, np.inf)
+            rows = np.flatnonzero(keep)
+            np.minimum.at(first, panel.unit_codes[rows], panel.periods[panel.time_codes[rows]])
+            always = cohorts - design.anticipation <= first
+            leave_out(always[panel.unit_codes], "unit treated whenever it is observed")
+    sample = panel if keep.all() else panel.select(keep)
+    return sample, dropped
+
+
+def _check_cohorts(design: Design) -> Floats:
+    """Read the cohort of each unit of the panel, refusing values outside its periods."""
+    panel, name = design.panel, str(design.cohort)
+    cohorts = _cohort_numbers(panel.unit_values(name), design)
+    first, last = panel.periods[0], panel.periods[-1]
+    outside = (cohorts < first) | (cohorts > last)
+    if outside.any():
+        values = np.unique(cohorts[outside])
+        raise DesignError(
+            f'cohort column "{name}" holds {listing(f"{v:g}" for v in values)}, outside the panel\'s '
+            f"periods {first}-{last}, for {plural(int(outside.sum()), 'unit')}, first "
+            f"{panel.unit} {listing(panel.units[outside])}; their timing cannot be told from "
+            '"never treated". If a value stands for never treated, say so with never_treated='
+            f"{values[0]:g}; if units are treated after the panel ends, set them to NaN to use "
+            "them as never treated; else drop them."
+        )
+    fractional = ~np.isnan(cohorts) & (cohorts != np.round(cohorts))
+    if fractional.any():
+        raise DesignError(
+            f'cohort column "{name}" holds {listing(np.unique(cohorts[fractional]))}; a cohort is '
+            f"the first treated period and must be one of the panel's whole periods."
+        )
+    return cohorts
+
+
+def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
+    if not pd.api.types.is_numeric_dtype(values):
+        numbers = pd.to_numeric(values, errors="coerce")
+        texts = values[numbers.isna() & values.notna()]
+        if len(texts):
+            raise DesignError(
+                f'cohort column "{design.cohort}" holds {listing([repr(t) for t in texts.unique()])}; '
+                "it must hold the first treated period as a number, and be missing for never treated."
+            )
+        values = numbers
+    cohorts = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
+    cohorts[np.isposinf(cohorts)] = np.nan
+    if design.never_treated is not None:
+        cohorts[cohorts == design.never_treated] = np.nan
+    return cohorts
+
+
+def _read_cohorts(design: Design) -> Floats:
+    return _cohort_numbers(design.sample.unit_values(str(design.cohort)), design)
+
+
+def _without_pre_period(cohorts: Floats, outcomes: Floats, design: Design) -> NDArray[np.bool_]:
+    first_seen = design.periods[np.argmax(~np.isnan(outcomes), axis=1)]
+    return np.asarray(cohorts - design.anticipation <= first_seen)
+
+
+def _row_codes(panel: Panel, name: str) -> Integers:
+    if name == panel.unit:
+        return panel.unit_codes
+    column = panel.column(name)
+    codes, _ = pd.factorize(column if panel.order is None else column.iloc[panel.order], sort=True)
+    return codes.astype(np.int64)
+
+
+def _cases(panel: Panel, rows: NDArray[np.bool_]) -> str:
+    where = np.flatnonzero(rows)
+    units, times = panel.units[panel.unit_codes[where]], panel.periods[panel.time_codes[where]]
+    pairs = [f"({panel.unit} {u}, {panel.time} {t})" for u, t in zip(units, times, strict=True)]
+    return f"{plural(len(pairs), 'row')}, first {listing(pairs)}"
+
+
+def _check_indicator(panel: Panel, values: Floats, name: str) -> None:
+    wrong = ~np.isnan(values) & (values != 0) & (values != 1)
+    if wrong.any():
+        raise DesignError(
+            f'treatment column "{name}" is neither 0 nor 1 in {_cases(panel, wrong)}; an indicator '
+            f"says only whether a unit is treated. If it is an amount, give it as dose={name!r}."
+        )
+
+
+def _check_dose(panel: Panel, values: Floats, name: str) -> None:
+    negative = values < 0
+    if negative.any():
+        raise DesignError(
+            f'dose column "{name}" is negative in {_cases(panel, negative)}; a dose is an amount '
+            "received. Enter money paid back as a smaller amount or in a column of its own."
+        )
+
+
+def _check_weights(panel: Panel, values: Floats, name: str) -> None:
+    wrong = values <= 0
+    if wrong.any():
+        raise DesignError(
+            f'weight column "{name}" is zero or negative in {_cases(panel, wrong)}; such a row '
+            "would count for nothing or against the rest. Drop those rows or mend the weights."
+        )
+
+
+def _state_facts(design: Design) -> DesignFacts:
+    stated = design.treatment_column is not None
+    cohorts = design.cohorts if stated else np.full(design.n_units, np.nan)
+    treated = ~np.isnan(cohorts)
+    sizes = np.unique(cohorts[treated], return_counts=True)[1]
+    reversing = len(design.reversing_units) if stated else 0
+    nested = design.cluster_columns[0] == design.panel.unit or _is_nested(design)
+    return DesignFacts(
+        n_rows=design.n_rows,
+        n_units=design.n_units,
+        n_periods=len(design.periods),
+        first_period=int(design.periods[0]),
+        last_period=int(design.periods[-1]),
+        is_balanced=design.is_balanced,
+        adoption=_adoption(len(sizes), reversing),
+        n_treated_units=int(treated.sum()),
+        n_never_treated=int((~treated).sum()) if stated else 0,
+        n_always_treated=len(design.always_treated_units) if stated else 0,
+        n_cohorts=len(sizes),
+        smallest_cohort=int(sizes.min()) if len(sizes) else 0,
+        n_reversing=reversing,
+        n_clusters=design.n_clusters,
+        n_treated_clusters=design.n_treated_clusters if stated and nested else 0,
+        n_dropped_rows=sum(design.dropped.values()),
+    )
+
+
+def _is_nested(design: Design) -> bool:
+    """Whether each unit stays in one cluster."""
+    codes = _row_codes(design.sample, design.cluster_columns[0])
+    order = design.sample.unit_codes
+    return bool(((np.diff(codes) == 0) | (np.diff(order) > 0)).all())
+
+
+def _adoption(n_cohorts: int, reversing: int) -> str:
+    if reversing:
+        return "reversing"
+    return {0: "none", 1: "single date"}.get(n_cohorts, "staggered")

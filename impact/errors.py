@@ -1,0 +1,112 @@
+"""Errors a user can act on: what was wrong, where, why it matters, how to mend it.
+
+::
+
+    ImpactError
+    ├── PanelError         rows, units and periods do not form a panel
+    ├── DesignError        the treatment, the sample or the estimator's requirements
+    ├── EstimationError    the data cannot answer the question
+    ├── InferenceError     no valid inference of the kind asked for
+    ├── LedgerError        the ledger of projects
+    ├── PlaceError         provinces and their vintages
+    ├── PriceError         price indices and years
+    └── ReportError        reports, notebooks and files
+        └── SpecError      an evaluation's TOML file
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DesignError",
+    "EstimationError",
+    "ImpactError",
+    "InferenceError",
+    "LedgerError",
+    "PanelError",
+    "PlaceError",
+    "PriceError",
+    "ReportError",
+    "SpecError",
+    "check_choice",
+    "listing",
+    "near",
+    "plural",
+]
+
+
+class ImpactError(ValueError):
+    """Base of every error this package raises on purpose."""
+
+
+class PanelError(ImpactError):
+    """Rows, units and periods do not form a panel."""
+
+
+class DesignError(ImpactError):
+    """The design is contradictory, or an estimator's requirements are not met."""
+
+
+class EstimationError(ImpactError):
+    """The data cannot answer the question asked."""
+
+
+class InferenceError(ImpactError):
+    """No valid inference of the kind asked for exists here."""
+
+
+class LedgerError(ImpactError):
+    """The ledger of projects cannot be read or used."""
+
+
+class PlaceError(ImpactError):
+    """A province, code or vintage is unknown or mixed."""
+
+
+class PriceError(ImpactError):
+    """A price index does not cover what is asked of it."""
+
+
+class ReportError(ImpactError):
+    """A report cannot be built, checked or written."""
+
+
+class SpecError(ReportError):
+    """An evaluation's specification is malformed."""
+
+
+def listing(values: Iterable[object], limit: int = 3) -> str:
+    """Name the first cases and count the rest: ``a, b, c and 4 more``."""
+    cases = list(values)
+    shown = ", ".join(str(case) for case in cases[:limit])
+    return shown if len(cases) <= limit else f"{shown} and {len(cases) - limit} more"
+
+
+def plural(count: int, noun: str, many: str | None = None) -> str:
+    """Write a count with its noun: ``1 unit``, ``3 units``."""
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def near(name: str, known: Iterable[object]) -> str:
+    """Suggest the closest known name as a sentence, or nothing."""
+    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f'Did you mean "{close[0]}"? ' if close else ""
+
+
+def check_choice(
+    argument: str, value: object, allowed: Iterable[str], error: type[ImpactError] = DesignError
+) -> None:
+    """Refuse a setting that is not one of the allowed names.
+
+    Raises
+    ------
+    ImpactError : of the given class, naming the argument, what it may be and what it was
+    """
+    options = list(allowed)
+    if value not in options:
+        raise error(
+            f"{argument} may be {', '.join(repr(o) for o in options)}; it was {value!r}. "
+            f"{near(str(value), options)}".rstrip()
+        )

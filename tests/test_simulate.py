@@ -47,7 +47,14 @@ def test_effect_is_the_only_difference_from_the_untreated_outcome():
 
 def test_shocks_have_the_stated_variance_and_correlation():
     panel = staggered_panel(
-        5, n_units=20_000, periods=6, unit_sd=0, time_sd=0, noise=2.0, serial_correlation=0.6
+        5,
+        n_units=20_000,
+        periods=6,
+        cohorts=(4,),
+        unit_sd=0,
+        time_sd=0,
+        noise=2.0,
+        serial_correlation=0.6,
     )
     shocks = panel.frame.pivot(index="unit", columns="time", values="untreated")
     assert shocks.std().to_numpy() == pytest.approx(2.0, rel=0.03)
@@ -89,7 +96,7 @@ def test_random_assignment_keeps_population_shares_in_the_truth():
         ({"cohorts": {5: 0.8, 7: 0.4}}, "sum to 1.2"),
         ({"missing": 1.0}, "missing must be at least 0 and below 1; it was 1"),
         ({"n_clusters": 500}, "between 1 and n_units"),
-        ({"assignment": "fxed"}, '"fixed" or "random"; it was "fxed"'),
+        ({"assignment": "fxed"}, "assignment may be 'fixed', 'random'; it was 'fxed'"),
     ],
 )
 def test_refusals(settings, words):

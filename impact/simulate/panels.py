@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact.errors import DesignError, listing
+from impact.errors import DesignError, check_choice, listing
 from impact.simulate.shocks import Array, apportion, autoregressive
 
 Weighting = Literal["cohort", "cell", "event_time", "time"]
@@ -133,6 +133,8 @@ def staggered_panel(
     """
     times = np.arange(1, periods + 1) if isinstance(periods, int) else np.asarray(periods)
     starts, shares = _cohort_shares(cohorts, times)
+    check_choice("assignment", assignment, ("fixed", "random"))
+    check_choice("assigned_by", assigned_by, ("unit", "cluster"))
     _check_range("missing", missing, 0.0, 1.0)
     _check_range("serial_correlation", serial_correlation, -1.0, 1.0)
     clusters = n_units if n_clusters is None else n_clusters
@@ -211,8 +213,6 @@ def _assign(
     """Give each of `count` units or clusters its cohort, in random order."""
     if assignment == "random":
         return starts[rng.choice(len(starts), size=count, p=shares / shares.sum())]
-    if assignment != "fixed":
-        raise DesignError(f'assignment must be "fixed" or "random"; it was "{assignment}".')
     return rng.permutation(np.repeat(starts, apportion(count, shares)))
 
 
@@ -226,7 +226,8 @@ def _true_cells(
     starts: Array, shares: Array, times: NDArray[np.int64], effect: Effect, anticipation: int
 ) -> pd.DataFrame:
     """Tabulate the effect of every cohort and period from `anticipation` periods before onset."""
-    cohort, time = (grid.ravel() for grid in np.meshgrid(starts[:-1], times, indexing="ij"))
+    cohort = np.repeat(starts[:-1], len(times))
+    time = np.tile(times, len(starts) - 1)
     share = np.repeat(shares[:-1], len(times))
     kept = (time - cohort >= -anticipation) & (share > 0)
     cohort, time, share = cohort[kept], time[kept], share[kept]

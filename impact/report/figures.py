@@ -1,0 +1,52 @@
+"""Figures as bytes that do not depend on the day, the machine or its fonts."""
+
+from __future__ import annotations
+
+import io
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FONT_FAMILY", "report_style", "save_figure"]
+
+FONT_FAMILY = "Be Vietnam Pro"
+
+
+def report_style() -> dict[str, object]:
+    """Return matplotlib settings of a report: a font with every Vietnamese letter, fixed ids.
+
+    Use as ``with matplotlib.rc_context(report_style()): ...`` or ``plt.rcParams.update(...)``.
+    """
+    from matplotlib import font_manager
+
+    known = {font.name for font in font_manager.fontManager.ttflist}
+    if FONT_FAMILY not in known:
+        fonts = resources.files("fontpkg_be_vietnam_pro") / "files"
+        for weight in ("Regular", "SemiBold", "Bold", "Italic"):
+            with resources.as_file(fonts / f"BeVietnamPro-{weight}.ttf") as path:
+                font_manager.fontManager.addfont(path)
+    return {
+        "font.family": [FONT_FAMILY, "DejaVu Sans"],
+        "svg.fonttype": "path",
+        "svg.hashsalt": "impact",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.dpi": 100,
+        "savefig.bbox": "tight",
+    }
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG without date, the same bytes for the same figure."""
+    import matplotlib
+
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "impact"}):
+        figure.savefig(
+            stream, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(stream.getvalue(), encoding="utf-8")

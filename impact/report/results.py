@@ -1,0 +1,438 @@
+"""The record a notebook fills and the renderer reads: ``results.json``, schema impact.results/1.
+
+A notebook computes; whatever a reader shall see goes into one `Record`: values with their units
+and intervals, tables, figures, and sections whose sentences name those values. Nothing else
+reaches the report, so each printed number can be traced to its value.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from impact.errors import ReportError, check_choice, listing, near
+from impact.report.figures import save_figure
+from impact.report.numbers import check_unit, stored
+from impact.report.text import LANGUAGES, Text, check_text, named_values, stray_digits
+from impact.report.values import FORMS, Bound, Value, format_value, render_template
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "OUTPUT_VARIABLE",
+    "SCHEMA",
+    "Block",
+    "Column",
+    "DataKind",
+    "Record",
+    "bullets",
+    "callout",
+]
+
+SCHEMA = "impact.results/1"
+OUTPUT_VARIABLE = "IMPACT_OUTPUT"
+
+DataKind: TypeAlias = Literal["microdata", "published", "simulated"]
+Tone: TypeAlias = Literal["note", "caution"]
+Block: TypeAlias = dict[str, Any]
+
+_ID = re.compile(r"[a-z][a-z0-9_]*([.-][a-z0-9_]+)*")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table's column: its heading in each language, and its numbers' unit and decimals."""
+
+    label: Text
+    unit: str | Text | None = None
+    decimals: int | None = None
+
+
+def bullets(*items: Text) -> Block:
+    """Put texts together as a list."""
+    return {"kind": "list", "items": [check_text(item, "an item of a list") for item in items]}
+
+
+def callout(content: Text, tone: Tone = "note") -> Block:
+    """Set a text apart: a note, or a caution that must not be missed."""
+    check_choice("tone", tone, get_args(Tone), ReportError)
+    return {"kind": "callout", "tone": tone, "text": check_text(content, "a callout")}
+
+
+@dataclass
+class Record:
+    """What a report says: filled by a notebook, written once, read by the renderers.
+
+    Parameters
+    ----------
+    id : the evaluation's id, as in its folder's name
+    title : the report's title in each language
+    data_kind : "microdata" (real observations), "published" (printed figures) or "simulated";
+        shown wherever the report is
+    question : the question asked, in each language
+
+    Raises
+    ------
+    ReportError : an id used twice or unknown, a text without one of the languages, a figure
+        without alternative text, a sentence with a number that names no value
+
+    Notes
+    -----
+    Numbers are rounded to nine significant digits as they enter; integers are kept exactly.
+
+    Example
+    -------
+    >>> record = Record("example", text("Example", "Ví dụ"), "simulated",
+    ...                 text("What changed?", "Điều gì đã thay đổi?"))
+    >>> record.value("jobs", 39, "jobs", text("Jobs", "Việc làm"), bound="at_least")
+    >>> record.section("result", text("Result", "Kết quả"),
+    ...                text("The projects kept {jobs}.", "Các đề án giữ được {jobs}."))
+    """
+
+    id: str
+    title: Text
+    data_kind: DataKind
+    question: Text
+    values: dict[str, Value] = field(default_factory=dict, init=False)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
+    sections: list[dict[str, Any]] = field(default_factory=list, init=False)
+    warnings: list[Text] = field(default_factory=list, init=False)
+    front: dict[str, Any] = field(default_factory=dict, init=False)
+    _drawn: dict[str, Figure] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_choice("data_kind", self.data_kind, get_args(DataKind), ReportError)
+        self.title = check_text(self.title, "the title")
+        self.question = check_text(self.question, "the question")
+
+    def value(
+        self,
+        id: str,
+        value: float | None,
+        unit: str | Text,
+        label: Text,
+        *,
+        low: float | None = None,
+        high: float | None = None,
+        level: float | None = None,
+        bound: Bound = "exact",
+        decimals: int | None = None,
+        note: Text | None = None,
+        source: str | None = None,
+    ) -> Value:
+        """Keep a number under a name; see `Value` for the parameters."""
+        where = f'value "{id}"'
+        self._new_id(id, self.values, "value")
+        check_choice("bound", bound, get_args(Bound), ReportError)
+        check_unit(unit, where)
+        kept = stored(value, where)
+        if kept is None and note is None:
+            raise ReportError(
+                f"{where} has no number and no note. Say in note= why it cannot be had, so that "
+                "the report can."
+            )
+        self.values[id] = Value(
+            id,
+            kept,
+            unit,
+            check_text(label, f"{where}, label"),
+            stored(low, f"{where}, low"),
+            stored(high, f"{where}, high"),
+            level,
+            bound,
+            decimals,
+            None if note is None else check_text(note, f"{where}, note"),
+            source,
+        )
+        return self.values[id]
+
+    def table(
+        self,
+        id: str,
+        frame: pd.DataFrame,
+        title: Text,
+        columns: Mapping[str, Column],
+        *,
+        note: Text | None = None,
+        source: str | None = None,
+    ) -> Block:
+        """Keep the named columns of a frame as a table; return the block that shows it.
+
+        A cell may be a number (written in its column's unit), a text in each language, or a string;
+        ``{name}`` in either is filled with that value.
+        """
+        self._new_id(id, self.tables, "table")
+        absent = [name for name in columns if name not in frame.columns]
+        if absent:
+            raise ReportError(
+                f'table "{id}" has no column {listing(absent)}. '
+                f"{near(absent[0], frame.columns)}Known: {listing(frame.columns, 12)}."
+            )
+        shown = frame[list(columns)].astype(object)
+        shown = shown.where(shown.notna(), None)
+        for name, column in columns.items():
+            if column.unit is not None:
+                check_unit(column.unit, f'table "{id}", column "{name}"')
+        self.tables[id] = {
+            "title": check_text(title, f'table "{id}", title'),
+            "columns": [
+                {
+                    "name": name,
+                    "label": check_text(column.label, f'table "{id}", column "{name}"'),
+                    "unit": column.unit,
+                    "decimals": column.decimals,
+                }
+                for name, column in columns.items()
+            ],
+            "rows": [
+                [_cell(value, f'table "{id}", row {row}') for value in values]
+                for row, values in enumerate(shown.itertuples(index=False, name=None), start=1)
+            ],
+            "note": None if note is None else check_text(note, f'table "{id}", note'),
+            "source": source,
+        }
+        return {"kind": "table", "id": id}
+
+    def figure(
+        self,
+        id: str,
+        figure: Figure | Mapping[str, Figure],
+        title: Text,
+        alt: Text,
+        *,
+        caption: Text | None = None,
+    ) -> Block:
+        """Keep a figure, one for all languages or one for each; return the block that shows it.
+
+        ``alt`` says in words what the figure shows, for a reader who cannot see it.
+        """
+        self._new_id(id, self.figures, "figure")
+        if not alt:
+            raise ReportError(
+                f'figure "{id}" has no alternative text, so a blind reader would learn nothing '
+                'from it. Give alt=text("what it shows", "hình cho thấy gì").'
+            )
+        if isinstance(figure, Mapping):
+            if set(figure) != set(LANGUAGES):
+                raise ReportError(
+                    f'figure "{id}" must be drawn once for all languages or once for each of '
+                    f"{', '.join(LANGUAGES)}; it was drawn for {listing(sorted(figure))}."
+                )
+            drawn = {f"figures/{id}.{code}.svg": figure[code] for code in LANGUAGES}
+            files = {code: f"figures/{id}.{code}.svg" for code in LANGUAGES}
+        else:
+            drawn = {f"figures/{id}.svg": figure}
+            files = dict.fromkeys(LANGUAGES, f"figures/{id}.svg")
+        self._drawn |= drawn
+        self.figures[id] = {
+            "title": check_text(title, f'figure "{id}", title'),
+            "alt": check_text(alt, f'figure "{id}", alternative text'),
+            "caption": None if caption is None else check_text(caption, f'figure "{id}", caption'),
+            "files": files,
+        }
+        return {"kind": "figure", "id": id}
+
+    def section(self, id: str, title: Text, *blocks: Text | Block) -> None:
+        """Add a section of paragraphs (texts), tables, figures, lists and callouts, in order."""
+        self._new_id(id, {section["id"]: 0 for section in self.sections}, "section")
+        self.sections.append(
+            {
+                "id": id,
+                "title": check_text(title, f'section "{id}", title'),
+                "blocks": [_block(block, f'section "{id}"') for block in blocks],
+            }
+        )
+
+    def summary(
+        self,
+        *,
+        answer: Text,
+        caveats: Sequence[Text],
+        unknown: Sequence[Text],
+        credibility: Text | None = None,
+        finding: Text | None = None,
+        cost: Text | None = None,
+        reasons: Sequence[Text] = (),
+    ) -> None:
+        """Fill the page that decides: the answer, how credible, what it cost, what is not known.
+
+        ``credibility`` (how good the evidence is, ``reasons`` listed) and ``finding`` (what was
+        found) are two statements and never one grade.
+        """
+        given = {"answer": answer, "credibility": credibility, "finding": finding, "cost": cost}
+        lists = {"caveats": caveats, "unknown": unknown, "reasons": reasons}
+        self.front = {
+            **{k: None if v is None else check_text(v, f"summary, {k}") for k, v in given.items()},
+            **{k: [check_text(item, f"summary, {k}") for item in v] for k, v in lists.items()},
+        }
+
+    def warn(self, message: Text) -> None:
+        """Add a warning that the report prints on top of its limits."""
+        self.warnings.append(check_text(message, "a warning"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as it is stored, once every number of its sentences is named.
+
+        Raises
+        ------
+        ReportError : a number in a sentence that names no value, or a name without value
+        """
+        content: dict[str, Any] = {
+            "schema": SCHEMA,
+            "evaluation": {
+                "id": self.id,
+                "title": self.title,
+                "question": self.question,
+                "data_kind": self.data_kind,
+            },
+            "summary": self.front or None,
+            "values": {name: _plain(value) for name, value in self.values.items()},
+            "tables": self.tables,
+            "figures": self.figures,
+            "sections": self.sections,
+            "warnings": self.warnings,
+        }
+        self._check_sentences(content)
+        return content
+
+    def write(self, folder: str | Path | None = None) -> Record:
+        """Write results.json, tables and figures; return the record.
+
+        Without ``folder`` the builder's folder is used; in JupyterLab, where there is none, the
+        record is only checked.
+        """
+        content = self.as_dict()
+        target = folder or os.environ.get(OUTPUT_VARIABLE)
+        if target:
+            path = Path(target)
+            for name, figure in self._drawn.items():
+                save_figure(figure, path / name)
+            for name in self.tables:
+                _write_csv(self, name, path / "tables" / f"{name}.csv")
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "results.json").write_text(
+                json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n",
+                encoding="utf-8",
+            )
+        return self
+
+    def _repr_html_(self) -> str:
+        """Show the values as a table."""
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td><code>{escape(v.id)}</code></td><td>{escape(v.label['en'])}</td>"
+            f"<td>{escape(format_value(v, 'en'))}</td><td>{escape(format_value(v, 'vi'))}</td></tr>"
+            for v in self.values.values()
+        )
+        return f"<table><tr><th>id</th><th>value</th><th>en</th><th>vi</th></tr>{rows}</table>"
+
+    def _new_id(self, id: str, known: Mapping[str, object], kind: str) -> None:
+        if not _ID.fullmatch(id):
+            raise ReportError(
+                f'{kind} "{id}" has no usable name: small letters, digits, "_" and "." only, a '
+                "letter first, since the name becomes an anchor and a file name."
+            )
+        if id in known:
+            raise ReportError(f'{kind} "{id}" was recorded twice. Give the second another name.')
+
+    def _check_sentences(self, content: dict[str, Any]) -> None:
+        blocks = {"tables": self.tables, "figures": self.figures}
+        for section in self.sections:
+            for block in section["blocks"]:
+                if (
+                    block["kind"] in ("table", "figure")
+                    and block["id"] not in (blocks[block["kind"] + "s"])
+                ):
+                    raise ReportError(f'section "{section["id"]}" shows no {block["kind"]} known.')
+        for where, template in _templates(content):
+            for name, form in named_values(template):
+                if name not in self.values:
+                    raise ReportError(
+                        f'{where} names the value "{name}", which was not recorded. '
+                        f"{near(name, self.values)}The sentence was: {template}"
+                    )
+                check_choice(f"the form of {{{name}}} in {where}", form, FORMS, ReportError)
+            stray = stray_digits(template)
+            if stray:
+                raise ReportError(
+                    f"{where} prints {listing(stray)} without naming a value, so nobody could "
+                    f"trace it. Record it with record.value(...) and write {{name}}; where it is "
+                    f"no result (a citation, a name), write [[{stray[0]}]]. The sentence was: "
+                    f"{template}"
+                )
+
+
+def _plain(value: Value) -> dict[str, Any]:
+    return {key: item for key, item in vars(value).items() if key != "id"}
+
+
+def _cell(value: object, where: str) -> int | float | str | Text | None:
+    """Return a table's cell as it is stored."""
+    if isinstance(value, Mapping):
+        return check_text(value, where)
+    if value is None or isinstance(value, str):
+        return value
+    return stored(value, where)
+
+
+def _block(block: Text | Block, where: str) -> Block:
+    if isinstance(block, Mapping) and "kind" in block:
+        return dict(block)
+    return {"kind": "paragraph", "text": check_text(block, f"{where}, a paragraph")}
+
+
+def _templates(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Walk through every sentence of a record: where it stands, and the sentence."""
+    front = content["summary"] or {}
+    for key, item in front.items():
+        for text in item if isinstance(item, list) else [item]:
+            yield from _languages(f"summary, {key}", text)
+    for message in content["warnings"]:
+        yield from _languages("a warning", message)
+    for id, figure in content["figures"].items():
+        for key in ("title", "alt", "caption"):
+            yield from _languages(f'figure "{id}", {key}', figure[key])
+    for id, table in content["tables"].items():
+        for key in ("title", "note"):
+            yield from _languages(f'table "{id}", {key}', table[key])
+    for section in content["sections"]:
+        where = f'section "{section["id"]}"'
+        yield from _languages(where, section["title"])
+        for block in section["blocks"]:
+            for text in block.get("items", [block.get("text")]):
+                yield from _languages(where, text)
+
+
+def _languages(where: str, text: Text | None) -> Iterable[tuple[str, str]]:
+    for code, template in (text or {}).items():
+        yield f"{where} ({code})", template
+
+
+def _write_csv(record: Record, name: str, path: Path) -> None:
+    """Write a table's numbers for machines: full stored precision, English words."""
+    import csv
+
+    def plain(cell: object) -> object:
+        words = cell["en"] if isinstance(cell, Mapping) else cell
+        if not isinstance(words, str):
+            return words
+        named = named_values(words)
+        if len(named) == 1 and words == f"{{{named[0][0]}}}":
+            return record.values[named[0][0]].value
+        return render_template(words, record.values, "en")
+
+    table = record.tables[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(column["name"] for column in table["columns"])
+        writer.writerows([plain(cell) for cell in row] for row in table["rows"])

@@ -1,0 +1,169 @@
+"""What an estimator is: settings, declared requirements, and ``fit(design) -> Result``."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from impact.design import Design
+from impact.errors import DesignError, check_choice, listing, plural
+from impact.result import Result
+
+__all__ = [
+    "ABSORBING",
+    "COHORTS",
+    "COMPARISON_UNITS",
+    "PRE_PERIODS",
+    "TREATMENT",
+    "TREATMENT_OR_COVARIATES",
+    "UNIT_CLUSTERS",
+    "Estimator",
+    "Requirement",
+]
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something an estimator needs of a design.
+
+    Parameters
+    ----------
+    text : what is needed, in a few words, for tables of estimators
+    fault : says what is wrong with a design and how to mend it; None if nothing is
+    """
+
+    text: str
+    fault: Callable[[Design], str | None]
+
+
+class Estimator(ABC):
+    """Base of all estimators: a frozen dataclass of method settings.
+
+    Subclasses state ``requires`` and ``estimand`` and implement ``_estimate``. Settings typed
+    as ``Literal`` are checked when the estimator is made.
+    """
+
+    requires: ClassVar[tuple[Requirement, ...]] = ()
+    estimand: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for setting in dataclasses.fields(self):  # type: ignore[arg-type]
+            if get_origin(hints[setting.name]) is Literal:
+                check_choice(
+                    f"{type(self).__name__}: {setting.name}",
+                    getattr(self, setting.name),
+                    get_args(hints[setting.name]),
+                )
+
+    @property
+    def name(self) -> str:
+        """Name of the estimator's class."""
+        return type(self).__name__
+
+    def settings(self) -> dict[str, object]:
+        """Return the settings by name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def unmet(self, design: Design) -> list[str]:
+        """List, in sentences, what the design lacks for this estimator."""
+        faults = (requirement.fault(design) for requirement in self.requires)
+        return [fault for fault in faults if fault]
+
+    def fit(self, design: Design) -> Result:
+        """Estimate the design's effects; neither the estimator nor the design changes.
+
+        Raises
+        ------
+        DesignError : the design lacks something this estimator requires
+        EstimationError : the data cannot answer the question
+        """
+        if not isinstance(design, Design):
+            raise DesignError(
+                f"{self.name}.fit takes a Design; this is a {type(design).__name__}. Make one "
+                "with Design(panel, outcome=..., cohort=...)."
+            )
+        for requirement in self.requires:
+            fault = requirement.fault(design)
+            if fault:
+                raise DesignError(f"{self.name} needs {requirement.text}: {fault}")
+        return self._estimate(design)
+
+    @abstractmethod
+    def _estimate(self, design: Design) -> Result: ...
+
+
+def _lacks_treatment(design: Design) -> str | None:
+    if design.treatment_column is None:
+        return "this design states none. Give Design cohort=, treated= or dose=."
+    if np.isnan(design.cohorts).all():
+        return (
+            f'no unit is ever treated in "{design.treatment_column}" within the sample. Check the '
+            "column and which rows were left out: "
+            + (listing(f"{c} ({n})" for c, n in design.dropped.items()) or "none")
+            + "."
+        )
+    return None
+
+
+def _lacks_regressors(design: Design) -> str | None:
+    if design.treatment_column is None and not design.covariates:
+        return "this design states neither. Give Design treated=, cohort=, dose= or covariates=."
+    return None
+
+
+def _reverses(design: Design) -> str | None:
+    units = design.reversing_units
+    if not len(units):
+        return None
+    return (
+        f"treatment stops again in {plural(len(units), 'unit')}, first {design.panel.unit} "
+        f"{listing(units)}. Use an estimator for treatments that switch off, or state the first "
+        "treated period with cohort= if what is wanted is the effect of ever having been treated."
+    )
+
+
+def _lacks_comparison(design: Design) -> str | None:
+    if np.isnan(design.cohorts).any() or len(design.cohort_values) > 1:
+        return None
+    return (
+        f"all {plural(design.n_units, 'unit')} are first treated in {design.cohort_values[0]:g}, so "
+        "nobody shows what would have happened otherwise. Add units never treated or treated "
+        "later; with amounts that differ, a dose design may answer."
+    )
+
+
+def _lacks_pre_period(design: Design) -> str | None:
+    units = design.always_treated_units
+    if not len(units):
+        return None
+    return (
+        f"{plural(len(units), 'unit')} {'is' if len(units) == 1 else 'are'} treated whenever "
+        f"observed, first {design.panel.unit} {listing(units)}, so there is nothing to compare "
+        'their outcome with. Drop and count them with Design(..., always_treated="drop"), or add '
+        "earlier periods."
+    )
+
+
+def _lacks_unit_clusters(design: Design) -> str | None:
+    if len(design.cluster_columns) > 1:
+        return (
+            f"this design names {len(design.cluster_columns)} ({listing(design.cluster_columns)}). "
+            "Name the level at which treatment was assigned."
+        )
+    _ = design.cluster_codes
+    return None
+
+
+TREATMENT = Requirement("a treatment", _lacks_treatment)
+TREATMENT_OR_COVARIATES = Requirement("a treatment or covariates", _lacks_regressors)
+ABSORBING = Requirement("a treatment that lasts once begun", _reverses)
+COMPARISON_UNITS = Requirement("units not yet or never treated", _lacks_comparison)
+PRE_PERIODS = Requirement("an untreated period of each treated unit", _lacks_pre_period)
+UNIT_CLUSTERS = Requirement("one cluster column that units do not cross", _lacks_unit_clusters)
+COHORTS = (TREATMENT, ABSORBING, PRE_PERIODS, COMPARISON_UNITS, UNIT_CLUSTERS)

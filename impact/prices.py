@@ -1,0 +1,114 @@
+"""Price indices: nominal amounts into amounts at the prices of one year, kept apart by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from impact.errors import PriceError, listing, plural
+
+__all__ = ["PriceIndex", "consumer_prices", "gdp_deflator"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PriceIndex:
+    """Hold yearly price levels and turn nominal amounts into real ones.
+
+    real = nominal x level(base) / level(year)
+
+    Parameters
+    ----------
+    name : of the index, as it is printed
+    levels : price level by year; any base
+    source : where the levels come from
+    breaks : years whose level cannot be compared with the year before
+    """
+
+    name: str
+    levels: pd.Series
+    source: str
+    breaks: tuple[int, ...] = ()
+
+    def factors(self, years: ArrayLike, base: int) -> Floats:
+        """Return what an amount of each year is multiplied by to be at prices of ``base``.
+
+        Raises
+        ------
+        PriceError : a year the index does not cover, or a break between a year and the base
+        """
+        asked = np.asarray(years)
+        self._check_covered(np.append(asked.ravel(), base))
+        for year in self.breaks:
+            across = (asked < year) != (base < year)
+            if across.any():
+                raise PriceError(
+                    f"{self.name} breaks in {year}: {plural(int(across.sum()), 'amount')} of "
+                    f"{listing(sorted({int(y) for y in asked[across]}))} cannot be brought to "
+                    f"prices of {base}, since the change in {year} is a revision of the accounts "
+                    "and not inflation. Use prices.consumer_prices(), or a base on the same side."
+                )
+        levels = self.levels.reindex(asked.ravel().astype(int)).to_numpy(dtype=float)
+        return float(self.levels[base]) / levels.reshape(asked.shape)
+
+    def real(self, amounts: ArrayLike, years: ArrayLike, base: int) -> Floats:
+        """Return nominal amounts at prices of ``base``; same shape as the amounts."""
+        return np.asarray(amounts, dtype=float) * self.factors(years, base)
+
+    def add_real(self, frame: pd.DataFrame, column: str, *, year: str, base: int) -> pd.DataFrame:
+        """Add ``<column>_real_<base>`` beside a nominal column.
+
+        Raises
+        ------
+        PriceError : the column is named real already, a year is missing or not covered
+        """
+        if "_real_" in column:
+            raise PriceError(
+                f'"{column}" is real by its name; deflating it again would be wrong. '
+                "Start from the nominal column."
+            )
+        if frame[year].isna().any():
+            raise PriceError(
+                f'"{year}" is missing in {plural(int(frame[year].isna().sum()), "row")}, so their '
+                f'"{column}" has no price level. Fill the year or drop the rows.'
+            )
+        return frame.assign(
+            **{f"{column}_real_{base}": self.real(frame[column], frame[year], base)}
+        )
+
+    def _check_covered(self, years: ArrayLike) -> None:
+        asked = np.unique(np.asarray(years, dtype=float))
+        missing = [f"{year:g}" for year in asked if year not in self.levels.index]
+        if missing:
+            first, last = self.levels.index.min(), self.levels.index.max()
+            raise PriceError(
+                f"{self.name} covers {first} to {last}; {listing(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} outside, and prices are not extrapolated. "
+                "Give an index that covers them: PriceIndex(name, levels, source)."
+            )
+
+
+def consumer_prices() -> PriceIndex:
+    """Return consumer prices of Vietnam, 2005-2024, 2020 = 100 (World Bank)."""
+    return PriceIndex("consumer prices", _levels()["consumer_prices"].dropna(), WORLD_BANK)
+
+
+def gdp_deflator() -> PriceIndex:
+    """Return the deflator of gross domestic product, 2005-2023, which breaks in 2010."""
+    levels = _levels()["gdp_deflator"].dropna()
+    return PriceIndex("the deflator of gross domestic product", levels, WORLD_BANK, breaks=(2010,))
+
+
+WORLD_BANK = "World Bank, World Development Indicators, via github.com/datasets/inflation"
+
+
+@cache
+def _levels() -> pd.DataFrame:
+    with files("impact").joinpath("share/prices.csv").open(encoding="utf-8") as handle:
+        return pd.read_csv(handle, index_col="year")

@@ -1,0 +1,389 @@
+"""The one result type: cells of effects with their joint uncertainty, and views of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact import tables
+from impact.design import Design
+from impact.errors import EstimationError, check_choice, listing, plural
+from impact.inference import bands
+from impact.inference.aggregation import share_average
+from impact.inference.scores import Uncertainty
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["JointTest", "Result"]
+
+Floats = NDArray[np.float64]
+Weighting = Literal["cohort", "cell", "event_time", "time"]
+Grouping = Literal["event_time", "cohort", "time"]
+
+CELL_COLUMNS = ("term", "cohort", "time", "event_time", "estimate", "weight", "note")
+
+
+@dataclass(frozen=True)
+class JointTest:
+    """A test that several estimates are all zero.
+
+    ``restrictions`` is the rank of their covariance; ``df`` the denominator degrees of
+    freedom of the F form, None for the chi-square form.
+    """
+
+    question: str
+    statistic: float
+    restrictions: int
+    p_value: float
+    df: float | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} "
+            f"restrictions, p = {self.p_value:.4f}"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result:
+    """Estimates of effect cells with their joint uncertainty.
+
+    Attributes
+    ----------
+    estimator : name of the estimator
+    design : the design that was fitted
+    cells : one row an estimate, with term, cohort, time, event_time, estimate, weight, note
+        (and n_treated, n_comparison where they apply); NaN estimates carry their reason in note
+    uncertainty : joint uncertainty of the K estimates followed by the C cohort shares
+    estimand : what the cells are, in words
+    shares : share of units (or weight) of each cohort, indexed by cohort; empty if the
+        estimates have no cohorts
+    settings : the estimator's settings
+    notes : sentences a reader of the numbers must know
+
+    Notes
+    -----
+    Every view (``att``, ``by``, ``event_study``) is a Result again. Averages over cohorts use
+    estimated shares, and their sampling error is part of every standard error.
+    """
+
+    estimator: str
+    design: Design
+    cells: pd.DataFrame
+    uncertainty: Uncertainty
+    estimand: str
+    shares: pd.Series = field(default_factory=lambda: pd.Series(dtype=np.float64))
+    settings: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        absent = [c for c in CELL_COLUMNS if c not in self.cells.columns]
+        if absent:
+            raise EstimationError(f"{self.estimator} returned cells without {listing(absent)}.")
+        object.__setattr__(self, "cells", self.cells.reset_index(drop=True))
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    @property
+    def estimates(self) -> Floats:
+        """Estimates, shape (K,)."""
+        return self.cells["estimate"].to_numpy(dtype=np.float64)
+
+    @cached_property
+    def std_errors(self) -> Floats:
+        """Standard errors, shape (K,); NaN where none exists."""
+        variances = self.uncertainty.variances()[: len(self)]
+        with np.errstate(invalid="ignore"):
+            errors = np.sqrt(variances)
+        unknown = np.isnan(self.estimates) | (variances <= 1e-30 * np.nanmax(variances, initial=0.0))
+        return np.where(unknown, np.nan, errors)
+
+    def covariance(self) -> pd.DataFrame:
+        """Return the covariance of the estimates, labelled by term, shape (K, K)."""
+        terms = pd.Index(self.cells["term"], name="term")
+        matrix = self.uncertainty.covariance()[: len(self), : len(self)]
+        return pd.DataFrame(matrix, index=terms, columns=terms)
+
+    def att(self, weighting: Weighting = "cohort") -> Result:
+        """Average the effects after treatment began into one number.
+
+        Parameters
+        ----------
+        weighting : "cohort" averages each cohort's own average effect by cohort size (did's
+            ``type="group"``); "cell" averages all cohort-period cells by cohort size (did's
+            "simple"); "event_time" averages the event study from 0 on with equal weights
+            ("dynamic"); "time" averages the periods with equal weights ("calendar")
+
+        Raises
+        ------
+        EstimationError : no cell lies after treatment
+
+        Source
+        ------
+        Callaway and Sant'Anna (2021), section 3.1.1 and table 1.
+        """
+        check_choice("weighting", weighting, ("cohort", "cell", "event_time", "time"))
+        if not len(self.shares):
+            return self._plain_att()
+        if weighting in ("event_time", "time"):
+            return self.by(weighting)._mean_after()
+        after = self._after()
+        if weighting == "cohort":
+            cohorts = self.cells["cohort"].to_numpy(dtype=np.float64)
+            known = after & ~np.isnan(self.estimates)
+            count = pd.Series(known).groupby(cohorts).transform("sum").to_numpy()
+            incidence = np.divide(known, count, out=np.zeros(len(self)), where=count > 0)
+        else:
+            incidence = after.astype(np.float64)
+        return self._average(incidence[None, :], pd.DataFrame({"term": ["att"]}), weighting)
+
+    def by(self, grouping: Grouping, *, balanced: int | None = None) -> Result:
+        """Average the cells by event time, cohort or period, with cohort sizes as weights.
+
+        Parameters
+        ----------
+        grouping : "event_time" (all cells), "cohort" or "time" (cells after treatment)
+        balanced : with "event_time", keep only cohorts seen at least this many periods after
+            treatment began, and event times up to it, so that all points average the same
+            cohorts
+
+        Raises
+        ------
+        EstimationError : the estimates have no cells of this kind
+        """
+        check_choice("grouping", grouping, ("event_time", "cohort", "time"))
+        if not len(self.shares):
+            return self._plain_by(grouping)
+        keep = np.ones(len(self), dtype=bool) if grouping == "event_time" else self._after()
+        if grouping == "event_time" and balanced is not None:
+            keep = self._balanced_cells(balanced)
+        labels = self.cells[grouping].to_numpy(dtype=np.float64)
+        values = np.unique(labels[keep])
+        if not len(values):
+            raise EstimationError(
+                f"no cell is left to average by {grouping}; the design may hold no period after "
+                f"treatment{'' if balanced is None else f', or none with balanced={balanced}'}."
+            )
+        incidence = (labels == values[:, None]) & keep
+        head = pd.DataFrame({"term": [f"{grouping} {v:g}" for v in values], grouping: values})
+        if grouping == "cohort":
+            known = incidence & ~np.isnan(self.estimates)
+            incidence = known / np.maximum(known.sum(axis=1, keepdims=True), 1)
+        return self._average(incidence.astype(np.float64), head, grouping)
+
+    def event_study(self, *, balanced: int | None = None) -> Result:
+        """Return the effects by periods since treatment began."""
+        return self.by("event_time", balanced=balanced)
+
+    def pre_trends_test(self) -> JointTest:
+        """Test jointly that all effects before treatment are zero (a Wald test).
+
+        Raises
+        ------
+        EstimationError : no estimate lies before treatment
+        """
+        before = (self.cells["event_time"] < -self.design.anticipation).to_numpy()
+        return self.joint_test(before & ~np.isnan(self.std_errors), "Effects before treatment are zero")
+
+    def joint_test(self, keep: NDArray[np.bool_], question: str = "All effects are zero") -> JointTest:
+        """Test jointly that the estimates marked by ``keep``, shape (K,), are zero."""
+        if not keep.any():
+            raise EstimationError(
+                f"{question!r} cannot be tested: none of the {plural(len(self), 'estimate')} is of "
+                "that kind with a standard error. More periods before treatment would be needed."
+            )
+        matrix = self.uncertainty.covariance()[: len(self), : len(self)][np.ix_(keep, keep)]
+        statistic, rank, p_value = bands.joint_wald(
+            self.estimates[keep], matrix, df=self.uncertainty.df
+        )
+        return JointTest(question, statistic, rank, p_value, self.uncertainty.df)
+
+    def critical_value(self, level: float = 0.95, *, simultaneous: bool = True, seed: int = 0) -> float:
+        """Return the critical value of one interval, or of all K at once (sup-t)."""
+        if not simultaneous:
+            return float(bands.pointwise_critical_value(level, self.uncertainty.df))
+        matrix = self.uncertainty.covariance()[: len(self), : len(self)]
+        known = ~np.isnan(self.std_errors)
+        return bands.simultaneous_critical_value(
+            matrix[np.ix_(known, known)], level, df=self.uncertainty.df, seed=seed
+        )
+
+    def minimum_detectable_effect(self, *, power: float = 0.8, level: float = 0.95) -> Floats:
+        """Return the smallest true effects that would be found with the given power, shape (K,).
+
+        MDE = (q(1 - (1 - level)/2) + q(power)) * std. error with q the quantile of the t
+        distribution (normal where the degrees of freedom are infinite).
+
+        Source
+        ------
+        Bloom (1995), Evaluation Review 19(5).
+        """
+        upper = bands.pointwise_critical_value(level, self.uncertainty.df)
+        more = bands.pointwise_critical_value(2 * power - 1, self.uncertainty.df)
+        return np.asarray((upper + more) * self.std_errors)
+
+    def tidy(self, level: float = 0.95, *, seed: int = 0) -> pd.DataFrame:
+        """Return the estimates as a table.
+
+        Columns are term (and cohort, time, event_time where they apply), estimate, std_error,
+        statistic, df, p_value, conf_low, conf_high (one interval at a time), band_low,
+        band_high (all at once), n_treated and n_comparison where known, and note where one
+        estimate has one.
+        """
+        frame = self.cells[["term"]].copy()
+        for column in ("cohort", "time", "event_time"):
+            if self.cells[column].notna().any():
+                frame[column] = self.cells[column]
+        errors, df = self.std_errors, self.uncertainty.df
+        statistic = self.estimates / errors
+        one = float(bands.pointwise_critical_value(level, df))
+        every = self.critical_value(level, seed=seed) if len(self) > 1 else one
+        frame["estimate"] = self.estimates
+        frame["std_error"] = errors
+        frame["statistic"] = statistic
+        frame["df"] = np.inf if df is None else df
+        frame["p_value"] = bands.two_sided_p_values(statistic, df)
+        frame["conf_low"] = self.estimates - one * errors
+        frame["conf_high"] = self.estimates + one * errors
+        frame["band_low"] = self.estimates - every * errors
+        frame["band_high"] = self.estimates + every * errors
+        for column in ("n_treated", "n_comparison"):
+            if column in self.cells:
+                frame[column] = self.cells[column]
+        if (self.cells["note"] != "").any():
+            frame["note"] = self.cells["note"]
+        return frame
+
+    def summary(self, level: float = 0.95) -> str:
+        """Return the result as text: what was estimated, from what, the table, the notes."""
+        frame = self._shown(level)
+        return "\n".join([*self._heading(), "", tables.to_text(frame), "", *self._footing(level)])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        title, *lines = self._heading()
+        notes = (*lines, *self._footing(0.95))
+        return tables.to_html(self._shown(0.95), caption=title, notes=notes)
+
+    def to_markdown(self, level: float = 0.95) -> str:
+        """Return the table in Markdown."""
+        return tables.to_markdown(self._shown(level))
+
+    def to_latex(self, level: float = 0.95) -> str:
+        """Return the table as a LaTeX tabular."""
+        return tables.to_latex(self._shown(level))
+
+    def plot(self, *, ax: Axes | None = None, level: float = 0.95) -> Any:
+        """Draw the estimates: an event study, group-time panels, or one line an estimate."""
+        from impact import plots
+
+        frame, outcome = self.tidy(level), self.design.outcome
+        if self.cells["event_time"].notna().all() and self.cells["event_time"].is_unique:
+            return plots.event_study(frame, ax=ax, outcome=outcome, level=level)
+        if self.cells[["cohort", "time"]].notna().all(axis=None) and ax is None:
+            return plots.cells(frame, outcome=outcome)
+        return plots.coefficients(frame, ax=ax, outcome=outcome)
+
+    def _shown(self, level: float) -> pd.DataFrame:
+        return self.tidy(level).drop(columns=["statistic", "df"])
+
+    def _heading(self) -> list[str]:
+        return [
+            f"{self.estimator}: {self.estimand}, outcome {self.design.outcome}",
+            f"{self.design.facts.sentence()[:1].upper()}{self.design.facts.sentence()[1:]}.",
+        ]
+
+    def _footing(self, level: float) -> list[str]:
+        df = self.uncertainty.df
+        law = "normal" if df is None else f"t({df:g})"
+        return [
+            f"Standard errors: {self.uncertainty.method}, "
+            f"{plural(self.uncertainty.n_clusters, 'cluster')} by "
+            f"{' and '.join(self.design.cluster_columns)}; {level:.0%} intervals from the {law} "
+            "distribution, bands hold for all rows at once.",
+            *self.notes,
+        ]
+
+    def _after(self) -> NDArray[np.bool_]:
+        after = (self.cells["event_time"] >= 0).to_numpy()
+        if not after.any():
+            raise EstimationError(
+                "no cell lies after treatment began, so there is no effect to average. Check the "
+                "cohort column against the panel's periods."
+            )
+        return np.asarray(after)
+
+    def _balanced_cells(self, balanced: int) -> NDArray[np.bool_]:
+        event, cohort = self.cells["event_time"], self.cells["cohort"]
+        seen = event.groupby(cohort).transform("max") >= balanced
+        return np.asarray(seen & (event <= balanced))
+
+    def _average(self, incidence: Floats, head: pd.DataFrame, how: str) -> Result:
+        index = np.searchsorted(
+            self.shares.index.to_numpy(dtype=np.float64),
+            self.cells["cohort"].to_numpy(dtype=np.float64),
+        )
+        shares = self.shares.to_numpy(dtype=np.float64)
+        average = share_average(self.estimates, incidence, index, shares)
+        head = head.reindex(columns=[*CELL_COLUMNS, *head.columns.difference(list(CELL_COLUMNS))])
+        head["estimate"] = average.estimates
+        head["weight"] = incidence @ shares[index]
+        head["note"] = np.where(np.isnan(average.estimates), "no cell of this kind has an estimate", "")
+        return replace(
+            self,
+            cells=head,
+            uncertainty=self.uncertainty.combine(average.jacobian()),
+            estimand=f"{self.estimand}, averaged by {how.replace('_', ' ')}",
+        )
+
+    def _linear(self, weights: Floats, head: pd.DataFrame, how: str) -> Result:
+        """Combine the estimates with fixed weights, shape (A, K), into a view without shares."""
+        padded = np.concatenate((weights, np.zeros((len(weights), len(self.shares)))), axis=1)
+        known = np.where(np.isnan(self.estimates), 0.0, self.estimates)
+        head = head.reindex(columns=[*CELL_COLUMNS])
+        head["estimate"] = weights @ known
+        head["weight"] = 1.0
+        head["note"] = ""
+        return replace(
+            self,
+            cells=head,
+            uncertainty=self.uncertainty.combine(padded),
+            shares=pd.Series(dtype=np.float64),
+            estimand=f"{self.estimand}{how}",
+        )
+
+    def _mean_after(self) -> Result:
+        """Average views by event time or period with equal weights."""
+        keep = ~np.isnan(self.estimates)
+        if self.cells["event_time"].notna().any():
+            keep &= self._after()
+        weights = (keep / keep.sum())[None, :]
+        return self._linear(weights, pd.DataFrame({"term": ["att"]}), ", then with equal weights")
+
+    def _plain_att(self) -> Result:
+        if self.cells["event_time"].notna().any():
+            return self._mean_after()
+        if len(self) == 1 and self.cells["term"].iloc[0] == "att":
+            return self
+        first = np.zeros((1, len(self)))
+        first[0, 0] = 1.0
+        return self._linear(first, pd.DataFrame({"term": self.cells["term"].iloc[[0]]}), "")
+
+    def _plain_by(self, grouping: str) -> Result:
+        if self.cells[grouping].notna().all():
+            return self
+        raise EstimationError(
+            f"these estimates of {self.estimator} cannot be averaged by {grouping}: they carry no "
+            f"{grouping}. Fit an estimator of group-time effects, such as CallawaySantAnna."
+        )

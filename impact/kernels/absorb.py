@@ -1,0 +1,613 @@
+"""Sweep fixed effects out of columns exactly, whatever the gaps, weights and scale.
+
+The largest effect (the units) is eliminated group by group. What the other effects still
+explain solves one small system, the Schur complement of the unit block, which is factorised
+once: no alternating iteration, no tolerance that depends on the unit of measurement.
+
+Columns travel as rows of a (k, n) array, one variable a row, so that each is contiguous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from impact.errors import EstimationError
+
+__all__ = ["Absorber", "Groups", "absorb", "compact", "is_nested", "lone_rows"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+DENSE_SYSTEM = 3_000
+"""Most levels beside the largest effect that are solved by a dense factorisation."""
+
+DENSE_FILL = 4
+"""A groups x levels layout is used when it has at most this many cells a row of data."""
+
+NO_VARIATION = 1e-20
+"""Squared norm, relative to what it was, at which a slope within a group counts as constant."""
+
+WEAK = 1e-7
+"""Ratio of smallest to largest pivot below which a solution is refined by a second sweep."""
+
+RANK_CUT = 1e-13
+"""Pivot, relative to size times the largest weight margin, below which a level is redundant."""
+
+SWEEPS = 8
+"""Most sweeps of the sparse route; one does unless the system is ill-conditioned."""
+
+SETTLED = 1e-14
+"""What effects may still explain, relative to the column's own margins, to count as settled."""
+
+UNSETTLED = 1e-11
+"""What effects may still explain at most when sweeps run out."""
+
+CG_GAIN = 1e-24
+"""Squared gain asked of one run of conjugate gradients; sweeps repeat it where needed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """A partition of rows.
+
+    Parameters
+    ----------
+    codes : shape (n,), the group of each row, 0 to size - 1, every group present
+    size : number of groups
+    """
+
+    codes: Integers
+    size: int
+
+    @cached_property
+    def starts(self) -> Integers | None:
+        """First row of each group where rows come sorted by group, else None."""
+        steps = np.diff(self.codes)
+        if len(steps) and steps.min() < 0:
+            return None
+        return np.concatenate(([0], np.flatnonzero(steps) + 1))
+
+    @cached_property
+    def counts(self) -> Integers:
+        """Number of rows of each group, shape (size,)."""
+        return np.bincount(self.codes, minlength=self.size).astype(np.int64, copy=False)
+
+    def total(self, values: Floats) -> Floats:
+        """Sum over each group: (..., n) to (..., size)."""
+        if self.starts is not None:
+            return np.asarray(np.add.reduceat(values, self.starts, axis=-1))
+        if values.ndim == 1:
+            return np.bincount(self.codes, weights=values, minlength=self.size).astype(np.float64)
+        return np.stack([self.total(row) for row in values])
+
+    def spread(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Give each row the value of its group: (..., size) to (..., n)."""
+        if self.starts is not None:
+            return np.repeat(values, self.counts, axis=-1)
+        return np.take(values, self.codes, axis=-1)
+
+
+def compact(codes: NDArray[Any]) -> Groups:
+    """Number the levels of a column of codes or labels 0, 1, ... in sorted order."""
+    if np.issubdtype(codes.dtype, np.integer) and len(codes):
+        low, high = int(codes.min()), int(codes.max())
+        if high - low <= 4 * len(codes) + 1_000:
+            present = np.zeros(high - low + 1, dtype=np.bool_)
+            present[codes - low] = True
+            if low == 0 and present.all():
+                return Groups(codes.astype(np.int64, copy=False), high + 1)
+            return Groups((np.cumsum(present) - 1)[codes - low], int(present.sum()))
+    levels, inverse = np.unique(codes, return_inverse=True)
+    return Groups(inverse.reshape(codes.shape).astype(np.int64, copy=False), len(levels))
+
+
+def is_nested(inner: Groups, outer: Groups) -> bool:
+    """Tell whether each group of ``inner`` lies within one group of ``outer``."""
+    if outer.size > inner.size:
+        return False
+    sample = slice(0, 4_096)
+    home = np.empty(inner.size, dtype=np.int64)
+    home[inner.codes[sample]] = outer.codes[sample]
+    if (home[inner.codes[sample]] != outer.codes[sample]).any():
+        return False
+    home[inner.codes] = outer.codes
+    return bool((home[inner.codes] == outer.codes).all())
+
+
+def lone_rows(effects: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Mark rows that some effect fits perfectly because they are alone at one of its levels.
+
+    Rows are marked in rounds until every level left holds two rows or none.
+
+    Parameters
+    ----------
+    effects : one array of codes an effect, each shape (n,)
+
+    Returns
+    -------
+    array of bool, shape (n,) : True for singletons
+    """
+    lone = np.zeros(len(effects[0]), dtype=np.bool_)
+    groups = [compact(codes) for codes in effects]
+    while True:
+        before = int(lone.sum())
+        for group in groups:
+            left = np.bincount(group.codes[~lone], minlength=group.size)
+            lone |= left[group.codes] == 1
+        if int(lone.sum()) == before:
+            return lone
+
+
+@dataclass(frozen=True, eq=False)
+class _UnitBlock:
+    """The effect eliminated group by group: an intercept, perhaps slopes, a unit.
+
+    ``bases`` has shape (q, n): within each unit orthonormal in the weights, zero where a unit
+    has no such direction. ``weighted`` is bases times weights.
+    """
+
+    units: Groups
+    bases: Floats
+    weighted: Floats
+    rank: int
+
+    def sweep(self, column: Floats) -> Floats:
+        """Take each unit's projection off a column, shape (n,)."""
+        left = column
+        for basis, weighted in zip(self.bases, self.weighted, strict=True):
+            left = left - basis * self.units.spread(self.units.total(weighted * left))
+        return left
+
+
+@dataclass(frozen=True, eq=False)
+class Absorber:
+    """Effects ready to be swept out of any number of columns; made by `absorb`.
+
+    Parameters
+    ----------
+    block : the effect eliminated first
+    levels : what the other effects still explain, or None with one effect
+    """
+
+    block: _UnitBlock
+    levels: _DenseLevels | _SparseLevels | None
+
+    @property
+    def rank(self) -> int:
+        """Number of parameters that all effects together use up."""
+        return self.block.rank + (self.levels.rank if self.levels is not None else 0)
+
+    def sweep(self, values: Floats) -> Floats:
+        """Return what the effects leave of each column.
+
+        Parameters
+        ----------
+        values : shape (k, n), or (n,) for one column
+
+        Returns
+        -------
+        array of the same shape: residuals of the weighted projection on the effects
+
+        Raises
+        ------
+        EstimationError : more than 3,000 levels beside the largest effect are linked so weakly
+            that the iterative solution does not settle
+        """
+        columns = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        part = self.block if self.levels is None else self.levels
+        swept = np.empty(columns.shape)
+        for j, column in enumerate(columns):
+            swept[j] = part.sweep(column)
+        return swept.reshape(np.shape(values))
+
+    def leverage(self) -> Floats:
+        """Return the diagonal of the weighted projection on the effects, shape (n,)."""
+        own: Floats = np.einsum("qn,qn->n", self.block.bases, self.block.weighted)
+        return own if self.levels is None else own + self.levels.leverage()
+
+
+def absorb(
+    effects: Sequence[NDArray[Any]],
+    weights: Floats | None = None,
+    slopes: Floats | None = None,
+) -> Absorber:
+    r"""Prepare effects to be swept out exactly.
+
+    Minimises
+    :math:`\sum_r w_r (v_r - \alpha_{i(r)} - z_r'\gamma_{i(r)} - \lambda_{j(r)} - \dots)^2`.
+
+    Parameters
+    ----------
+    effects : one array of codes or labels an effect, each shape (n,)
+    weights : positive weights, shape (n,)
+    slopes : shape (q, n), variables whose slope differs between the groups of the first effect
+
+    Returns
+    -------
+    Absorber
+
+    Notes
+    -----
+    An effect that is constant within the groups of another adds nothing and is left out: year
+    effects beside province x year effects. The largest effect is eliminated by groups (the
+    first one if it has slopes). Two effects are laid out as a dense groups x levels table,
+    one block a connected component where that saves room, as long as no two rows share a cell
+    and the table is not much larger than the data; otherwise the system is built from sparse
+    incidence matrices.
+
+    The rank is levels less connected components for two effects, numerical (pivoted Cholesky)
+    beyond; with three or more effects and over 3,000 levels beside the largest it assumes one
+    redundant level an effect, as fixest does.
+
+    Source
+    ------
+    Frisch-Waugh-Lovell by blocks; Abowd, Creecy and Kramarz (2002), "Computing person and firm
+    effects using linked longitudinal employer-employee data", for the rank by components.
+    """
+    groups = _without_nested([compact(np.asarray(codes)) for codes in effects], slopes is not None)
+    first = 0 if slopes is not None else int(np.argmax([group.size for group in groups]))
+    units = groups.pop(first)
+    block = _unit_block(units, weights, slopes)
+    if not groups:
+        return Absorber(block, None)
+    layout = _layout(units, groups[0]) if len(groups) == 1 else None
+    if layout is None or not layout.is_one_to_one:
+        return Absorber(block, _sparse_levels(block, groups, weights, slopes is None))
+    return Absorber(block, _dense_levels(layout, block, weights, slopes is None))
+
+
+def _without_nested(groups: list[Groups], keep_first: bool) -> list[Groups]:
+    """Drop effects that are constant within the groups of another one."""
+    order = sorted(range(len(groups)), key=lambda j: (-groups[j].size, j))
+    if keep_first:
+        order.remove(0)
+        order.insert(0, 0)
+    kept: list[Groups] = []
+    for j in order:
+        if not any(is_nested(other, groups[j]) for other in kept):
+            kept.append(groups[j])
+    return kept
+
+
+def _unit_block(units: Groups, weights: Floats | None, slopes: Floats | None) -> _UnitBlock:
+    """Orthonormalise intercept and slopes within each unit; count those that vary."""
+    sizes = units.counts if weights is None else units.total(weights)
+    bases = [units.spread(1 / np.sqrt(sizes))]
+    rank = units.size
+    for variable in () if slopes is None else slopes:
+        left = variable
+        for _ in range(2):
+            for basis in bases:
+                product = basis * left if weights is None else basis * left * weights
+                left = left - basis * units.spread(units.total(product))
+        norms, scale = (
+            units.total(part * part if weights is None else part * part * weights)
+            for part in (left, variable)
+        )
+        varies = norms > NO_VARIATION * scale
+        inverse = np.where(varies, 1 / np.sqrt(np.where(varies, norms, 1.0)), 0.0)
+        rank += int(varies.sum())
+        bases.append(left * units.spread(inverse))
+    stacked = np.stack(bases)
+    return _UnitBlock(units, stacked, stacked if weights is None else stacked * weights, rank)
+
+
+@dataclass(frozen=True, eq=False)
+class _Factor:
+    """A pivoted Cholesky factor of a positive semi-definite system and its basic solution."""
+
+    cholesky: Floats
+    pivots: Integers
+    size: int
+    rank: int
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the system is so ill-conditioned that a solution wants refinement."""
+        diagonal = np.diag(self.cholesky)[: self.rank]
+        return bool(self.rank and diagonal.min() ** 2 < WEAK * diagonal.max() ** 2)
+
+    def solve(self, right: Floats) -> Floats:
+        """Solve with zeros for the levels outside the basis: (size,) or (size, m)."""
+        solution = np.zeros_like(right)
+        if self.rank:
+            basis = self.pivots[: self.rank]
+            lower = self.cholesky[: self.rank, : self.rank]
+            solution[basis] = scipy.linalg.cho_solve((lower, True), right[basis])
+        return solution
+
+
+def _factorise(system: Floats, scale: float, rank: int | None = None) -> _Factor:
+    """Factorise with complete pivoting; the rank is found at this scale unless it is known."""
+    size = len(system)
+    threshold = RANK_CUT * size * scale if rank is None else 0.0
+    factor, pivots, found, _ = scipy.linalg.lapack.dpstrf(system, lower=1, tol=threshold)
+    known = int(found) if rank is None else min(int(found), rank)
+    return _Factor(np.tril(factor), pivots.astype(np.int64) - 1, size, known)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Where each row stands in a groups x levels table made of blocks that share no level."""
+
+    cells: Integers
+    shape: tuple[int, int]
+    blocks: list[tuple[slice, int]]
+    n_components: int
+
+    @property
+    def is_one_to_one(self) -> bool:
+        """Whether no two rows share a cell."""
+        if bool((np.diff(self.cells) > 0).all()):
+            return True
+        return int(np.bincount(self.cells).max()) <= 1
+
+    def table(self, rows: Floats | float) -> Floats:
+        """Write row values, shape (n,), into a table with zeros where nothing is observed."""
+        table = np.zeros(self.shape)
+        table.ravel()[self.cells] = rows
+        return table
+
+
+def _layout(units: Groups, levels: Groups) -> _Layout | None:
+    """Lay rows out as a dense table, by connected components if that saves room."""
+    n = len(units.codes)
+    if units.size * levels.size <= DENSE_FILL * n:
+        cells = units.codes * levels.size + levels.codes
+        return _Layout(
+            cells,
+            (units.size, levels.size),
+            [(slice(0, units.size), levels.size)],
+            int(_components(units, levels).max()) + 1,
+        )
+    block_of_level = _components(units, levels)
+    n_blocks = int(block_of_level.max()) + 1
+    widths = np.bincount(block_of_level)
+    width = int(widths.max())
+    if units.size * width > DENSE_FILL * n:
+        return None
+    by_block = np.argsort(block_of_level, kind="stable")
+    local = np.empty(levels.size, dtype=np.int64)
+    local[by_block] = np.arange(levels.size) - np.repeat(np.cumsum(widths) - widths, widths)
+    block_of_unit = block_of_level[_any_level(units, levels)]
+    position = np.empty(units.size, dtype=np.int64)
+    position[np.argsort(block_of_unit, kind="stable")] = np.arange(units.size)
+    ends = np.cumsum(np.bincount(block_of_unit, minlength=n_blocks))
+    blocks = [
+        (slice(int(end - count), int(end)), int(w))
+        for end, count, w in zip(
+            ends, np.bincount(block_of_unit, minlength=n_blocks), widths, strict=True
+        )
+    ]
+    cells = position[units.codes] * width + local[levels.codes]
+    return _Layout(cells, (units.size, width), blocks, n_blocks)
+
+
+def _any_level(units: Groups, levels: Groups) -> Integers:
+    """Name one level at which each unit is observed, shape (units,)."""
+    anchor = np.empty(units.size, dtype=np.int64)
+    anchor[units.codes] = levels.codes
+    return anchor
+
+
+def _components(units: Groups, levels: Groups) -> Integers:
+    """Number the connected components of the levels, linked by units, shape (levels,)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    anchor = units.spread(_any_level(units, levels))
+    size = levels.size
+    if size <= DENSE_SYSTEM:
+        linked = np.zeros((size, size), dtype=np.bool_)
+        linked[anchor, levels.codes] = True
+        edges = np.nonzero(linked)
+    else:
+        edges = (anchor, levels.codes)
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _DenseLevels:
+    """The second effect in a dense groups x levels layout.
+
+    ``bases`` and ``weighted`` have shape (q, groups, width), ``weights`` (groups, width) with
+    zeros where nothing is observed; ``factors`` is one a block.
+    """
+
+    layout: _Layout
+    bases: Floats
+    weighted: Floats
+    weights: Floats
+    factors: list[_Factor]
+
+    @property
+    def rank(self) -> int:
+        """Number of parameters beyond the unit block."""
+        return sum(factor.rank for factor in self.factors)
+
+    def sweep(self, column: Floats) -> Floats:
+        """Take units and levels off a column, shape (n,)."""
+        table = self.layout.table(column)
+        self._sweep_table(table)
+        if any(factor.is_weak for factor in self.factors):
+            table[self.weights == 0] = 0
+            self._sweep_table(table)
+        return table.ravel()[self.layout.cells]
+
+    def _sweep_table(self, table: Floats) -> None:
+        for (rows, width), factor in zip(self.layout.blocks, self.factors, strict=True):
+            block = table[rows, :width]
+            bases = self.bases[:, rows, :width]
+            weighted = self.weighted[:, rows, :width]
+            parts = np.einsum("qnl,nl->qn", weighted, block)
+            right = np.einsum("nl,nl->l", self.weights[rows, :width], block)
+            for part, crossing in zip(parts, weighted, strict=True):
+                right -= part @ crossing
+            effect = factor.solve(right)
+            for part, crossing, basis in zip(parts, weighted, bases, strict=True):
+                block -= basis * (part - crossing @ effect)[:, None]
+            block -= effect
+
+    def leverage(self) -> Floats:
+        """Return the part of the leverage that levels add to the unit block's, shape (n,)."""
+        table = np.zeros(self.layout.shape)
+        for (rows, width), factor in zip(self.layout.blocks, self.factors, strict=True):
+            inverse = factor.solve(np.eye(width))
+            bases = self.bases[:, rows, :width]
+            weighted = self.weighted[:, rows, :width]
+            own = np.diag(inverse) - 2 * sum(
+                basis * (crossing @ inverse)
+                for basis, crossing in zip(bases, weighted, strict=True)
+            )
+            joint = np.einsum("pnl,lm,qnm->pqn", weighted, inverse, weighted, optimize=True)
+            own = own + np.einsum("pnl,qnl,pqn->nl", bases, bases, joint, optimize=True)
+            table[rows, :width] = own * self.weights[rows, :width]
+        return table.ravel()[self.layout.cells]
+
+
+def _dense_levels(
+    layout: _Layout, block: _UnitBlock, weights: Floats | None, plain: bool
+) -> _DenseLevels:
+    """Lay bases and weights out densely and factorise each block's Schur complement."""
+    mask = layout.table(1.0 if weights is None else weights)
+    bases = np.stack([layout.table(row) for row in block.bases])
+    weighted = bases if weights is None else np.stack([layout.table(row) for row in block.weighted])
+    redundant = 1 if len(layout.blocks) > 1 else layout.n_components
+    factors = []
+    for rows, width in layout.blocks:
+        margin = mask[rows, :width].sum(axis=0)
+        system = np.diag(margin)
+        for crossing in weighted[:, rows, :width]:
+            system -= crossing.T @ crossing
+        rank = width - redundant if plain else None
+        factors.append(_factorise(system, float(margin.max()), rank))
+    return _DenseLevels(layout, bases, weighted, mask, factors)
+
+
+@dataclass(frozen=True, eq=False)
+class _SparseLevels:
+    """Any number of further effects through a sparse incidence matrix.
+
+    ``incidence`` is sparse of shape (n, R) with a one for each row and effect; ``factor`` is None
+    when R is too large for a dense system, which is then solved by conjugate gradients with
+    the system's ``diagonal`` as preconditioner.
+    """
+
+    block: _UnitBlock
+    incidence: Any
+    weights: Floats | None
+    diagonal: Floats
+    factor: _Factor | None
+    rank: int
+
+    def sweep(self, column: Floats) -> Floats:
+        """Take units and levels off a column, shape (n,)."""
+        left = self.block.sweep(column)
+        scale = float(self._margins(np.abs(column)).max()) or 1.0
+        for _ in range(SWEEPS):
+            right = self._margins(left)
+            unexplained = float(np.abs(right).max()) / scale
+            if unexplained <= SETTLED:
+                return left
+            left = self.block.sweep(left - self.incidence @ self._solve(right))
+        unexplained = float(np.abs(self._margins(left)).max()) / scale
+        if unexplained > UNSETTLED:
+            raise EstimationError(
+                f"the fixed effects do not settle: after {SWEEPS} sweeps they still explain "
+                f"{unexplained:.1e} of a column. Some of the {len(self.diagonal):,} levels are "
+                "linked to the rest by very few rows; merge small levels, or drop an effect."
+            )
+        return left
+
+    def leverage(self) -> Floats:
+        """Return the part of the leverage that levels add to the unit block's, shape (n,)."""
+        if self.factor is None:
+            raise EstimationError(
+                f"leverages are not computed with {len(self.diagonal):,} levels beside the largest "
+                f"effect; at most {DENSE_SYSTEM:,} are. Use clustered standard errors instead."
+            )
+        swept = np.stack([self.block.sweep(row) for row in self.incidence.toarray().T])
+        own: Floats = np.einsum("rn,rn->n", swept, self.factor.solve(swept))
+        return own if self.weights is None else own * self.weights
+
+    def _margins(self, column: Floats) -> Floats:
+        """Sum a column, times weights, over each level, shape (R,)."""
+        weighted = column if self.weights is None else column * self.weights
+        return np.asarray(self.incidence.T @ weighted)
+
+    def _solve(self, right: Floats) -> Floats:
+        if self.factor is not None:
+            return self.factor.solve(right)
+        return _conjugate_gradient(
+            lambda effect: self._margins(self.block.sweep(self.incidence @ effect)),
+            right,
+            self.diagonal,
+        )
+
+
+def _sparse_levels(
+    block: _UnitBlock, groups: list[Groups], weights: Floats | None, plain: bool
+) -> _SparseLevels:
+    """Stack the levels of the other effects and build their Schur complement."""
+    from scipy.sparse import csr_array
+
+    n = len(block.units.codes)
+    offsets = np.concatenate(([0], np.cumsum([group.size for group in groups])))
+    columns = np.stack([g.codes + o for g, o in zip(groups, offsets, strict=False)], axis=1)
+    rows = np.arange(0, columns.size + 1, len(groups))
+    size = int(offsets[-1])
+    incidence = csr_array((np.ones(columns.size), columns.ravel(), rows), shape=(n, size))
+    weight = np.ones(n) if weights is None else weights
+    margins = np.asarray(incidence.T @ weight)
+    by_unit = [
+        csr_array((row, (block.units.codes, np.arange(n))), shape=(block.units.size, n)) @ incidence
+        for row in block.weighted
+    ]
+    components = int(_components(block.units, groups[0]).max()) + 1 if len(groups) == 1 else None
+    known = size - components if components is not None and plain else None
+    if size > DENSE_SYSTEM:
+        diagonal = margins - sum(np.asarray((m * m).sum(axis=0)).ravel() for m in by_unit)
+        diagonal = np.where(diagonal > RANK_CUT * margins, diagonal, margins)
+        rank = known if known is not None else size - len(groups)
+        return _SparseLevels(block, incidence, weights, diagonal, None, rank)
+    weighted_incidence = incidence * weight[:, None]
+    system = (incidence.T @ weighted_incidence).toarray()
+    for crossing in by_unit:
+        system -= (crossing.T @ crossing).toarray()
+    factor = _factorise(system, float(margins.max()), known)
+    return _SparseLevels(block, incidence, weights, np.diag(system), factor, factor.rank)
+
+
+def _conjugate_gradient(
+    times: Callable[[Floats], Floats], right: Floats, diagonal: Floats
+) -> Floats:
+    """Solve a consistent semi-definite system to the last digits, whatever its scale."""
+    solution = np.zeros_like(right)
+    left = right.copy()
+    scaled = left / diagonal
+    direction = scaled
+    product = float(left @ scaled)
+    target = product * CG_GAIN
+    for _ in range(10 * len(right)):
+        if product <= target:
+            break
+        image = times(direction)
+        curvature = float(direction @ image)
+        if curvature <= 0:
+            break
+        step = product / curvature
+        solution += step * direction
+        left -= step * image
+        scaled = left / diagonal
+        previous, product = product, float(left @ scaled)
+        direction = scaled + (product / previous) * direction
+    return solution

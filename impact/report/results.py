@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from impact.errors import ReportError, check_choice, listing, near
+from impact.evaluation import DATA_KINDS, Evaluation
 from impact.report.figures import save_figure
 from impact.report.numbers import check_unit, stored
 from impact.report.text import LANGUAGES, Text, check_text, named_values, stray_digits
@@ -39,7 +40,6 @@ __all__ = [
 SCHEMA = "impact.results/1"
 OUTPUT_VARIABLE = "IMPACT_OUTPUT"
 
-DataKind: TypeAlias = Literal["microdata", "published", "simulated"]
 Tone: TypeAlias = Literal["note", "caution"]
 Block: TypeAlias = dict[str, Any]
 
@@ -98,7 +98,7 @@ class Record:
 
     id: str
     title: Text
-    data_kind: DataKind
+    data_kind: str
     question: Text
     values: dict[str, Value] = field(default_factory=dict, init=False)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
@@ -108,8 +108,13 @@ class Record:
     front: dict[str, Any] = field(default_factory=dict, init=False)
     _drawn: dict[str, Figure] = field(default_factory=dict, init=False, repr=False)
 
+    @classmethod
+    def of(cls, plan: Evaluation) -> Record:
+        """Start the record of an evaluation plan."""
+        return cls(plan.id, plan.title, plan.data_kind, plan.question)
+
     def __post_init__(self) -> None:
-        check_choice("data_kind", self.data_kind, get_args(DataKind), ReportError)
+        check_choice("data_kind", self.data_kind, DATA_KINDS, ReportError)
         self.title = check_text(self.title, "the title")
         self.question = check_text(self.question, "the question")
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from impact.errors import ReportError
+from impact.evaluation import LANGUAGES
 
 __all__ = ["LANGUAGES", "Text", "check_text", "fill", "named_values", "stray_digits", "text"]
 
-LANGUAGES = ("en", "vi")
 Text: TypeAlias = dict[str, str]
 
 _VALUE = re.compile(r"\{([A-Za-z][A-Za-z0-9_.]*)(?::([a-z]+))?\}")

@@ -1,0 +1,55 @@
+"""Impact evaluation on panel data: what changed, for whom, at what cost, and how sure are we?
+
+``Panel`` -> ``Design`` -> an estimator's ``fit`` -> ``Result``. Names are imported when first
+used, so that ``import impact`` is light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from impact import datasets, errors, places, plots, prices, simulate, tables
+    from impact.design import Design
+    from impact.estimators import CallawaySantAnna
+    from impact.panel import Panel
+    from impact.result import Result
+
+__version__ = "0.1.0"
+
+_MODULES = ("datasets", "errors", "places", "plots", "prices", "simulate", "tables")
+_HOMES = {
+    "CallawaySantAnna": "impact.estimators",
+    "Design": "impact.design",
+    "Panel": "impact.panel",
+    "Result": "impact.result",
+}
+
+__all__ = [
+    "CallawaySantAnna",
+    "Design",
+    "Panel",
+    "Result",
+    "datasets",
+    "errors",
+    "places",
+    "plots",
+    "prices",
+    "simulate",
+    "tables",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"impact.{name}")
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'impact' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,44 @@
+"""The estimators, one file each; ``ESTIMATORS`` names where each lives.
+
+Adding one: its file, its test file, its line in ``ESTIMATORS`` and below ``TYPE_CHECKING``,
+and its row in the README's table. Contract tests, reports and the command line follow.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from impact.errors import DesignError, listing, near
+
+if TYPE_CHECKING:
+    from impact.estimators.base import Estimator
+    from impact.estimators.callaway_santanna import CallawaySantAnna
+
+ESTIMATORS = {
+    "CallawaySantAnna": "impact.estimators.callaway_santanna",
+}
+
+__all__ = ["ESTIMATORS", "CallawaySantAnna", "estimator_class"]
+
+
+def estimator_class(name: str) -> type[Estimator]:
+    """Return the estimator class of that name.
+
+    Raises
+    ------
+    DesignError : no estimator has that name
+    """
+    if name not in ESTIMATORS:
+        raise DesignError(
+            f'there is no estimator "{name}". {near(name, ESTIMATORS)}'
+            f"There are: {listing(ESTIMATORS, 60)}."
+        )
+    found: type[Estimator] = getattr(importlib.import_module(ESTIMATORS[name]), name)
+    return found
+
+
+def __getattr__(name: str) -> Any:
+    if name in ESTIMATORS:
+        return estimator_class(name)
+    raise AttributeError(f"module 'impact.estimators' has no attribute {name!r}")

@@ -1,0 +1,465 @@
+"""Least squares over the simplex, exact and certified: the weights of synthetic control."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dposv
+
+from impact.errors import EstimationError
+
+Floats: TypeAlias = NDArray[np.float64]
+Booleans: TypeAlias = NDArray[np.bool_]
+Indices: TypeAlias = NDArray[np.intp]
+
+__all__ = ["SimplexBatch", "SimplexFit", "simplex_least_squares", "simplex_ridge"]
+
+# A gradient is a sum of rounded products: below this, in units of the largest squared
+# distance between donor and target, its sign is noise.
+GRADIENT_NOISE = 1e-13
+# A Karush-Kuhn-Tucker residual above this says the weights are not the optimum.
+CERTIFIED = 1e-10
+# Donors whose gradient exceeds the multiplier by less than this may share the optimum.
+DEGENERATE = 1e-9
+# The dual divides by the ridge: beyond this ratio rounding would spoil the certificate.
+DUAL_RATIO = 1e4
+NEWTON_STEPS = 60
+HALVINGS = 30
+SUFFICIENT_DECREASE = 1e-4
+# Tables of products of rows are kept when they fit in about 64 MB.
+PRODUCT_CELLS = 8_000_000
+
+
+@dataclass(frozen=True)
+class SimplexFit:
+    """Weights on the simplex with the certificate that they are optimal.
+
+    Attributes
+    ----------
+    weights : shape (n,), nonnegative, sum one
+    residual : largest violation of the Karush-Kuhn-Tucker conditions, free of scale
+    loss : ||columns @ weights - target||^2, without ridge and penalty
+    unique : False when other weights reach the same objective
+    """
+
+    weights: Floats
+    residual: float
+    loss: float
+    unique: bool
+
+
+@dataclass(frozen=True)
+class SimplexBatch:
+    """Simplex weights of many targets over the same donors.
+
+    Attributes
+    ----------
+    weights : shape (B, n), rows nonnegative with sum one
+    residuals : shape (B,), Karush-Kuhn-Tucker residuals, free of scale
+    """
+
+    weights: Floats
+    residuals: Floats
+
+
+def simplex_least_squares(
+    columns: Floats,
+    target: Floats,
+    *,
+    ridge: float = 0.0,
+    penalty: Floats | None = None,
+    start: Floats | None = None,
+) -> SimplexFit:
+    """Find the convex combination of columns closest to a target.
+
+    Minimises ||columns @ w - target||^2 + ridge ||w||^2 + penalty' w over w >= 0, sum w = 1.
+
+    Parameters
+    ----------
+    columns : shape (m, n), one column a donor
+    target : shape (m,)
+    ridge : nonnegative, in squared units of the target
+    penalty : shape (n,), cost of each donor's weight, in squared units of the target
+    start : shape (n,), weights whose support starts the search; changes the time, not the answer
+
+    Returns
+    -------
+    SimplexFit
+
+    Raises
+    ------
+    EstimationError : the certificate exceeds 1e-10
+
+    Notes
+    -----
+    A primal active set: each step solves the equality-constrained problem on the support, then
+    either stops at the first bound on the way there or admits the donor of steepest gradient.
+    An admitted donor is affinely independent of the support, so the systems stay regular
+    although the problem may be singular (more donors than periods). Without penalty the
+    search starts from the support of an equivalent nonnegative least-squares problem.
+
+    Source
+    ------
+    Lawson and Hanson (1974), Solving Least Squares Problems, chapter 23; Wolfe (1976),
+    Mathematical Programming 11, 128-149 for the nearest point of a convex hull.
+    """
+    gaps = columns - target[:, None]
+    costs = np.zeros(gaps.shape[1]) if penalty is None else 0.5 * penalty
+    distances = np.einsum("ij,ij->j", gaps, gaps)
+    scale = float(distances.max() + ridge + np.abs(costs).max())
+    if scale == 0.0:
+        weights = np.full(len(costs), 1.0 / len(costs))
+        return SimplexFit(weights, residual=0.0, loss=0.0, unique=len(costs) == 1)
+    if start is None or not np.any(start > 0.0):
+        start = _starting_weights(gaps, distances, costs, scale)
+    weights = _active_set(gaps, ridge, costs, scale, start)
+    weights = _polished(gaps, ridge, costs, weights)
+    fitted = gaps @ weights
+    gradient = fitted @ gaps + ridge * weights + costs
+    residual = float(_kkt_residuals(gradient[None], weights[None], np.array([scale]))[0])
+    if residual > CERTIFIED:
+        raise EstimationError(
+            f"the simplex weights of {len(costs)} donors miss the optimum: the "
+            f"Karush-Kuhn-Tucker residual is {residual:.1e}, above {CERTIFIED:.0e}. The rows "
+            "differ in scale beyond double precision: rescale the outcome or the predictors."
+        )
+    unique = ridge > 0.0 or _is_unique(gaps, gradient, weights, scale)
+    return SimplexFit(weights, residual, loss=float(fitted @ fitted), unique=unique)
+
+
+def simplex_ridge(
+    columns: Floats,
+    targets: Floats,
+    *,
+    ridge: float,
+    allowed: Booleans | None = None,
+) -> SimplexBatch:
+    """Find ridge-penalised simplex weights of many targets over the same donors.
+
+    For each target b minimises ||columns @ w - b||^2 + ridge ||w||^2 over w >= 0, sum w = 1,
+    with w = 0 where a donor is not allowed.
+
+    Parameters
+    ----------
+    columns : shape (m, n), one column a donor
+    targets : shape (B, m)
+    ridge : nonnegative, in squared units of the target
+    allowed : shape (B, n), False where a donor is barred for that target; None: all allowed
+
+    Returns
+    -------
+    SimplexBatch
+
+    Raises
+    ------
+    EstimationError : no donor is allowed for some target, or a certificate exceeds 1e-10
+
+    Notes
+    -----
+    Semismooth Newton on the dual in (nu, theta), at most m + 1 unknowns whatever the number of
+    donors: w = max(columns' nu - theta, 0) / ridge. The dual is convex and piecewise
+    quadratic, so the method ends at the solution after finitely many steps. Where the ridge is
+    too small against the distances, or the certificate fails, the primal active set takes over.
+
+    Source
+    ------
+    Arkhangelsky et al. (2021), American Economic Review 111(12), eq. (4) for the problem; Qi
+    and Sun (1993), Mathematical Programming 58, 353-367 for the method.
+    """
+    shape = (len(targets), columns.shape[1])
+    allowed = np.ones(shape, dtype=bool) if allowed is None else allowed
+    barred = ~allowed.any(axis=1)
+    if barred.any():
+        raise EstimationError(
+            f"{int(barred.sum())} of {len(targets)} targets have no allowed donor, and weights on "
+            "the simplex need one. Widen the donor pool."
+        )
+    centre = columns.mean(axis=1)
+    columns, targets = columns - centre[:, None], targets - centre
+    weights, residuals = np.zeros(shape), np.full(len(targets), np.inf)
+    if np.einsum("ij,ij->j", columns, columns).max() <= DUAL_RATIO * ridge:
+        weights = _dual_newton(*_compressed(columns, targets), ridge, allowed)
+        residuals = _batch_residuals(columns, targets, ridge, allowed, weights)
+    for b in np.flatnonzero(residuals > CERTIFIED):
+        donors = np.flatnonzero(allowed[b])
+        fit = simplex_least_squares(
+            columns[:, donors], targets[b], ridge=ridge, start=weights[b, donors]
+        )
+        weights[b] = 0.0
+        weights[b, donors], residuals[b] = fit.weights, fit.residual
+    return SimplexBatch(weights, residuals)
+
+
+def _starting_weights(gaps: Floats, distances: Floats, costs: Floats, scale: float) -> Floats:
+    """Return the nonnegative least-squares solution of gaps u = 0, 1'u = 1, or a vertex."""
+    from scipy.optimize import nnls
+
+    nearest = np.zeros(len(costs))
+    nearest[np.argmin(0.5 * distances + costs)] = 1.0
+    if costs.any():
+        return nearest
+    rows = np.vstack([gaps, np.full(len(costs), np.sqrt(scale))])
+    goal = np.zeros(len(rows))
+    goal[-1] = np.sqrt(scale)
+    try:
+        weights: Floats = nnls(rows, goal)[0]
+    except RuntimeError:
+        return nearest
+    return weights if weights.any() else nearest
+
+
+def _active_set(gaps: Floats, ridge: float, costs: Floats, scale: float, start: Floats) -> Floats:
+    """Minimise |gaps w|^2/2 + ridge |w|^2/2 + costs'w on the simplex, from the start's support."""
+    weights = np.maximum(start, 0.0)
+    weights = _to_face_minimum(gaps, ridge, costs, scale, weights / weights.sum(), None)
+    refused = np.zeros(len(weights), dtype=bool)
+    for _ in range(20 * (sum(gaps.shape) + 10)):
+        gradient = (gaps @ weights) @ gaps + ridge * weights + costs
+        slack = gradient - weights @ gradient
+        slack[(weights > 0.0) | refused] = 0.0
+        entering = int(np.argmin(slack))
+        if slack[entering] >= -GRADIENT_NOISE * scale:
+            break
+        moved = _to_face_minimum(gaps, ridge, costs, scale, weights, entering)
+        # A donor thrown out at once differs from the support by rounding alone.
+        refused &= np.array_equal(moved, weights)
+        refused[entering] |= moved[entering] == 0.0
+        weights = moved
+    return weights
+
+
+def _to_face_minimum(
+    gaps: Floats, ridge: float, costs: Floats, scale: float, weights: Floats, entering: int | None
+) -> Floats:
+    """Move to the minimum on the support's face, giving up donors whose weight reaches zero."""
+    weights = weights.copy()
+    support = np.flatnonzero(weights)
+    if entering is not None:
+        support = np.append(support, entering)
+    while True:
+        current = weights[support]
+        goal = _equality_solution(gaps[:, support], ridge, costs[support], scale)
+        if goal is not None:
+            step, falling = goal - current, goal <= 0.0
+        elif entering == support[-1]:
+            step = _null_direction(gaps[:, support], scale)
+            falling = step < 0.0
+            entering = None
+        else:
+            # A start on dependent donors: keep the heaviest alone.
+            support = support[[int(np.argmax(current))]]
+            weights[:] = 0.0
+            weights[support] = 1.0
+            continue
+        if not falling.any():
+            weights[support] = current + step
+            return weights
+        lengths = np.full(len(support), np.inf)
+        lengths[falling] = -current[falling] / step[falling]
+        current = np.maximum(current + lengths.min() * step, 0.0)
+        current[lengths == lengths.min()] = 0.0
+        weights[support] = current
+        support = support[current > 0.0]
+
+
+def _equality_solution(gaps: Floats, ridge: float, costs: Floats, scale: float) -> Floats | None:
+    """Minimise over sum w = 1 alone; None when the donors are affinely dependent."""
+    # Adding scale to every entry changes nothing where sum w = 1 and makes the matrix regular.
+    matrix = gaps.T @ gaps + scale
+    matrix.flat[:: len(costs) + 1] += ridge
+    _, solution, info = dposv(matrix, np.column_stack([np.ones(len(costs)), -costs]))
+    if info != 0:
+        return None
+    level, tilt = solution.T
+    weights: Floats = tilt + level * ((1.0 - tilt.sum()) / level.sum())
+    return weights
+
+
+def _null_direction(gaps: Floats, scale: float) -> Floats:
+    """Return d with gaps d = 0, sum d = 0 and last entry one, the last donor being dependent."""
+    rows = np.vstack([gaps, np.full(gaps.shape[1], np.sqrt(scale))])
+    others = np.linalg.lstsq(rows[:, :-1], -rows[:, -1])[0]
+    return np.append(others, 1.0)
+
+
+def _polished(gaps: Floats, ridge: float, costs: Floats, weights: Floats) -> Floats:
+    """Solve again on the support by orthogonal factors: the Gram matrix loses half the digits."""
+    support = np.flatnonzero(weights)
+    if len(support) == 1:
+        return weights
+    heaviest = int(np.argmax(weights[support]))
+    others = np.delete(support, heaviest)
+    pivot = support[heaviest]
+    # With w_pivot = 1 - sum of the others the problem is least squares without constraint.
+    rows = gaps[:, others] - gaps[:, [pivot]]
+    goal = -gaps[:, pivot]
+    if ridge > 0.0:
+        root = np.sqrt(ridge)
+        rows = np.vstack([rows, root * np.eye(len(others)), np.full(len(others), root)])
+        goal = np.concatenate([goal, np.zeros(len(others)), [root]])
+    if len(rows) < len(others):
+        return weights
+    q, r = np.linalg.qr(rows)
+    diagonal = np.abs(np.diag(r))
+    if diagonal.min() <= np.finfo(float).eps * len(rows) * diagonal.max():
+        return weights
+    linear = solve_triangular(r, costs[others] - costs[pivot], trans="T")
+    solved = solve_triangular(r, q.T @ goal - linear)
+    if solved.min() <= 0.0 or solved.sum() >= 1.0:
+        return weights
+    polished = np.zeros_like(weights)
+    polished[others], polished[pivot] = solved, 1.0 - solved.sum()
+    return polished
+
+
+def _kkt_residuals(gradients: Floats, weights: Floats, scales: Floats) -> Floats:
+    """Return the largest violation of the optimality conditions a row, in units of scale."""
+    multiplier = np.einsum("bj,bj->b", gradients, weights)
+    slack = (gradients - multiplier[:, None]) / scales[:, None]
+    violations = [
+        np.maximum(-slack, 0.0).max(axis=1),
+        np.abs(weights * slack).max(axis=1),
+        np.maximum(-weights, 0.0).max(axis=1),
+        np.abs(weights.sum(axis=1) - 1.0),
+    ]
+    return np.asarray(np.max(violations, axis=0))
+
+
+def _is_unique(gaps: Floats, gradient: Floats, weights: Floats, scale: float) -> bool:
+    """Tell whether the donors that may carry weight at the optimum are affinely independent."""
+    slack = (gradient - weights @ gradient) / scale
+    candidates = np.flatnonzero((slack <= DEGENERATE) | (weights > 0.0))
+    if len(candidates) > gaps.shape[0] + 1:
+        return False
+    rows = np.vstack([gaps[:, candidates] / np.sqrt(scale), np.ones(len(candidates))])
+    return bool(np.linalg.matrix_rank(rows, tol=np.sqrt(DEGENERATE)) == len(candidates))
+
+
+def _compressed(columns: Floats, targets: Floats) -> tuple[Floats, Floats]:
+    """Rotate periods so that there are no more of them than donors, keeping all distances."""
+    if columns.shape[0] <= columns.shape[1]:
+        return columns, targets
+    q, r = np.linalg.qr(columns)
+    return r, targets @ q
+
+
+def _dual_newton(columns: Floats, targets: Floats, ridge: float, allowed: Booleans) -> Floats:
+    """Minimise the dual |nu|^2/2 - b'nu + theta + |max(columns'nu - theta, 0)|^2 / (2 ridge)."""
+    size = np.sqrt(np.einsum("ij,ij->j", columns, columns).max() + ridge)
+    ridge = ridge / size**2
+    extended = np.vstack([columns / size, -np.ones(columns.shape[1])])
+    goals = np.column_stack([targets / size, -np.ones(len(targets))])
+    quadratic = np.ones(len(extended))
+    quadratic[-1] = 0.0
+    weighted_gram = _gram_of_active(extended, len(targets))
+
+    points, scores = np.zeros_like(goals), np.zeros(allowed.shape)
+    active, running = allowed.copy(), np.arange(len(targets))
+    for _ in range(NEWTON_STEPS):
+        goal, permitted = goals[running], allowed[running]
+        hessian = weighted_gram(active[running]) / ridge
+        hessian[:, range(len(quadratic)), range(len(quadratic))] += quadratic
+        # An empty support leaves the multiplier without curvature.
+        hessian[:, -1, -1] = np.maximum(hessian[:, -1, -1], 1.0 / ridge)
+        newton = np.linalg.solve(hessian, goal[:, :, None])[:, :, 0]
+        lengths = _step_lengths(
+            points[running], newton, scores[running], goal, permitted, extended, ridge
+        )
+        points[running] += lengths[:, None] * (newton - points[running])
+        scores[running] = points[running] @ extended
+        now = (scores[running] > 0.0) & permitted
+        unfinished = (lengths < 1.0) | (now != active[running]).any(axis=1)
+        active[running] = now
+        running = running[unfinished]
+        if not len(running):
+            break
+    weights = np.where(active, scores, 0.0)
+    total = weights.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(weights, total, out=np.zeros_like(weights), where=total > 0.0))
+
+
+def _step_lengths(
+    points: Floats,
+    newton: Floats,
+    scores: Floats,
+    goals: Floats,
+    permitted: Booleans,
+    extended: Floats,
+    ridge: float,
+) -> Floats:
+    """Halve each Newton step until the dual decreases enough."""
+    direction = newton - points
+    rise = direction @ extended
+    values, gradients = _dual(points, scores, goals, permitted, extended, ridge)
+    slopes = np.einsum("bi,bi->b", gradients, direction)
+    rounding = np.finfo(float).eps * 100.0 * (1.0 + np.abs(values))
+    lengths = np.ones(len(points))
+    for _ in range(HALVINGS):
+        moved = points + lengths[:, None] * direction
+        trial = _dual(moved, scores + lengths[:, None] * rise, goals, permitted, None, ridge)[0]
+        short = trial > values + SUFFICIENT_DECREASE * lengths * slopes + rounding
+        if not short.any():
+            break
+        lengths[short] *= 0.5
+    return lengths
+
+
+def _dual(
+    points: Floats,
+    scores: Floats,
+    goals: Floats,
+    permitted: Booleans,
+    extended: Floats | None,
+    ridge: float,
+) -> tuple[Floats, Floats]:
+    """Return the dual objective a target and, given the rows, its gradient."""
+    raised = np.where(permitted, np.maximum(scores, 0.0), 0.0)
+    free = points.copy()
+    free[:, -1] = 0.0
+    values = (
+        0.5 * np.einsum("bi,bi->b", free, free)
+        - np.einsum("bi,bi->b", goals, points)
+        + np.einsum("bj,bj->b", raised, raised) / (2.0 * ridge)
+    )
+    gradients = free - goals
+    if extended is not None:
+        gradients += raised @ extended.T / ridge
+    return values, gradients
+
+
+def _gram_of_active(rows: Floats, n_targets: int) -> Callable[[Booleans], Floats]:
+    """Return a function from masks (B, n) to the Gram matrices (B, k, k) of the columns kept."""
+    k, n = rows.shape
+    upper, lower = np.triu_indices(k)
+    if n_targets == 1 or n * len(upper) > PRODUCT_CELLS:
+        return lambda masks: np.stack([(rows * mask) @ rows.T for mask in masks])
+    products = rows[upper].T * rows[lower].T
+
+    def gram(masks: Booleans) -> Floats:
+        full = np.empty((len(masks), k, k))
+        full[:, upper, lower] = masks.astype(float) @ products
+        full[:, lower, upper] = full[:, upper, lower]
+        return full
+
+    return gram
+
+
+def _batch_residuals(
+    columns: Floats, targets: Floats, ridge: float, allowed: Booleans, weights: Floats
+) -> Floats:
+    """Certify many solutions at once; donors that are not allowed do not count."""
+    gradients = (weights @ columns.T - targets) @ columns + ridge * weights
+    distances = (
+        np.einsum("ij,ij->j", columns, columns)
+        - 2.0 * targets @ columns
+        + np.einsum("bi,bi->b", targets, targets)[:, None]
+    )
+    scales = np.where(allowed, distances, 0.0).max(axis=1) + ridge
+    multiplier = np.einsum("bj,bj->b", gradients, weights)
+    gradients = np.where(allowed, gradients, multiplier[:, None])
+    return _kkt_residuals(gradients, weights, scales)

@@ -154,8 +154,10 @@ class PublishedFigures:
         return tuple(figure for figure in self.figures if not figure.duplicate_of)
 
     def parts(self, total: Figure) -> tuple[Figure, ...]:
-        """Return the figures printed as parts of a total."""
-        return tuple(figure for figure in self.figures if figure.part_of == total.fact_id)
+        """Return the figures printed as parts of a total, one where several repeat it."""
+        named = [figure for figure in self.figures if figure.part_of == total.fact_id]
+        first = {self.original(figure.fact_id): figure for figure in reversed(named)}
+        return tuple(figure for figure in named if first[self.original(figure.fact_id)] is figure)
 
     def find(
         self, province: str, indicator: str, *, window: Window, funding: Funding | None = None

@@ -140,20 +140,19 @@ def _reading(published: PublishedFigures, figure: Figure, total_id: str) -> Find
     """Ask the sums whether an amount can be a part of a total beside its other parts."""
     total = published[total_id]
     own = published.original(figure.fact_id)
-    others = [part for part in published.parts(total) if part.fact_id != own]
-    outside = _identity(total, others) if others else None
+    others = [part for part in published.parts(total) if published.original(part.fact_id) != own]
     inside = _identity(total, [*others, figure])
-    refuted = inside.holds is False and outside is not None and outside.holds is True
-    note = (
-        f"the other parts use up {total_id} already: {own} stands beside it"
-        if refuted
-        else f"the sums do not tell whether {own} is a part of {total_id}"
-    )
+    outside = _identity(total, others).holds if others else None
+    holds, note = None, f"the sums do not tell whether {own} is a part of {total_id}"
+    if inside.holds is False and outside:
+        holds, note = False, f"the other parts use up {total_id} already: {own} stands beside it"
+    elif inside.holds and outside is False:
+        holds, note = True, f"without {own} the parts of {total_id} fall short: it is one of them"
     return Finding(
         "reading",
         figure.province,
         (total_id, *(part.fact_id for part in others), figure.fact_id),
-        False if refuted else None,
+        holds,
         inside.equation,
         inside.strict,
         note,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from impact.errors import LedgerError
 from impact.published import (
+    INDICATORS,
     MEASURES,
     Figure,
     PublishedFigures,
@@ -20,6 +21,8 @@ from impact.published import (
     account_table,
     accounts,
     check_figures,
+    draw_money_per_project,
+    draw_windows,
     findings_table,
     read_published_figures,
 )
@@ -129,6 +132,16 @@ def test_a_ratio_of_one_unit_is_a_plain_ratio_and_can_be_written_in_percent():
     assert share.in_percent() == Quantity(75, "percent", "exact", (75, 75))
 
 
+@pytest.mark.parametrize(
+    ("bound", "expected"),
+    [("at_least", 969), ("at_most", 970), ("exact", 970), ("indicative", 970), ("about", 970)],
+)
+def test_rounding_never_claims_more_than_is_known(bound, expected):
+    span = (Fraction(9690), Fraction(9799))
+    rounded = Quantity(Fraction(96_970, 10), "VND", bound, span).rounded(10)
+    assert rounded == Quantity(10 * expected, "VND", bound, (9690, 9800))
+
+
 def test_the_last_printed_digit_gives_a_span():
     assert Quantity.printed(47 * 10**8, "VND", "at_least", 10**8).span == (47 * 10**8, 48 * 10**8)
     assert Quantity.printed(31 * 10**8, "VND", "exact", 10**8).span == (305 * 10**7, 315 * 10**7)
@@ -153,6 +166,7 @@ def test_quantities_print_their_qualifier():
         (lambda: Quantity(5, "VND", "exact", (1, 4)), "5 VND is outside 1 to 4"),
         (lambda: of(1) + of(1, unit="projects"), "the units differ"),
         (lambda: of(1) - of(1, unit="projects"), "cannot be compared with"),
+        (lambda: of(1).rounded(0), "place is above zero; it was 0"),
         (lambda: of(1) / of(0), "a ratio to nothing"),
     ],
 )
@@ -462,6 +476,50 @@ def test_decomposed_letters_find_the_same_province(published):
     assert published.one(decomposed, "projects_implemented", window=CAO_BANG).fact_id == "F054"
 
 
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_the_money_figure_marks_bounds_and_what_is_not_printed(published, language):
+    places = [("Lai Châu", LAI_CHAU), ("Cao Bằng", CAO_BANG)]
+    drawing = draw_money_per_project(published, places, language)
+    (axes,) = drawing.axes
+    words = [text.get_text().strip() for text in axes.texts]
+    missing = {"en": "not printed", "vi": "không công bố"}[language]
+    assert words == ["103", ">53", ">136", ">969", missing]
+    assert sorted(round(bar.get_width()) for bar in axes.patches if bar.get_width()) == [
+        -103,
+        -53,
+        136,
+        969,
+    ]
+
+
+def test_the_window_figure_shows_every_window_and_what_is_nested(published):
+    (axes,) = draw_windows(published, "en").axes
+    assert [text.get_text() for text in axes.texts] == [
+        "30 projects",
+        "21 projects, inside the 30",
+        "Output of craft villages",
+        "99 projects",
+        "Local funding approved: 0",
+    ]
+    edges = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches]
+    assert edges == [(2021, 2026), (2021, 2022), (2021, 2022), (2012, 2023), (2023, 2024)]
+
+
+def test_figures_refuse(published):
+    for draw in (
+        lambda: draw_money_per_project(published, [("Lai Châu", LAI_CHAU)], "vn"),
+        lambda: draw_windows(published, "vn"),
+    ):
+        with pytest.raises(LedgerError, match="language may be 'en', 'vi'; it was 'vn'"):
+            draw()
+    with pytest.raises(LedgerError, match="no bar to draw"):
+        draw_money_per_project(published, [])
+    with pytest.raises(LedgerError, match="projects_implemented is not printed for Hưng Yên"):
+        draw_money_per_project(published, [("Hưng Yên", HUNG_YEN)])
+    with pytest.raises(LedgerError, match="no window to draw"):
+        draw_windows(PublishedFigures((published["F043"],)))
+
+
 def altered(tmp_path: Path, column: str, value: str, row: int = 1) -> Path:
     table = pd.read_csv(DATA, dtype=str, keep_default_na=False)
     table.loc[row, column] = value
@@ -508,5 +566,6 @@ def test_the_shipped_table_is_composed_sourced_and_free_of_quotes(published):
     assert all(figure.publisher and figure.address for figure in published.figures)
     documented = (DATA.parent / "published_figures.md").read_text(encoding="utf-8")
     for figure in published.figures:
+        assert figure.indicator in INDICATORS
         assert f"`{figure.indicator}`" in documented, figure.fact_id
         assert f"`{figure.quantity.unit}`" in documented, figure.fact_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
@@ -152,6 +153,34 @@ class Quantity:
         """Write a ratio in percent."""
         span = None if self.span is None else (100 * self.span[0], 100 * self.span[1])
         return Quantity(100 * self.value, "percent", self.bound, span)
+
+    def rounded(self, place: int | Fraction) -> Quantity:
+        """Round to a multiple of a place without claiming more than is known.
+
+        A lower bound is rounded down, an upper bound up, a span outwards; everything else goes
+        to the nearest multiple, halves to even.
+
+        Parameters
+        ----------
+        place : what the result is a multiple of, 1000000 for whole millions
+
+        Raises
+        ------
+        LedgerError : the place is zero or negative
+        """
+        if place <= 0:
+            raise LedgerError(
+                f"place is above zero; it was {place}. It names the last digit to keep: 1000000 "
+                "keeps whole millions."
+            )
+        steps = self.value / place
+        nearest = {"at_least": math.floor, "at_most": math.ceil}.get(self.bound, round)
+        value = Fraction(nearest(steps)) * place
+        span = None
+        if self.span is not None:
+            low = math.floor(self.span[0] / place) * Fraction(place)
+            span = (low, math.ceil(self.span[1] / place) * Fraction(place))
+        return Quantity(value, self.unit, self.bound, span)
 
     def __float__(self) -> float:
         return float(self.value)

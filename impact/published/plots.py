@@ -1,0 +1,183 @@
+"""Figures of printed programmes: money a project, and windows that lie inside one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from impact.errors import LedgerError, check_choice
+from impact.plots import BLUE, INK, ORANGE, PALE, QUIET
+from impact.published.accounts import (
+    COUNTERPART,
+    LOCAL_SUPPORT,
+    NATIONAL_SUPPORT,
+    PROJECTS,
+)
+from impact.published.figures import Figure, PublishedFigures, Window
+from impact.published.labels import INDICATORS, Words, label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
+
+__all__ = ["draw_money_per_project", "draw_windows"]
+
+MILLION = 10**6
+SKY = "#7fa3c7"
+SOURCES = (
+    (NATIONAL_SUPPORT, BLUE, -1, {"en": "support, national", "vi": "hỗ trợ quốc gia"}),
+    (LOCAL_SUPPORT, SKY, -1, {"en": "support, local", "vi": "hỗ trợ địa phương"}),
+    (COUNTERPART, ORANGE, 1, {"en": "counterpart", "vi": "vốn đối ứng"}),
+)
+MONEY_AXIS: Words = {"en": "million VND per project", "vi": "triệu đồng một đề án"}
+NOT_PRINTED: Words = {"en": "not printed", "vi": "không công bố"}
+POINTS = {"en": {}, "vi": str.maketrans(",", ".")}
+SIGNS = {"at_least": ">", "at_most": "<", "about": "~"}
+PROJECTS_WORD: Words = {"en": "projects", "vi": "đề án"}
+
+
+def draw_money_per_project(
+    published: PublishedFigures, places: Sequence[tuple[str, Window]], language: str = "en"
+) -> Drawing:
+    """Draw support by source and counterpart, divided by all projects of the window.
+
+    Parameters
+    ----------
+    published : the figures
+    places : (province, window), one bar each; each needs a printed number of projects
+    language : ``"en"`` or ``"vi"``
+
+    Returns
+    -------
+    matplotlib Figure : support to the left of zero, counterpart to the right; ``>`` marks a lower
+        bound, and a side of which nothing is printed says so
+
+    Raises
+    ------
+    LedgerError : an unknown language, no place, or a place without a number of projects
+    """
+    check_choice("language", language, ("en", "vi"), LedgerError)
+    if not places:
+        raise LedgerError("places names no province and window, so there is no bar to draw.")
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(8.0, 0.8 + 0.8 * len(places)), layout="constrained")
+    for row, (province, window) in enumerate(places):
+        _money_bar(ax, published, province, window, row, language)
+    ax.set_yticks(range(len(places)), [f"{name}\n{window}" for name, window in places])
+    ax.set_xlabel(MONEY_AXIS[language], color=INK, fontsize=9)
+    ax.set_xlim(left=min(ax.get_xlim()[0], -0.25 * ax.get_xlim()[1]))
+    ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}".translate(POINTS[language]))
+    ax.axvline(0, color=INK, linewidth=1)
+    ax.invert_yaxis()
+    ax.tick_params(colors=INK, labelsize=9, left=False)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    for _, colour, _, words in SOURCES:
+        ax.barh(0, 0, color=colour, label=words[language])
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(SOURCES), frameon=False, fontsize=9
+    )
+    plt.close(figure)
+    return figure
+
+
+def draw_windows(published: PublishedFigures, language: str = "en") -> Drawing:
+    """Draw the years each group of figures covers, a nested window under the one around it.
+
+    Parameters
+    ----------
+    published : the figures
+    language : ``"en"`` or ``"vi"``
+
+    Returns
+    -------
+    matplotlib Figure : one bar a province and window, named by its projects where they are
+        printed; an open end fades out in a dashed line
+
+    Raises
+    ------
+    LedgerError : an unknown language, or no figure with a first year
+    """
+    check_choice("language", language, ("en", "vi"), LedgerError)
+    shown: dict[tuple[str, Window], Figure] = {}
+    for figure in published.originals:
+        if figure.window.start is not None:
+            shown.setdefault((figure.province, figure.window), figure)
+    if not shown:
+        raise LedgerError("no figure has a first year, so there is no window to draw.")
+    import matplotlib.pyplot as plt
+
+    drawing, ax = plt.subplots(figsize=(8.0, 0.7 + 0.45 * len(shown)), layout="constrained")
+    for row, ((province, window), figure) in enumerate(shown.items()):
+        words = _window_words(published, province, window, figure, language)
+        _window_bar(ax, window, row, nested=bool(figure.nested_in), words=words)
+    ax.set_yticks(range(len(shown)), [province for province, _ in shown])
+    ax.invert_yaxis()
+    first = min(window.start for _, window in shown if window.start is not None)
+    last = max(window.end or window.start or first for _, window in shown)
+    ax.set_xlim(first - 0.2, last + 1 + 0.45 * (last + 1 - first))
+    ax.set_xticks(
+        [year + 0.5 for year in range(first, last + 1)],
+        [str(year) for year in range(first, last + 1)],
+    )
+    ax.tick_params(colors=INK, labelsize=8, left=False, bottom=False)
+    ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
+    plt.close(drawing)
+    return drawing
+
+
+def _money_bar(
+    ax: Axes,
+    published: PublishedFigures,
+    province: str,
+    window: Window,
+    row: int,
+    language: str,
+) -> None:
+    """Stack the printed money of one province and window, a project."""
+    indicator, _ = PROJECTS
+    projects = published.one(province, indicator, window=window).quantity
+    ends = {-1: 0.0, 1: 0.0}
+    for (name, funding), colour, side, _ in SOURCES:
+        found = published.find(province, name, window=window, funding=funding)
+        if found is None:
+            continue
+        amount = (found.quantity / projects).rounded(MILLION)
+        width = side * float(amount) / MILLION
+        ax.barh(row, width, left=ends[side], height=0.55, color=colour, edgecolor="white")
+        words = SIGNS.get(amount.bound, "") + f"{abs(width):,.0f}".translate(POINTS[language])
+        ink = INK if colour == SKY else "white"
+        ax.text(ends[side] + width / 2, row, words, ha="center", va="center", fontsize=9, color=ink)
+        ends[side] += width
+    for side, end in ends.items():
+        if end == 0:
+            align = "left" if side > 0 else "right"
+            words = f" {NOT_PRINTED[language]} "
+            ax.text(0, row, words, ha=align, va="center", fontsize=9, color=QUIET)
+
+
+def _window_bar(ax: Axes, window: Window, row: int, *, nested: bool, words: str) -> None:
+    """Draw one window: whole years, the last one included, an open end dashed."""
+    start = window.start or 0
+    end = start + 1 if window.end is None else window.end + 1
+    ax.barh(row, end - start, left=start, height=0.5, color=PALE if nested else BLUE,
+            edgecolor=BLUE)  # fmt: skip
+    if window.end is None:
+        ax.plot([end, end + 1.5], [row, row], color=BLUE, linestyle="--", linewidth=1.5)
+        end += 2
+    ax.text(end + 0.2, row, words, va="center", fontsize=9, color=INK)
+
+
+def _window_words(
+    published: PublishedFigures, province: str, window: Window, first: Figure, language: str
+) -> str:
+    """Say what is printed for a window: its projects, or else the first of its figures."""
+    projects = published.find(province, PROJECTS[0], window=window)
+    if projects is None:
+        words = label(INDICATORS, first.indicator)[language]
+        return words if first.quantity.value else f"{words}: 0"
+    words = f"{projects.quantity.value} {PROJECTS_WORD[language]}"
+    if projects.nested_in:
+        around = published[projects.nested_in].quantity.value
+        words += {"en": f", inside the {around}", "vi": f", nằm trong {around}"}[language]
+    return words

@@ -21,6 +21,9 @@ ABSORBED = 1e-20
 COLLINEAR = 1e-10
 """One minus R-squared on the columns before it below which a column counts as collinear."""
 
+PARTNER = 1e-6
+"""Standardised slope above which a column is named among those that explain another."""
+
 
 @dataclass(frozen=True)
 class Redundancy:
@@ -184,19 +187,29 @@ def find_redundant(gram: Floats, before: Floats) -> tuple[Redundancy, ...]:
     """
     found: list[Redundancy] = []
     basis: list[int] = []
-    norms = np.diagonal(gram)
+    norms = np.diagonal(gram).copy()
+    alive = norms > ABSORBED * before
+    root = np.sqrt(np.where(alive, norms, 1.0))
+    correlation = gram / np.outer(root, root)
+    lower = np.zeros_like(correlation)
     for j in range(len(gram)):
-        if not norms[j] > ABSORBED * before[j]:
+        if not alive[j]:
             found.append(Redundancy(j, ()))
             continue
-        if basis:
-            scale = np.sqrt(norms[basis])
-            inner = gram[np.ix_(basis, basis)] / np.outer(scale, scale)
-            right = gram[basis, j] / (scale * np.sqrt(norms[j]))
-            slopes = scipy.linalg.solve(inner, right, assume_a="pos")
-            if 1 - right @ slopes <= COLLINEAR:
-                partners = tuple(b for b, s in zip(basis, slopes, strict=True) if abs(s) > 1e-6)
-                found.append(Redundancy(j, partners))
-                continue
+        size = len(basis)
+        right = correlation[j, basis]
+        row = (
+            scipy.linalg.solve_triangular(lower[:size, :size], right, lower=True)
+            if basis
+            else right
+        )
+        pivot = 1 - row @ row
+        if pivot <= COLLINEAR:
+            slopes = scipy.linalg.solve_triangular(lower[:size, :size].T, row, lower=False)
+            partners = tuple(b for b, s in zip(basis, slopes, strict=True) if abs(s) > PARTNER)
+            found.append(Redundancy(j, partners))
+            continue
+        lower[size, :size] = row
+        lower[size, size] = np.sqrt(pivot)
         basis.append(j)
     return tuple(found)

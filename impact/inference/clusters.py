@@ -1,0 +1,434 @@
+"""Covariances of regression coefficients, all from one fit: classical to CR3, by convention.
+
+Conventions for small samples, with n rows, k coefficients, E the rank of the fixed effects, N of it
+nested in the clusters, and G clusters:
+
+=============  ==========================================  ===================  =============
+name           factor on the sandwich                      K                    t degrees
+=============  ==========================================  ===================  =============
+fixest, stata  (n - 1) / (n - K) * G / (G - 1)             k + E - N + [N > 0]  G - 1
+areg           (n - 1) / (n - K) * G / (G - 1)             k + E                G - 1
+sandwich       as areg, each cluster dimension its own G   k + E                n - K
+clubsandwich   G / (G - 1)                                 -                    G - 1
+plm            1                                           -                    n - k - E
+linearmodels   n / (n - K)                                 k + E                n - K
+=============  ==========================================  ===================  =============
+
+"stata" is what xtreg, fe and reghdfe report, which is the same as fixest; areg counts the
+absorbed effects although they are nested. linearmodels leaves nested unit effects out of K where
+they are the only effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.errors import InferenceError, check_choice
+from impact.kernels.absorb import Groups, absorb, compact, is_nested
+from impact.kernels.blocks import (
+    ClusterBlocks,
+    WeightedAdjustment,
+    cluster_blocks,
+    weighted_adjustment,
+)
+from impact.kernels.least_squares import LeastSquares, find_redundant
+
+__all__ = [
+    "CONVENTIONS",
+    "KINDS",
+    "BlockScores",
+    "Convention",
+    "FullRegression",
+    "Kernel",
+    "Kind",
+    "full_regression",
+    "small_sample_factor",
+]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Convention = Literal["fixest", "stata", "areg", "sandwich", "clubsandwich", "plm", "linearmodels"]
+Kind = Literal["classical", "HC0", "HC1", "HC2", "HC3", "CR0", "CR1", "CR2", "CR3", "jackknife"]
+
+CONVENTIONS = ("fixest", "stata", "areg", "sandwich", "clubsandwich", "plm", "linearmodels")
+KINDS = ("classical", "HC0", "HC1", "HC2", "HC3", "CR0", "CR1", "CR2", "CR3", "jackknife")
+ADJUSTED = ("CR2", "CR3", "jackknife")
+
+MOST_DUMMIES = 1_500
+"""Most levels of effects that cross clusters for which CR2 and CR3 are computed."""
+
+
+class Kernel(Protocol):
+    """A covariance that lets rows of different clusters correlate, such as Conley's."""
+
+    @property
+    def method(self) -> str:
+        """The method in words."""
+        ...
+
+    def meat(self, row_scores: Floats) -> Floats:
+        """Return the (k, k) sum of score products weighted by the kernel; scores are (k, n)."""
+        ...
+
+    def factor(self, n_rows: int, n_parameters: int) -> float:
+        """Return the small-sample factor."""
+        ...
+
+    def df(self, n_rows: int, n_parameters: int) -> float | None:
+        """Return the degrees of freedom of t statistics."""
+        ...
+
+
+def small_sample_factor(
+    convention: Convention,
+    *,
+    n_rows: int,
+    n_regressors: int,
+    n_effects: int,
+    n_nested: int,
+    n_clusters: int,
+) -> float:
+    """Return what a cluster-robust sandwich is multiplied by; see the module's table.
+
+    Raises
+    ------
+    InferenceError : one cluster, or no degrees of freedom
+    """
+    check_choice("convention", convention, CONVENTIONS, InferenceError)
+    if n_clusters < 2:
+        raise InferenceError(
+            "all rows belong to one cluster, so nothing tells how far its sum of errors may "
+            "stray and no cluster-robust standard error exists. Cluster at a finer level at which "
+            "treatment was assigned, or use permutation inference."
+        )
+    if convention == "plm":
+        return 1.0
+    if convention == "clubsandwich":
+        return n_clusters / (n_clusters - 1)
+    parameters = n_parameters(convention, n_regressors, n_effects, n_nested)
+    if n_rows <= parameters:
+        raise InferenceError(
+            f"{n_rows} rows leave no degrees of freedom beside {parameters} parameters "
+            "(coefficients and fixed effects), so standard errors do not exist. Use fewer "
+            "regressors or effects."
+        )
+    if convention == "linearmodels":
+        return n_rows / (n_rows - parameters)
+    return (n_rows - 1) / (n_rows - parameters) * n_clusters / (n_clusters - 1)
+
+
+def n_parameters(convention: Convention, n_regressors: int, n_effects: int, n_nested: int) -> int:
+    """Return K of the module's table."""
+    if convention in ("fixest", "stata"):
+        return n_regressors + n_effects - n_nested + (n_nested > 0)
+    if convention == "linearmodels" and n_effects == n_nested:
+        return n_regressors
+    return n_regressors + n_effects
+
+
+@dataclass(frozen=True, eq=False)
+class FullRegression:
+    """A regression with effects that cross clusters written out as columns.
+
+    The first k columns of ``regressors`` (K, n) are the fit's own. ``bases`` (q, n) are those
+    of the effects swept out, all nested in clusters, by ``units`` (n,).
+    """
+
+    blocks: ClusterBlocks
+    regressors: Floats
+    bases: Floats
+    units: Integers
+
+
+def full_regression(
+    outcome: Floats,
+    regressors: Floats,
+    weights: Floats | None,
+    effects: Sequence[Groups],
+    slopes: Floats | None,
+    clusters: Groups,
+) -> FullRegression:
+    """Sweep out the effects nested in clusters and write the others out as dummy columns.
+
+    Raises
+    ------
+    InferenceError : effects that cross clusters have more than 1,500 levels, or unit slopes
+        belong to units that cross clusters
+    """
+    nested = [effect for effect in effects if is_nested(effect, clusters)]
+    crossing = [effect for effect in effects if not is_nested(effect, clusters)]
+    if slopes is not None and (not nested or nested[0] is not effects[0]):
+        raise InferenceError(
+            "CR2 and CR3 need each unit to stay in one cluster when units have trends of their "
+            "own; here units change cluster. Use CR1, or cluster at a wider level."
+        )
+    levels = sum(effect.size for effect in crossing)
+    if levels > MOST_DUMMIES:
+        raise InferenceError(
+            f"effects that cross clusters have {levels:,} levels; CR2 and CR3 write them out as "
+            f"columns, at most {MOST_DUMMIES:,}. Use CR1 or the wild cluster bootstrap's "
+            "score version, or cluster at a level within which those effects lie."
+        )
+    dummies = [np.eye(effect.size)[:, effect.codes] for effect in crossing]
+    columns = np.concatenate((outcome[None, :], regressors, *dummies))
+    n = len(outcome)
+    bases, units = np.zeros((0, n)), np.zeros(n, dtype=np.int64)
+    before = np.einsum("kn,kn->k", columns, columns if weights is None else columns * weights)
+    if nested:
+        absorber = absorb([effect.codes for effect in nested], weights, slopes)
+        columns = absorber.sweep(columns)
+        bases, units = absorber.block.bases, absorber.block.units.codes
+        if absorber.levels is not None:
+            raise InferenceError(
+                "CR2 and CR3 are not computed with two effects that are both nested in clusters "
+                "and not in each other. Use CR1, or drop one of the effects."
+            )
+    y, x = columns[0], columns[1:]
+    gram = (x if weights is None else x * weights) @ x.T
+    dropped = {r.column for r in find_redundant(gram, before[1:])}
+    x = x[[j for j in range(len(x)) if j not in dropped]]
+    blocks = cluster_blocks(y, x, clusters.codes, clusters.size, weights)
+    return FullRegression(blocks, x, bases, units)
+
+
+@dataclass(frozen=True, eq=False)
+class BlockScores:
+    """Uncertainty of linear combinations of regression coefficients.
+
+    Parameters
+    ----------
+    fit : the regression
+    clusters : one partition of rows a cluster dimension
+    contrast : shape (A, k), the combinations whose uncertainty this is
+    n_nested : rank of the fixed effects nested in the clusters
+    make_full : builds the regression that CR2 and CR3 are computed from
+    kind : a name, or a kernel such as `impact.inference.spatial.Conley` bound to the rows
+    convention : small-sample convention
+
+    Notes
+    -----
+    Any other kind or convention comes from ``with_kind`` without refitting. CR3 is clubSandwich's;
+    "jackknife" is CR3 times (G - 1)/G, the sum of squared deviations of leave-one-cluster-out
+    estimates from the full one (CV3 of MacKinnon, Nielsen and Webb 2023). With several cluster
+    dimensions the covariance is the inclusion-exclusion sum of Cameron, Gelbach and Miller
+    (2011), made positive semi-definite by setting negative eigenvalues to zero; CR2, CR3 and
+    contributions use the first dimension alone and CR2 and CR3 refuse more than one.
+    """
+
+    fit: LeastSquares
+    clusters: tuple[Groups, ...]
+    contrast: Floats
+    n_nested: int
+    make_full: Callable[[], FullRegression]
+    kind: Kind | Kernel = "CR1"
+    convention: Convention = "fixest"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kind, str):
+            check_choice("covariance", self.kind, KINDS, InferenceError)
+        check_choice("convention", self.convention, CONVENTIONS, InferenceError)
+
+    def with_kind(
+        self, kind: Kind | Kernel | None = None, convention: Convention | None = None
+    ) -> BlockScores:
+        """Return the same estimates' uncertainty of another kind or convention."""
+        return replace(
+            self,
+            kind=self.kind if kind is None else kind,
+            convention=self.convention if convention is None else convention,
+        )
+
+    @property
+    def n_clusters(self) -> int:
+        """Number of clusters: the smallest dimension's where there are several."""
+        return min(groups.size for groups in self.clusters)
+
+    @property
+    def _n_parameters(self) -> int:
+        return len(self.fit.kept) + self.fit.n_effects
+
+    @property
+    def df(self) -> float | None:
+        """Degrees of freedom; for CR2 the smallest of ``freedoms``."""
+        freedoms = self.freedoms
+        known = freedoms[~np.isnan(freedoms)]
+        return float(known.min()) if len(known) else None
+
+    @cached_property
+    def freedoms(self) -> Floats:
+        """Degrees of freedom of each combination, shape (A,); NaN for an empty combination."""
+        if self.kind == "CR2":
+            return self._adjusted.freedoms
+        if isinstance(self.kind, str):
+            by_rows = self.kind.startswith("HC") or self.kind == "classical"
+            by_rows |= self.convention in ("sandwich", "plm", "linearmodels")
+            df: float | None = self.fit.df_residual if by_rows else self.n_clusters - 1
+        else:
+            df = self.kind.df(self.fit.n_rows, self._n_parameters)
+        return np.full(len(self.contrast), np.nan if df is None else df)
+
+    @property
+    def method(self) -> str:
+        """The covariance in words."""
+        if not isinstance(self.kind, str):
+            return self.kind.method
+        if self.kind == "classical" or self.kind.startswith("HC"):
+            return "classical" if self.kind == "classical" else f"{self.kind} (robust)"
+        if self.kind == "jackknife":
+            return "cluster jackknife"
+        way = {1: "", 2: "two-way "}.get(len(self.clusters), f"{len(self.clusters)}-way ")
+        small = f" with {self.convention}'s small-sample factor" if self.kind == "CR1" else ""
+        freedom = " with Satterthwaite degrees of freedom" if self.kind == "CR2" else ""
+        return f"{way}cluster-robust {self.kind}{small}{freedom}"
+
+    def covariance(self) -> Floats:
+        """Return the covariance of the combinations, shape (A, A)."""
+        return self.contrast @ self.coefficient_covariance @ self.contrast.T
+
+    def variances(self) -> Floats:
+        """Return the diagonal of the covariance, shape (A,)."""
+        return np.asarray(
+            ((self.contrast @ self.coefficient_covariance) * self.contrast).sum(axis=1)
+        )
+
+    def combine(self, weights: Floats) -> BlockScores:
+        """Return the uncertainty of ``weights @ estimates``."""
+        return replace(self, contrast=weights @ self.contrast)
+
+    def contributions(self) -> Floats:
+        """Return each cluster's contribution to estimate minus truth, shape (G, A).
+
+        For CR2 and CR3 these are the adjusted ones, for every other kind the plain scores.
+        """
+        if self.kind in ADJUSTED:
+            return self._adjusted.scores @ self._full.blocks.bread @ self._wide_contrast.T
+        return self.cluster_scores @ self.fit.bread @ self.contrast.T
+
+    @cached_property
+    def cluster_scores(self) -> Floats:
+        """Sum of the row scores over the clusters of the first dimension, shape (G, k)."""
+        return np.ascontiguousarray(self.clusters[0].total(self.fit.row_scores()).T)
+
+    @property
+    def blocks(self) -> ClusterBlocks:
+        """Cluster blocks of the regression with all effects that cross clusters as columns.
+
+        The first k columns are the fit's own; ``wide_contrast`` pads combinations to match.
+        """
+        return self._full.blocks
+
+    @property
+    def wide_contrast(self) -> Floats:
+        """The combinations in the columns of ``blocks``, shape (A, K)."""
+        return self._wide_contrast
+
+    def effective_clusters(self) -> Floats:
+        """Return the effective number of clusters of each combination, shape (A,)."""
+        return np.array([self.blocks.effective_clusters(c) for c in self._wide_contrast])
+
+    @cached_property
+    def coefficient_covariance(self) -> Floats:
+        """Covariance of all kept coefficients, shape (k, k)."""
+        fit = self.fit
+        if not isinstance(self.kind, str):
+            meat = self.kind.meat(fit.row_scores())
+            scale = self.kind.factor(fit.n_rows, self._n_parameters)
+            return scale * fit.bread @ meat @ fit.bread
+        if self.kind == "classical":
+            return fit.sigma2 * fit.bread
+        if self.kind.startswith("HC"):
+            return fit.bread @ self._row_meat(self.kind) @ fit.bread
+        if self.kind in ADJUSTED:
+            wide = self._full.blocks.bread @ self._adjusted.scores.T
+            return (wide @ wide.T)[: len(fit.kept), : len(fit.kept)]
+        return fit.bread @ self._cluster_meat() @ fit.bread
+
+    def _row_meat(self, kind: str) -> Floats:
+        fit = self.fit
+        scores = fit.row_scores()
+        if kind == "HC1":
+            scores = scores * np.sqrt(fit.n_rows / fit.df_residual)
+        if kind in ("HC2", "HC3"):
+            left = 1 - fit.leverages
+            # A row with leverage one is fitted exactly: its score is zero whatever the divisor.
+            left = np.where(left > 1e-10, left, np.inf)
+            scores = scores / (np.sqrt(left) if kind == "HC2" else left)
+        return scores @ scores.T
+
+    def _cluster_meat(self) -> Floats:
+        """Sum products of cluster scores, by inclusion and exclusion over dimensions."""
+        if len(self.clusters) == 1:
+            scores = self.cluster_scores
+            return self._factor(self.clusters[0].size) * (scores.T @ scores)
+        rows = self.fit.row_scores()
+        meat = np.zeros((len(rows), len(rows)))
+        for chosen in range(1, 2 ** len(self.clusters)):
+            picked = [g for j, g in enumerate(self.clusters) if chosen >> j & 1]
+            groups = _intersect(picked)
+            size = groups.size if self.convention == "sandwich" else self.n_clusters
+            scores = groups.total(rows)
+            meat += (-1) ** (len(picked) + 1) * self._factor(size) * (scores @ scores.T)
+        values, vectors = np.linalg.eigh(meat)
+        return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
+
+    def _factor(self, n_clusters: int) -> float:
+        factor = small_sample_factor(
+            self.convention,
+            n_rows=self.fit.n_rows,
+            n_regressors=len(self.fit.kept),
+            n_effects=self.fit.n_effects,
+            n_nested=self.n_nested,
+            n_clusters=n_clusters,
+        )
+        return 1.0 if self.kind == "CR0" else factor
+
+    @cached_property
+    def _full(self) -> FullRegression:
+        if len(self.clusters) > 1:
+            raise InferenceError(
+                f"{self.kind} is defined for one cluster dimension; this design has "
+                f"{len(self.clusters)}. Name the one at which treatment was assigned, or use CR1."
+            )
+        return self.make_full()
+
+    @cached_property
+    def _wide_contrast(self) -> Floats:
+        extra = self._full.blocks.gram.shape[1] - self.contrast.shape[1]
+        return np.pad(self.contrast, ((0, 0), (0, extra)))
+
+    @cached_property
+    def _adjusted(self) -> WeightedAdjustment:
+        """Adjusted cluster scores and degrees of freedom of CR2 or CR3."""
+        full = self._full
+        if self.kind != "CR2":
+            n_clusters = full.blocks.n_clusters
+            shrink = np.sqrt((n_clusters - 1) / n_clusters) if self.kind == "jackknife" else 1.0
+            none = np.full(len(self.contrast), np.nan)
+            return WeightedAdjustment(full.blocks.adjusted_scores(-1.0) * shrink, none)
+        if self.fit.weights is None:
+            scores = full.blocks.adjusted_scores(-0.5)
+            return WeightedAdjustment(scores, full.blocks.satterthwaite(self._wide_contrast))
+        return weighted_adjustment(
+            full.regressors,
+            self.fit.residuals,
+            self.fit.weights,
+            self.clusters[0].codes,
+            full.blocks.bread,
+            self._wide_contrast,
+            full.bases,
+            full.units,
+        )
+
+
+def _intersect(partitions: Sequence[Groups]) -> Groups:
+    """Return the partition into rows alike in all dimensions."""
+    codes = partitions[0].codes
+    for groups in partitions[1:]:
+        codes = compact(codes).codes * groups.size + groups.codes
+    return compact(codes)

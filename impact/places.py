@@ -25,6 +25,7 @@ __all__ = [
     "fold",
     "join",
     "keyed",
+    "lookup",
     "neighbours",
     "provinces",
     "vintage_at",
@@ -124,20 +125,30 @@ def codes(values: Iterable[object], vintage: Vintage) -> pd.Series:
     PlaceError : a value is no province of that vintage; all such values are named, with what
         became of the place
     """
-    _check_vintage(vintage)
     column = values if isinstance(values, pd.Series) else pd.Series(list(values), dtype=object)
-    distinct = {value: _resolve(value, vintage) for value in column.dropna().unique()}
-    unknown = [value for value, code in distinct.items() if code is None]
-    if unknown or column.isna().any():
-        cases = [_explain(value, vintage) for value in unknown]
-        if column.isna().any():
-            cases.append(f"{plural(int(column.isna().sum()), 'row')} without a province")
+    known, unknown = lookup(column.dropna(), vintage)
+    missing = int(column.isna().sum())
+    if unknown or missing:
+        cases = [
+            *unknown.values(),
+            *([f"{plural(missing, 'row')} without a province"] * (missing > 0)),
+        ]
         raise PlaceError(
             f"{plural(len(cases), 'value')} cannot be placed among the {vintage} provinces: "
             f"{listing(cases, 5)}. A row in the wrong province would move its money and its "
             "outcome there. Mend the values, or state the vintage they were written in."
         )
-    return column.map(distinct).astype("str")
+    return column.map(known).astype("str")
+
+
+def lookup(
+    values: Iterable[object], vintage: Vintage
+) -> tuple[dict[object, str], dict[object, str]]:
+    """Return the code of every known value, and for every other one a word on what it is."""
+    _check_vintage(vintage)
+    resolved = {value: _resolve(value, vintage) for value in pd.unique(pd.Series(list(values)))}
+    known = {value: code for value, code in resolved.items() if code is not None}
+    return known, {value: _explain(value, vintage) for value in resolved if value not in known}
 
 
 def keyed(

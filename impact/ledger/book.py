@@ -1,0 +1,101 @@
+"""The ledger of projects: read once, checked, and turned into who was treated when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from impact.errors import plural
+from impact.ledger.files import frame_table, raw_tables
+from impact.ledger.findings import Finding, Findings
+from impact.ledger.project_rules import PROJECT_RULES
+from impact.ledger.read import Typed, type_table
+from impact.ledger.report_rules import REPORT_RULES
+from impact.ledger.resolve import resolve_contents, resolve_provinces
+from impact.ledger.schema import PROJECTS, REPORTS
+
+__all__ = ["Ledger", "read_ledger"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ledger:
+    """Hold the projects of a promotion programme, and the figures reported beside them.
+
+    Attributes
+    ----------
+    projects : one row a project and beneficiary, indexed by the row's number in the file: the
+        columns of the template, money in whole dong, and besides them province_code (within its
+        vintage) and content (within its code list)
+    reports : reported figures by place, indicator and window; empty if the file has none
+    findings : everything that could not be read or cannot be right, in the order of the file
+
+    Notes
+    -----
+    A ledger is made by ``read_ledger`` or ``Ledger.from_frames``. A cell that cannot be read is
+    missing here and a finding there; nothing is guessed.
+    """
+
+    projects: pd.DataFrame
+    reports: pd.DataFrame
+    findings: Findings
+
+    @classmethod
+    def from_frames(cls, projects: pd.DataFrame, reports: pd.DataFrame | None = None) -> Ledger:
+        """Make a ledger from DataFrames, whose headers are those of the template."""
+        typed = type_table(frame_table(projects, "projects"), PROJECTS)
+        typed_reports = (
+            None if reports is None else type_table(frame_table(reports, "reports"), REPORTS)
+        )
+        return _check(typed, typed_reports)
+
+    def __repr__(self) -> str:
+        money = self.projects["disbursed_support"].sum() / 1e9
+        return (
+            f"Ledger({plural(len(self.projects), 'project')}, {money:,.1f} billion VND disbursed, "
+            f"{plural(len(self.reports), 'reported figure')}, {self.findings!r})"
+        )
+
+    def require_sound(self, accept: Iterable[str] = ()) -> None:
+        """Refuse a ledger with errors, except those of the rules accepted by name.
+
+        Raises
+        ------
+        LedgerError : the ledger has errors that were not accepted
+        """
+        self.findings.require_none(accept)
+
+
+def read_ledger(path: str | Path) -> Ledger:
+    """Read a ledger from a workbook, CSV, Stata or Parquet file, and check it.
+
+    Parameters
+    ----------
+    path : a workbook with a sheet "projects" (or "đề án") and, if there are any, "reports" (or
+        "báo cáo"); or a file with the projects alone. Headers in Vietnamese or English, in any
+        order, below any title; a unit in a header's brackets, such as (triệu đồng), holds for
+        its bare numbers.
+
+    Raises
+    ------
+    LedgerError : the file cannot be opened, or has no table of projects
+    """
+    tables = raw_tables(path)
+    reports = type_table(tables["reports"], REPORTS) if "reports" in tables else None
+    return _check(type_table(tables["projects"], PROJECTS), reports)
+
+
+def _check(projects: Typed, reports: Typed | None) -> Ledger:
+    codes, unknown_places = resolve_provinces(projects)
+    named, unknown_contents = resolve_contents(projects)
+    findings: list[Finding] = [*projects.findings, *unknown_places, *unknown_contents]
+    findings += [finding for rule in PROJECT_RULES for finding in rule(projects)]
+    frame = projects.frame.assign(province_code=codes, content=named)
+    if reports is None:
+        empty = pd.DataFrame(columns=[column.name for column in REPORTS])
+        return Ledger(frame, empty, Findings.of(findings))
+    findings += reports.findings
+    findings += [finding for rule in REPORT_RULES for finding in rule(reports)]
+    return Ledger(frame, reports.frame, Findings.of(findings))

@@ -1,0 +1,246 @@
+"""Findings: what a ledger's rows say that cannot be right, cell by cell, in two languages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from impact.errors import LedgerError, listing, plural
+from impact.ledger.schema import Language, Text
+
+__all__ = ["RULES", "Finding", "Findings", "Rule"]
+
+
+class Rule(NamedTuple):
+    """A check: whether it stops the way to a design, and what it says in both languages.
+
+    An "error" stands for a value that is missing or contradicts another; a "warning" for one that
+    is possible but unlikely.
+    """
+
+    severity: Literal["error", "warning"]
+    text: Text
+
+
+RULES: dict[str, Rule] = {
+    "column_unknown": Rule("warning", Text(
+        'header "{value}" is not a column of the ledger{hint}; the column is not used',
+        'tiêu đề "{value}" không thuộc sổ theo dõi{hint}; cột này không được dùng')),
+    "column_missing": Rule("error", Text(
+        'there is no column "{value}", which the ledger needs',
+        'thiếu cột bắt buộc "{value}"')),
+    "column_twice": Rule("error", Text(
+        'two headers mean the column "{value}"; which one holds cannot be told',
+        'hai tiêu đề cùng chỉ cột "{value}"; không rõ cột nào đúng')),
+    "merged_cells": Rule("error", Text(
+        "cells {value} are merged: only the first holds a value, the others read as empty",
+        "các ô {value} bị gộp: chỉ ô đầu có giá trị, các ô còn lại trống")),
+    "value_missing": Rule("error", Text(
+        "{label} is empty", "{label} để trống")),
+    "amount_unreadable": Rule("error", Text(
+        '"{value}" is not an amount', '"{value}" không phải là số tiền')),
+    "amount_ambiguous": Rule("error", Text(
+        '"{value}" can be read as thousands or as decimals; write it without a separator',
+        '"{value}" có thể hiểu là phần nghìn hoặc phần thập phân; hãy bỏ dấu phân cách')),
+    "date_unreadable": Rule("error", Text(
+        '"{value}" is not a day; write day/month/year',
+        '"{value}" không phải là ngày; hãy ghi ngày/tháng/năm')),
+    "date_month_first": Rule("error", Text(
+        '"{value}" has the month first, so other dates of the column may have it too',
+        '"{value}" ghi tháng trước ngày, nên các ngày khác trong cột cũng có thể như vậy')),
+    "choice_unknown": Rule("error", Text(
+        '"{value}" is not one of: {known}', '"{value}" không thuộc: {known}')),
+    "content_unknown": Rule("error", Text(
+        '"{value}" is no content of {code_list}{hint}',
+        '"{value}" không có trong danh mục {code_list}{hint}')),
+    "place_unknown": Rule("error", Text(
+        "{value}: no such province among the {vintage}",
+        "{value}: không có trong danh mục {vintage} tỉnh")),
+    "province_list_date": Rule("error", Text(
+        "province list {value}, yet the project was approved on {date}; the lists changed on "
+        "1 July 2025 and seven codes changed hands",
+        "danh mục {value} tỉnh nhưng đề án được duyệt ngày {date}; danh mục đổi từ 01/7/2025 "
+        "và bảy mã tỉnh đã chuyển sang tỉnh khác")),
+    "code_list_date": Rule("error", Text(
+        "content code of {value}, which was issued on {issued}, after the approval on {date}: the "
+        "same number means another content in an older list",
+        "mã nội dung theo {value}, ban hành {issued}, sau ngày phê duyệt {date}: cùng một số chỉ "
+        "nội dung khác trong danh mục cũ")),
+    "duplicate_row": Rule("error", Text(
+        "project {value} appears again for the same beneficiary; first in row {other}",
+        "đề án {value} lặp lại cho cùng đơn vị thụ hưởng; lần đầu ở dòng {other}")),
+    "near_duplicate_name": Rule("warning", Text(
+        '"{value}" is nearly the name of row {other}, "{other_name}", under another code',
+        '"{value}" gần giống tên ở dòng {other}, "{other_name}", nhưng khác mã')),
+    "id_two_names": Rule("warning", Text(
+        'code {code} stands for "{value}" here and for "{other_name}" in row {other}',
+        'mã {code} chỉ "{value}" ở đây và "{other_name}" ở dòng {other}')),
+    "sources_sum": Rule("error", Text(
+        "national {national:,} and local {local:,} make {total:,}, not {value:,}",
+        "quốc gia {national:,} cộng địa phương {local:,} bằng {total:,}, không phải {value:,}")),
+    "cost_sum": Rule("error", Text(
+        "support {support:,} and counterpart {counterpart:,} make {total:,}, not {value:,}",
+        "hỗ trợ {support:,} cộng đối ứng {counterpart:,} bằng {total:,}, không phải {value:,}")),
+    "decimal_lost": Rule("error", Text(
+        "{value:,} is {factor} times what the rest of the row implies ({implied:,}): a decimal or "
+        "a zero may be lost",
+        "{value:,} gấp {factor} lần mức suy ra từ các ô khác ({implied:,}): có thể mất dấu phẩy "
+        "hoặc số không")),
+    "unit_thousandfold": Rule("error", Text(
+        "{value:,} dong is not a plausible amount for a project: the unit may be wrong by a "
+        "thousand or a million",
+        "{value:,} đồng không hợp lý cho một đề án: có thể sai đơn vị nghìn hoặc triệu lần")),
+    "amount_negative": Rule("error", Text(
+        "{value:,} is negative; a recovery belongs in the column of returned amounts",
+        "{value:,} là số âm; khoản thu hồi ghi ở cột kinh phí hoàn trả")),
+    "support_above_ceiling": Rule("warning", Text(
+        "support {value:,} is above its ceiling of {ceiling:,} ({why})",
+        "mức hỗ trợ {value:,} vượt trần {ceiling:,} ({why})")),
+    "rate_above_norm": Rule("warning", Text(
+        "support is {value:.0%} of the eligible cost; at most {rate:.0%} is allowed ({why})",
+        "hỗ trợ bằng {value:.0%} chi phí hợp lệ; tối đa {rate:.0%} ({why})")),
+    "counterpart_below_norm": Rule("warning", Text(
+        "counterpart is {value:.2f} times the support; a rate of {rate:.0%} asks for {least:.2f}",
+        "đối ứng bằng {value:.2f} lần hỗ trợ; mức {rate:.0%} đòi hỏi {least:.2f}")),
+    "dates_out_of_order": Rule("error", Text(
+        "{label} {value} lies before {other_label} {other}",
+        "{label} {value} trước {other_label} {other}")),
+    "end_equals_start": Rule("warning", Text(
+        "{label} is the same day as {other_label}, {value}: some systems copy the start date",
+        "{label} trùng {other_label}, {value}: có hệ thống chép ngày bắt đầu")),
+    "returned_above_support": Rule("error", Text(
+        "returned {value:,} is more than was disbursed, {support:,}",
+        "hoàn trả {value:,} lớn hơn số đã giải ngân {support:,}")),
+    "status_contradiction": Rule("error", Text(
+        "status {value}, but {why}", "trạng thái {value}, nhưng {why}")),
+    "windows_overlap": Rule("warning", Text(
+        "{value} of {place} for {window} overlaps row {other} ({other_window}); the two must not "
+        "be added",
+        "{value} của {place} giai đoạn {window} chồng lên dòng {other} ({other_window}); không "
+        "được cộng hai số")),
+    "half_year_as_annual": Rule("warning", Text(
+        "{value:,} for all of {year} does not exceed the first half, {half:,} in row {other}: a "
+        "half-year may be filed as annual",
+        "{value:,} cả năm {year} không vượt sáu tháng đầu năm, {half:,} ở dòng {other}: có thể số "
+        "sáu tháng bị ghi là cả năm")),
+    "half_year_suspected": Rule("warning", Text(
+        "{value:,} for {year} is about half of the years before and after ({before:,}, {after:,}): "
+        "a half-year may be filed as annual",
+        "{value:,} năm {year} chỉ bằng khoảng một nửa năm trước và năm sau ({before:,}, "
+        "{after:,}): có thể số sáu tháng bị ghi là cả năm")),
+    "carried_forward": Rule("warning", Text(
+        "{value:,} repeats the figure of {other_window} in row {other} to the last digit: an old "
+        "count may be carried forward",
+        "{value:,} lặp lại đúng số của {other_window} ở dòng {other}: có thể chép số cũ")),
+    "heaping": Rule("warning", Text(
+        "{share:.0%} of {count} values of {value} end in 0 or 5, where about 20% would: they are "
+        "rounded or estimated",
+        "{share:.0%} trong {count} giá trị {value} tận cùng bằng 0 hoặc 5, thông thường khoảng "
+        "20%: số đã làm tròn hoặc ước tính")),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """State what is wrong in one cell or row of a file."""
+
+    rule: str
+    sheet: str
+    row: int | None = None
+    cell: str = ""
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def severity(self) -> str:
+        """Whether it is an "error" or a "warning"."""
+        return RULES[self.rule].severity
+
+    @property
+    def where(self) -> str:
+        """Sheet and cell, or sheet and row."""
+        if self.cell:
+            return f"{self.sheet}!{self.cell}"
+        return f"{self.sheet} {self.row}" if self.row is not None else self.sheet
+
+    def text(self, lang: Language = "en") -> str:
+        """Say the finding in English or Vietnamese."""
+        words = {
+            name: value(lang) if isinstance(value, Text) else value
+            for name, value in self.details.items()
+        }
+        return RULES[self.rule].text(lang).format(**words)
+
+
+@dataclass(frozen=True, repr=False)
+class Findings:
+    """Hold findings in the order of the file."""
+
+    items: tuple[Finding, ...] = ()
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Findings:
+        """Collect findings, sorted by sheet, row and rule."""
+        order = {rule: position for position, rule in enumerate(RULES)}
+        return cls(
+            tuple(sorted(findings, key=lambda f: (f.sheet, f.row or 0, order[f.rule], f.cell)))
+        )
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        errors = len(self.errors)
+        return f"Findings({plural(errors, 'error')}, {plural(len(self) - errors, 'warning')})"
+
+    @property
+    def errors(self) -> Findings:
+        """Findings that stop the way to a design."""
+        return Findings(tuple(f for f in self if f.severity == "error"))
+
+    @property
+    def rules(self) -> frozenset[str]:
+        """Names of the rules that found something."""
+        return frozenset(f.rule for f in self)
+
+    def of_rule(self, rule: str) -> Findings:
+        """Return the findings of one rule."""
+        return Findings(tuple(f for f in self if f.rule == rule))
+
+    def table(self, lang: Language = "en") -> pd.DataFrame:
+        """Return one row a finding: severity, rule, where, row, finding."""
+        return pd.DataFrame(
+            [(f.severity, f.rule, f.where, f.row, f.text(lang)) for f in self],
+            columns=["severity", "rule", "where", "row", "finding"],
+        ).astype({"row": "Int64"})
+
+    def summary(self) -> pd.Series:
+        """Count findings by rule, most frequent first."""
+        return pd.Series([f.rule for f in self], dtype="str", name="rule").value_counts()
+
+    def require_none(self, accept: Iterable[str] = ()) -> None:
+        """Refuse to go on with errors whose rule is not accepted.
+
+        Raises
+        ------
+        LedgerError : naming every rule with its count and the first cases with their cells
+        """
+        accepted = set(accept)
+        open_errors = [f for f in self.errors if f.rule not in accepted]
+        if open_errors:
+            cases = [f"{f.where}: {f.text()}" for f in open_errors]
+            rules = pd.Series([f.rule for f in open_errors]).value_counts(sort=False)
+            counts = ", ".join(f"{rule} {count}" for rule, count in rules.items())
+            raise LedgerError(
+                f"the ledger has {plural(len(open_errors), 'error')} ({counts}): "
+                f"{listing(cases, 5)}. Rows with wrong dates or amounts would enter the estimate "
+                "as they stand. Mend the cells, or accept a rule by name: accept=[...]."
+            )
+
+    def _repr_html_(self) -> str:
+        return self.table().to_html(index=False, border=0)

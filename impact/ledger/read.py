@@ -1,0 +1,215 @@
+"""Recognise a ledger's columns and read its cells, collecting everything that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import pandas as pd
+
+from impact.errors import LedgerError, listing
+from impact.ledger.files import RawTable
+from impact.ledger.findings import Finding
+from impact.ledger.parse import (
+    Problem,
+    clean_text,
+    header_unit,
+    parse_amount,
+    parse_choice,
+    parse_date,
+)
+from impact.ledger.schema import CHOICES, Column, Text
+from impact.places import fold
+
+__all__ = ["Typed", "type_table"]
+
+HEADER_ROWS = 15
+DTYPES = {
+    "text": "str",
+    "code": "str",
+    "place": "str",
+    "choice": "str",
+    "money": "Int64",
+    "number": "float64",
+    "date": "datetime64[s]",
+}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Hold a table whose columns have their names and types.
+
+    ``frame`` is indexed by the row's number in the file; ``letters`` gives each column's letter.
+    """
+
+    frame: pd.DataFrame
+    sheet: str
+    letters: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+
+    def rows(
+        self, *columns: str, where: pd.Series | None = None, complete: bool = True
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield row number and values of some columns, of rows that have them all if complete."""
+        frame = self.frame[list(columns)] if where is None else self.frame.loc[where, list(columns)]
+        if complete:
+            frame = frame.dropna()
+        values = [frame[column].astype(object).tolist() for column in columns]
+        return zip(frame.index.tolist(), *values, strict=True)
+
+    def find(self, rule: str, row: int, column: str = "", **details: object) -> Finding:
+        """State a finding in a row, at the address of a column's cell."""
+        cell = f"{self.letters[column]}{row}" if column in self.letters else ""
+        return Finding(rule, self.sheet, row, cell, details)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a column stands in the sheet, and how many dong its bare numbers mean."""
+
+    position: int
+    column: Column
+    scale: int
+
+
+def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
+    """Read a sheet into a table of typed columns.
+
+    Raises
+    ------
+    LedgerError : no row near the top of the sheet names columns of the ledger
+    """
+    top = _header_row(raw, columns)
+    found, findings = _match_headers(raw, top, columns)
+    body = [
+        (number, row)
+        for number, row in enumerate(raw.cells[top:], start=top + 1)
+        if any(_filled(cell) for cell in row)
+    ]
+    index = pd.Index([number for number, _ in body], name="row", dtype="int64")
+    letters = {name: _letter(place.position) for name, place in found.items()}
+    typed = Typed(pd.DataFrame(index=index), raw.sheet, letters)
+    data = {}
+    for column in columns:
+        values: list[object] = [None] * len(body)
+        if column.name in found:
+            place = found[column.name]
+            cells = [row[place.position] if place.position < len(row) else None for _, row in body]
+            values, problems = _read_column(typed, cells, place)
+            findings += problems
+        data[column.name] = pd.Series(values, index=index, dtype=DTYPES[column.kind])
+    return Typed(pd.DataFrame(data, index=index), raw.sheet, letters, tuple(findings))
+
+
+def _header_row(raw: RawTable, columns: Sequence[Column]) -> int:
+    """Return the number of the row that names most columns, at least three of them."""
+    counts = [
+        sum(_recognise(cell, columns) is not None for cell in row if _filled(cell))
+        for row in raw.cells[:HEADER_ROWS]
+    ]
+    if not counts or max(counts) < 3:
+        wanted = listing((column.label.vi for column in columns if column.required), 5)
+        raise LedgerError(
+            f'sheet "{raw.sheet}" has no row of headers among its first {HEADER_ROWS} rows: none '
+            f"names three columns of the ledger ({wanted}). Start from impact template, or "
+            "rename the headers."
+        )
+    return counts.index(max(counts)) + 1
+
+
+def _match_headers(
+    raw: RawTable, top: int, columns: Sequence[Column]
+) -> tuple[dict[str, _Place], list[Finding]]:
+    """Match the header row's cells to columns; the rest are findings."""
+    findings = [Finding("merged_cells", raw.sheet, details={"value": area}) for area in raw.merged]
+    found: dict[str, _Place] = {}
+    for position, cell in enumerate(raw.cells[top - 1]):
+        if not _filled(cell):
+            continue
+        label, address = clean_text(cell), f"{_letter(position)}{top}"
+        column = _recognise(cell, columns)
+        if column is None:
+            hint = _nearest(label, columns)
+            unknown = {"value": label, "hint": hint}
+            findings.append(Finding("column_unknown", raw.sheet, top, address, unknown))
+        elif column.name in found:
+            twice = {"value": column.label}
+            findings.append(Finding("column_twice", raw.sheet, top, address, twice))
+        else:
+            found[column.name] = _Place(position, column, header_unit(label) or 1)
+    findings += [
+        Finding("column_missing", raw.sheet, details={"value": column.label})
+        for column in columns
+        if column.required and column.name not in found
+    ]
+    return found, findings
+
+
+def _recognise(header: object, columns: Sequence[Column]) -> Column | None:
+    """Return the column a header names, with or without a unit in brackets."""
+    label = clean_text(header)
+    spellings = {fold(label), fold(label.split("(")[0])}
+    return next((column for column in columns if column.headers & spellings), None)
+
+
+def _nearest(label: str, columns: Sequence[Column]) -> Text:
+    by_header = {header: column for column in columns for header in column.headers}
+    close = get_close_matches(fold(label), by_header, n=1, cutoff=0.75)
+    if not close:
+        return Text("", "")
+    meant = by_header[close[0]].label
+    return Text(f' (perhaps "{meant.en}")', f' (có thể là "{meant.vi}")')
+
+
+def _read_column(
+    typed: Typed, cells: Sequence[object], place: _Place
+) -> tuple[list[object], list[Finding]]:
+    """Read the cells of a column; what cannot be read stays missing and becomes a finding."""
+    column = place.column
+    values: list[object] = []
+    findings = []
+    for row, cell in zip(typed.frame.index.tolist(), cells, strict=True):
+        value = _read_cell(cell, place) if _filled(cell) else None
+        if isinstance(value, Problem):
+            details = {"value": clean_text(cell), "known": _known(column)}
+            findings.append(typed.find(value.rule, row, column.name, **details))
+            value = None
+        elif value is None and column.required is True:
+            findings.append(typed.find("value_missing", row, column.name, label=column.label))
+        values.append(value)
+    return values, findings
+
+
+def _read_cell(cell: object, place: _Place) -> object:
+    kind = place.column.kind
+    if kind == "money":
+        return parse_amount(cell, place.scale)
+    if kind == "number":
+        return float(cell) if isinstance(cell, (int, float)) else parse_amount(cell, place.scale)
+    if kind == "date":
+        return parse_date(cell)
+    if kind == "choice":
+        return parse_choice(cell, CHOICES[place.column.name])
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    return clean_text(cell)
+
+
+def _known(column: Column) -> Text:
+    labels = CHOICES.get(column.name, {}).values()
+    return Text(", ".join(name[0] for name in labels), ", ".join(name[1] for name in labels))
+
+
+def _filled(cell: object) -> bool:
+    return not (cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()))
+
+
+def _letter(position: int) -> str:
+    """Return the letters of a spreadsheet column counted from 0."""
+    letters = ""
+    while position >= 0:
+        letters = chr(ord("A") + position % 26) + letters
+        position = position // 26 - 1
+    return letters

@@ -1,0 +1,112 @@
+"""Checks of reported figures: windows, half-years, carried counts, heaping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from impact.ledger.findings import Finding
+from impact.ledger.read import Typed
+from impact.places import fold
+
+__all__ = ["REPORT_RULES"]
+
+LEAST_COUNT = 30
+LEAST_STOCK = 100
+EVEN_SHARE = 0.2
+HEAPED_SHARE = 0.35
+
+
+class Figure(NamedTuple):
+    """A reported value, its window and its row in the file."""
+
+    row: int
+    place: str
+    indicator: str
+    start: pd.Timestamp
+    end: pd.Timestamp
+    value: float
+
+    @property
+    def window(self) -> str:
+        """First and last day, as they are printed."""
+        return f"{self.start:%d/%m/%Y}-{self.end:%d/%m/%Y}"
+
+    def spans(self, last_day: tuple[int, int]) -> bool:
+        """Whether the window runs from 1 January to a day of the same year."""
+        end = (self.end.year, self.end.month, self.end.day)
+        return (self.start.month, self.start.day) == (1, 1) and end == (self.start.year, *last_day)
+
+
+def find_overlaps(reports: Typed) -> Iterator[Finding]:
+    """Find windows of one series that overlap or nest, whose values must not be added."""
+    for series in _series(reports):
+        longest = series[0]
+        for figure in series[1:]:
+            if figure.start <= longest.end:
+                yield reports.find(
+                    "windows_overlap", figure.row, "period_start",
+                    value=figure.indicator, place=figure.place, window=figure.window,
+                    other=longest.row, other_window=longest.window,
+                )  # fmt: skip
+            longest = max(longest, figure, key=lambda f: f.end)
+
+
+def find_half_years(reports: Typed) -> Iterator[Finding]:
+    """Find annual values that do not exceed the first half, or are half of their neighbours."""
+    for series in _series(reports):
+        annual = {figure.start.year: figure for figure in series if figure.spans((12, 31))}
+        halves = {figure.start.year: figure for figure in series if figure.spans((6, 30))}
+        for year, figure in annual.items():
+            half = halves.get(year)
+            details: dict[str, object] = {"value": figure.value, "year": year}
+            if half is not None and figure.value <= half.value:
+                details |= {"half": half.value, "other": half.row}
+                yield reports.find("half_year_as_annual", figure.row, "value", **details)
+            elif year - 1 in annual and year + 1 in annual:
+                before, after = annual[year - 1].value, annual[year + 1].value
+                if 0.4 * min(before, after) <= figure.value <= 0.6 * min(before, after):
+                    details |= {"before": before, "after": after}
+                    yield reports.find("half_year_suspected", figure.row, "value", **details)
+
+
+def find_carried_counts(reports: Typed) -> Iterator[Finding]:
+    """Find values repeated to the last digit from one window to the next."""
+    for series in _series(reports):
+        for before, figure in pairwise(series):
+            if figure.value == before.value >= LEAST_STOCK and figure.start > before.end:
+                details = {"value": figure.value, "other": before.row}
+                yield reports.find(
+                    "carried_forward", figure.row, "value", other_window=before.window, **details
+                )
+
+
+def find_heaping(reports: Typed) -> Iterator[Finding]:
+    """Find indicators whose whole numbers end in 0 or 5 far more often than one in five."""
+    values = reports.frame.dropna(subset=["indicator", "value"])
+    whole = values[(values["value"] >= 20) & (values["value"] % 1 == 0)]
+    for indicator, counts in whole.groupby("indicator")["value"]:
+        share = float((counts % 5 == 0).mean())
+        noise = 4 * np.sqrt(EVEN_SHARE * (1 - EVEN_SHARE) / len(counts))
+        if len(counts) >= LEAST_COUNT and share > max(HEAPED_SHARE, EVEN_SHARE + noise):
+            details = {"value": indicator, "share": share, "count": len(counts)}
+            yield Finding("heaping", reports.sheet, details=details)
+
+
+def _series(reports: Typed) -> Iterator[list[Figure]]:
+    """Split the figures by place, indicator and source, each in order of its windows."""
+    series: dict[tuple[str, str, str], list[Figure]] = {}
+    sources = reports.frame["source"].fillna("")
+    columns = ("place", "indicator", "period_start", "period_end", "value")
+    for row, place, indicator, *rest in reports.rows(*columns):
+        key = (fold(place), fold(indicator), sources[row])
+        series.setdefault(key, []).append(Figure(row, place, indicator, *rest))
+    for figures in series.values():
+        yield sorted(figures, key=lambda f: (f.start, -f.end.toordinal(), f.row))
+
+
+REPORT_RULES = (find_overlaps, find_half_years, find_carried_counts, find_heaping)

@@ -128,6 +128,12 @@ class Evaluation:
         return str(self.content["evaluation"]["data_kind"])
 
     @property
+    def date(self) -> datetime.date:
+        """The plan's date: the data's cut-off, never the day of a build."""
+        day: datetime.date = self.content["evaluation"]["date"]
+        return day
+
+    @property
     def notebook(self) -> Path:
         """The notebook that computes."""
         return self.folder / str(self.content["evaluation"]["notebook"])

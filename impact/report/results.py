@@ -31,7 +31,6 @@ __all__ = [
     "SCHEMA",
     "Block",
     "Column",
-    "DataKind",
     "Record",
     "bullets",
     "callout",

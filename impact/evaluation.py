@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from impact import datasets
 from impact.errors import SpecError, listing, near
+from impact.estimators import ESTIMATORS
 
 __all__ = ["DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]
 
@@ -389,6 +391,19 @@ def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> No
                 f"data.files.{number}: the contents of {entry['path']} are not those the plan was "
                 f"written for (sha256 {found}, planned {entry['sha256']}). Restore the file, or "
                 "put the new hash into the plan if the change is meant."
+            )
+    dataset = content["data"].get("dataset")
+    if dataset is not None and dataset not in datasets.names():
+        findings.append(
+            f'data.dataset names "{dataset}", which is no data set. '
+            f"{near(dataset, datasets.names())}There are: {', '.join(datasets.names())}."
+        )
+    estimation = content["estimation"]
+    for name in [*filter(None, [estimation.get("estimator")]), *estimation["beside"]]:
+        if name not in ESTIMATORS:
+            findings.append(
+                f'estimation names "{name}", which is no estimator. {near(name, ESTIMATORS)}'
+                f"There are: {', '.join(ESTIMATORS)}."
             )
     names = [outcome["name"] for outcome in content["outcomes"]]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from impact import datasets
 from impact.errors import ReportError
 from impact.evaluation import LANGUAGES, Evaluation
 from impact.report.environment import kernel_environment
@@ -149,10 +150,13 @@ def _write_all(
         )
     (folder / "notebook.ipynb").write_text(run.notebook, encoding="utf-8")
     results = json.loads(record.read_text(encoding="utf-8"))
+    data = {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]}
+    if plan.dataset:
+        data[plan.dataset] = datasets.describe(plan.dataset).sha256
     fingerprints = {
         "plan": plan.sha256,
         "notebook": notebook_sha256(plan.notebook),
-        "data": {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]},
+        "data": data,
     }
     for language in LANGUAGES:
         page = render_html(results, folder, language, fingerprints)

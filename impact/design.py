@@ -241,7 +241,10 @@ class Design:
     def rows(self) -> DesignRows:
         """Return the sample as row arrays in (unit, time) order, for regressions."""
         sample = self.sample
-        names = [*([self.treated or self.dose] if self.treated or self.dose else []), *self.covariates]
+        names = [
+            *([self.treated or self.dose] if self.treated or self.dose else []),
+            *self.covariates,
+        ]
         columns = [sample.numeric(str(name)) for name in names]
         if self.cohort is not None:
             observed = ~np.isnan(self.outcomes)

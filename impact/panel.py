@@ -176,6 +176,8 @@ class Panel:
                 f'a base period, for instance frame.groupby("{self.unit}")["{name}"]'
                 '.transform("first").'
             )
+        if not len(labels):
+            return pd.Series(np.nan, index=self.units, name=name)
         values = pd.Series(pd.Index(labels).take(highest), index=self.units, name=name)
         return values.where(highest >= 0)
 
@@ -301,7 +303,9 @@ def _refuse_duplicates(
 ) -> None:
     repeated = np.flatnonzero(steps == 0)
     pairs = pd.unique(unit_codes[repeated] * len(periods) + time_codes[repeated])
-    cases = [f"({unit} {units[p // len(periods)]}, {time} {periods[p % len(periods)]})" for p in pairs]
+    cases = [
+        f"({unit} {units[p // len(periods)]}, {time} {periods[p % len(periods)]})" for p in pairs
+    ]
     raise PanelError(
         f"unit and time do not identify rows: {plural(len(cases), 'pair')} "
         f"{'appears' if len(cases) == 1 else 'appear'} more than once, first {listing(cases)}. "

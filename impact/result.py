@@ -104,7 +104,9 @@ class Result:
         variances = self.uncertainty.variances()[: len(self)]
         with np.errstate(invalid="ignore"):
             errors = np.sqrt(variances)
-        unknown = np.isnan(self.estimates) | (variances <= 1e-30 * np.nanmax(variances, initial=0.0))
+        unknown = np.isnan(self.estimates) | (
+            variances <= 1e-30 * np.nanmax(variances, initial=0.0)
+        )
         return np.where(unknown, np.nan, errors)
 
     def covariance(self) -> pd.DataFrame:
@@ -113,7 +115,7 @@ class Result:
         matrix = self.uncertainty.covariance()[: len(self), : len(self)]
         return pd.DataFrame(matrix, index=terms, columns=terms)
 
-    def att(self, weighting: Weighting = "cohort") -> Result:
+    def att(self, weighting: Weighting | None = None) -> Result:
         """Average the effects after treatment began into one number.
 
         Parameters
@@ -121,30 +123,33 @@ class Result:
         weighting : "cohort" averages each cohort's own average effect by cohort size (did's
             ``type="group"``); "cell" averages all cohort-period cells by cohort size (did's
             "simple"); "event_time" averages the event study from 0 on with equal weights
-            ("dynamic"); "time" averages the periods with equal weights ("calendar")
+            ("dynamic"); "time" averages the periods with equal weights ("calendar"). None is
+            "cohort" where the estimates have cohorts, and equal weights where they have not
 
         Raises
         ------
-        EstimationError : no cell lies after treatment
+        EstimationError : no cell lies after treatment, or the estimates do not carry what the
+            weighting needs
 
         Source
         ------
         Callaway and Sant'Anna (2021), section 3.1.1 and table 1.
         """
-        check_choice("weighting", weighting, ("cohort", "cell", "event_time", "time"))
+        check_choice("weighting", weighting or "cohort", ("cohort", "cell", "event_time", "time"))
         if not len(self.shares):
-            return self._plain_att()
+            return self._plain_att(weighting)
         if weighting in ("event_time", "time"):
             return self.by(weighting)._mean_after()
         after = self._after()
-        if weighting == "cohort":
+        if weighting != "cell":
             cohorts = self.cells["cohort"].to_numpy(dtype=np.float64)
             known = after & ~np.isnan(self.estimates)
             count = pd.Series(known).groupby(cohorts).transform("sum").to_numpy()
             incidence = np.divide(known, count, out=np.zeros(len(self)), where=count > 0)
         else:
             incidence = after.astype(np.float64)
-        return self._average(incidence[None, :], pd.DataFrame({"term": ["att"]}), weighting)
+        head = pd.DataFrame({"term": ["att"]})
+        return self._average(incidence[None, :], head, weighting or "cohort")
 
     def by(self, grouping: Grouping, *, balanced: int | None = None) -> Result:
         """Average the cells by event time, cohort or period, with cohort sizes as weights.
@@ -192,9 +197,13 @@ class Result:
         EstimationError : no estimate lies before treatment
         """
         before = (self.cells["event_time"] < -self.design.anticipation).to_numpy()
-        return self.joint_test(before & ~np.isnan(self.std_errors), "Effects before treatment are zero")
+        return self.joint_test(
+            before & ~np.isnan(self.std_errors), "Effects before treatment are zero"
+        )
 
-    def joint_test(self, keep: NDArray[np.bool_], question: str = "All effects are zero") -> JointTest:
+    def joint_test(
+        self, keep: NDArray[np.bool_], question: str = "All effects are zero"
+    ) -> JointTest:
         """Test jointly that the estimates marked by ``keep``, shape (K,), are zero."""
         if not keep.any():
             raise EstimationError(
@@ -207,7 +216,9 @@ class Result:
         )
         return JointTest(question, statistic, rank, p_value, self.uncertainty.df)
 
-    def critical_value(self, level: float = 0.95, *, simultaneous: bool = True, seed: int = 0) -> float:
+    def critical_value(
+        self, level: float = 0.95, *, simultaneous: bool = True, seed: int = 0
+    ) -> float:
         """Return the critical value of one interval, or of all K at once (sup-t)."""
         if not simultaneous:
             return float(bands.pointwise_critical_value(level, self.uncertainty.df))
@@ -316,6 +327,8 @@ class Result:
         ]
 
     def _after(self) -> NDArray[np.bool_]:
+        if self.cells["event_time"].isna().all():
+            return np.ones(len(self), dtype=bool)
         after = (self.cells["event_time"] >= 0).to_numpy()
         if not after.any():
             raise EstimationError(
@@ -339,17 +352,21 @@ class Result:
         head = head.reindex(columns=[*CELL_COLUMNS, *head.columns.difference(list(CELL_COLUMNS))])
         head["estimate"] = average.estimates
         head["weight"] = incidence @ shares[index]
-        head["note"] = np.where(np.isnan(average.estimates), "no cell of this kind has an estimate", "")
+        head["note"] = np.where(
+            np.isnan(average.estimates), "no cell of this kind has an estimate", ""
+        )
+        keeps_cohorts = bool(head["cohort"].notna().all())
+        jacobian = average.jacobian() if keeps_cohorts else average.jacobian()[: len(head)]
         return replace(
             self,
             cells=head,
-            uncertainty=self.uncertainty.combine(average.jacobian()),
+            uncertainty=self.uncertainty.combine(jacobian),
+            shares=self.shares if keeps_cohorts else pd.Series(dtype=np.float64),
             estimand=f"{self.estimand}, averaged by {how.replace('_', ' ')}",
         )
 
     def _linear(self, weights: Floats, head: pd.DataFrame, how: str) -> Result:
         """Combine the estimates with fixed weights, shape (A, K), into a view without shares."""
-        padded = np.concatenate((weights, np.zeros((len(weights), len(self.shares)))), axis=1)
         known = np.where(np.isnan(self.estimates), 0.0, self.estimates)
         head = head.reindex(columns=[*CELL_COLUMNS])
         head["estimate"] = weights @ known
@@ -358,23 +375,29 @@ class Result:
         return replace(
             self,
             cells=head,
-            uncertainty=self.uncertainty.combine(padded),
-            shares=pd.Series(dtype=np.float64),
+            uncertainty=self.uncertainty.combine(weights),
             estimand=f"{self.estimand}{how}",
         )
 
     def _mean_after(self) -> Result:
         """Average views by event time or period with equal weights."""
         keep = ~np.isnan(self.estimates)
-        if self.cells["event_time"].notna().any():
-            keep &= self._after()
+        keep &= self._after()
         weights = (keep / keep.sum())[None, :]
         return self._linear(weights, pd.DataFrame({"term": ["att"]}), ", then with equal weights")
 
-    def _plain_att(self) -> Result:
-        if self.cells["event_time"].notna().any():
-            return self._mean_after()
-        if len(self) == 1 and self.cells["term"].iloc[0] == "att":
+    def _plain_att(self, weighting: Weighting | None) -> Result:
+        """Average estimates without cohorts: over event times, over periods, or the first term."""
+        for grouping in ("event_time", "time"):
+            if self.cells[grouping].notna().any() and weighting in (None, grouping):
+                return self._mean_after()
+        if weighting is not None:
+            raise EstimationError(
+                f'these estimates of {self.estimator} cannot be averaged with weighting="{weighting}"'
+                "; they do not carry what it needs. Leave weighting out, or start from group-time "
+                "effects."
+            )
+        if len(self) == 1:
             return self
         first = np.zeros((1, len(self)))
         first[0, 0] = 1.0

@@ -68,7 +68,9 @@ def _cells(frame: pd.DataFrame, digits: int) -> tuple[list[str], list[list[str]]
 def _write_plain(value: Any) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
-    return f"{value:g}".replace("-", "−", 1) if isinstance(value, (float, np.floating)) else str(value)
+    return (
+        f"{value:g}".replace("-", "−", 1) if isinstance(value, (float, np.floating)) else str(value)
+    )
 
 
 def to_text(frame: pd.DataFrame, digits: int = 4) -> str:

@@ -178,7 +178,9 @@ def _from_moments(design: Design, plan: _Plan) -> _Fitted:
     intercepts = np.zeros((n_cohorts + 1, width))
     compared = np.minimum(role, 0.0)
     intercepts[:, :n_cells] = compared * (change.T - pooled)
-    intercepts[:, n_cells:] = (np.eye(n_cohorts + 1, n_cohorts) - moments.share[:-1]) / moments.size.sum()
+    intercepts[:, n_cells:] = (
+        np.eye(n_cohorts + 1, n_cohorts) - moments.share[:-1]
+    ) / moments.size.sum()
     linear = LinearCells(slopes, intercepts)
     return _Fitted(
         estimates=np.where(known, estimates, np.nan),

@@ -63,9 +63,11 @@ def share_average(
     with np.errstate(invalid="ignore", divide="ignore"):
         weights = np.where(total > 0, mass / total, np.nan)
         estimates = weights @ np.where(known, cells, 0.0)
-        slopes = np.where(known, incidence, 0.0) * (
-            np.where(known, cells, 0.0) - estimates[:, None]
-        ) / total
+        slopes = (
+            np.where(known, incidence, 0.0)
+            * (np.where(known, cells, 0.0) - estimates[:, None])
+            / total
+        )
     by_cohort = np.zeros((len(cells), len(shares)))
     by_cohort[np.arange(len(cells)), cohort_index] = 1.0
     return ShareAverage(estimates, weights, slopes @ by_cohort)

@@ -167,7 +167,9 @@ def joint_wald(
     if not live.any():
         return np.nan, 0, np.nan
     standard = estimates[live] / scale[live]
-    values, vectors = np.linalg.eigh(covariance[np.ix_(live, live)] / np.outer(scale[live], scale[live]))
+    values, vectors = np.linalg.eigh(
+        covariance[np.ix_(live, live)] / np.outer(scale[live], scale[live])
+    )
     keep = values > 1e-10 * values[-1]
     rotated = vectors[:, keep].T @ standard
     statistic, rank = float(np.sum(rotated**2 / values[keep])), int(keep.sum())

@@ -121,7 +121,7 @@ def placebo_paths(
     outcomes: Floats,
     pre: Booleans,
     post: Booleans,
-    placebos: list[Indices],
+    groups: Indices,
     barred: Booleans,
     choice: BilinearWeights,
     lambda_start: Floats,
@@ -132,7 +132,7 @@ def placebo_paths(
     ----------
     outcomes : shape (n, T), donors only
     pre, post : shape (T,), periods before and after treatment
-    placebos : B arrays, the donors whose mean is the pretended treated path
+    groups : shape (B, n1), the donors whose mean is the pretended treated path
     barred : shape (B, n), donors not to be used in a draw (every pretended treated one)
     lambda_start : shape (T0,), time weights of the actual estimate: a start, not a result
 
@@ -144,7 +144,7 @@ def placebo_paths(
     ------
     Arkhangelsky et al. (2021), algorithm 4; Abadie, Diamond and Hainmueller (2010), section 3.4.
     """
-    targets = np.stack([outcomes[group].mean(axis=0) for group in placebos])
+    targets = outcomes[groups].mean(axis=1)
     columns, goals = outcomes[:, pre].T, targets[:, pre]
     if choice.intercept:
         columns = columns - columns.mean(axis=0)

@@ -123,7 +123,9 @@ class LinearCells:
     def covariance(self, moments: CohortMoments) -> Floats:
         """Sum the outer products of all units' contributions, shape (K, K)."""
         stacked = np.concatenate((self.slopes, self.intercepts[:, :, None]), axis=2)
-        return np.asarray(np.einsum("ckt,cts,cls->kl", stacked, moments.second, stacked, optimize=True))
+        return np.asarray(
+            np.einsum("ckt,cts,cls->kl", stacked, moments.second, stacked, optimize=True)
+        )
 
     def contributions(
         self,

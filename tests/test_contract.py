@@ -1,0 +1,62 @@
+"""Every estimator keeps the contract; one that is not listed here fails.
+
+To add an estimator, add a line to ``SUBJECTS``; exemptions carry their reason.
+"""
+
+import numpy as np
+import pytest
+from contract import CHECKS, Subject
+
+from impact import CallawaySantAnna, simulate
+from impact.estimators import ESTIMATORS
+
+
+def shifted(frame):
+    """Name units by labels that are neither sorted nor dense."""
+    return frame.assign(unit=(frame["unit"] * 37) % 1009)
+
+
+def effect(event_time, cohort):
+    return 1.0 + 0.3 * event_time + 0.1 * (cohort - 4)
+
+
+STAGGERED = shifted(
+    simulate.staggered_panel(
+        7, n_units=90, periods=7, cohorts=(4, 6), effect=effect, n_clusters=30, cluster_noise=0.3
+    ).frame
+)
+GAPS = STAGGERED[np.random.default_rng(3).random(len(STAGGERED)) > 0.08].reset_index(drop=True)
+BY_COHORT = {"cohort": "cohort"}
+CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}
+
+SUBJECTS = [
+    Subject(CallawaySantAnna(), STAGGERED, BY_COHORT),
+    Subject(
+        CallawaySantAnna(comparison="never_treated", base_period="varying"), STAGGERED, CLUSTERED
+    ),
+    Subject(CallawaySantAnna(), GAPS, CLUSTERED),
+    Subject(CallawaySantAnna(), STAGGERED, {**CLUSTERED, "covariates": "x"}),
+    Subject(CallawaySantAnna(method="regression"), GAPS, {**BY_COHORT, "covariates": "x"}),
+    Subject(
+        CallawaySantAnna(method="inverse_probability"), STAGGERED, {**BY_COHORT, "covariates": "x"}
+    ),
+]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda s: f"{s.name}-{'-'.join(s.settings)}")
+@pytest.mark.parametrize("check", CHECKS)
+def test_contract(subject, check):
+    if check in subject.exempt:
+        assert len(subject.exempt[check]) > 20, "an exemption says why"
+        return
+    CHECKS[check](subject)
+
+
+def test_every_estimator_is_under_contract():
+    under = {subject.estimator.name for subject in SUBJECTS}
+    assert sorted(set(ESTIMATORS) - under) == []
+
+
+def test_every_estimator_declares_its_estimand_and_requirements():
+    for subject in SUBJECTS:
+        assert subject.estimator.estimand and subject.estimator.requires

@@ -1,22 +1,23 @@
 """Covariances of regression coefficients, all from one fit: classical to CR3, by convention.
 
-Conventions for small samples, with n rows, k coefficients, E the rank of the fixed effects, N of it
-nested in the clusters, and G clusters:
+Conventions for small samples, with n rows, k coefficients, E the rank of the fixed effects and G
+clusters:
 
 =============  ==========================================  ===================  =============
 name           factor on the sandwich                      K                    t degrees
 =============  ==========================================  ===================  =============
-fixest, stata  (n - 1) / (n - K) * G / (G - 1)             k + E - N + [N > 0]  G - 1
+fixest, stata  (n - 1) / (n - K) * G / (G - 1)             k + F                G - 1
 areg           (n - 1) / (n - K) * G / (G - 1)             k + E                G - 1
-sandwich       as areg, each cluster dimension its own G   k + E                n - K
+sandwich       as areg, each cluster dimension its own G   k + E                n - k - E
 clubsandwich   G / (G - 1)                                 -                    G - 1
 plm            1                                           -                    n - k - E
-linearmodels   n / (n - K)                                 k + E                n - K
+linearmodels   n / (n - K)                                 k + E                n - k - E
 =============  ==========================================  ===================  =============
 
-"stata" is what xtreg, fe and reghdfe report, which is the same as fixest; areg counts the
-absorbed effects although they are nested. linearmodels leaves nested unit effects out of K where
-they are the only effects.
+F counts levels as fixest does by default: all levels and unit slopes less one an effect beyond
+the first, where an effect nested in the clusters counts as one. "stata" is what xtreg, fe and
+reghdfe report, which is the same; areg counts absorbed effects although they are nested.
+linearmodels leaves unit effects out of K where they are the only effects and nested.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ __all__ = [
     "KINDS",
     "BlockScores",
     "Convention",
+    "EffectCounts",
     "FullRegression",
     "Kernel",
     "Kind",
+    "count_effects",
     "full_regression",
     "small_sample_factor",
 ]
@@ -85,13 +88,40 @@ class Kernel(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class EffectCounts:
+    """How many parameters the absorbed effects count for.
+
+    Parameters
+    ----------
+    rank : their exact rank E
+    fixest : F of the module's table
+    all_nested : whether every effect lies within clusters
+    """
+
+    rank: int = 0
+    fixest: int = 0
+    all_nested: bool = True
+
+
+def count_effects(
+    effects: Sequence[Groups], clusters: Sequence[Groups], rank: int, n_slopes: int = 0
+) -> EffectCounts:
+    """Count absorbed effects, the first of which carries ``n_slopes`` slopes a group."""
+    if not effects:
+        return EffectCounts()
+    nested = [any(is_nested(effect, groups) for groups in clusters) for effect in effects]
+    levels = sum(1 if n else effect.size for effect, n in zip(effects, nested, strict=True))
+    slopes = n_slopes * effects[0].size
+    return EffectCounts(rank, levels + slopes - (len(effects) - 1), all(nested) and not n_slopes)
+
+
 def small_sample_factor(
     convention: Convention,
     *,
     n_rows: int,
     n_regressors: int,
-    n_effects: int,
-    n_nested: int,
+    effects: EffectCounts,
     n_clusters: int,
 ) -> float:
     """Return what a cluster-robust sandwich is multiplied by; see the module's table.
@@ -109,9 +139,14 @@ def small_sample_factor(
         )
     if convention == "plm":
         return 1.0
+    between = n_clusters / (n_clusters - 1)
     if convention == "clubsandwich":
-        return n_clusters / (n_clusters - 1)
-    parameters = n_parameters(convention, n_regressors, n_effects, n_nested)
+        return between
+    parameters = n_regressors + effects.rank
+    if convention in ("fixest", "stata"):
+        parameters = n_regressors + effects.fixest
+    if convention == "linearmodels" and effects.all_nested:
+        parameters = n_regressors
     if n_rows <= parameters:
         raise InferenceError(
             f"{n_rows} rows leave no degrees of freedom beside {parameters} parameters "
@@ -120,16 +155,7 @@ def small_sample_factor(
         )
     if convention == "linearmodels":
         return n_rows / (n_rows - parameters)
-    return (n_rows - 1) / (n_rows - parameters) * n_clusters / (n_clusters - 1)
-
-
-def n_parameters(convention: Convention, n_regressors: int, n_effects: int, n_nested: int) -> int:
-    """Return K of the module's table."""
-    if convention in ("fixest", "stata"):
-        return n_regressors + n_effects - n_nested + (n_nested > 0)
-    if convention == "linearmodels" and n_effects == n_nested:
-        return n_regressors
-    return n_regressors + n_effects
+    return (n_rows - 1) / (n_rows - parameters) * between
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +232,7 @@ class BlockScores:
     fit : the regression
     clusters : one partition of rows a cluster dimension
     contrast : shape (A, k), the combinations whose uncertainty this is
-    n_nested : rank of the fixed effects nested in the clusters
+    effects : what absorbed effects count for
     make_full : builds the regression that CR2 and CR3 are computed from
     kind : a name, or a kernel such as `impact.inference.spatial.Conley` bound to the rows
     convention : small-sample convention
@@ -224,7 +250,7 @@ class BlockScores:
     fit: LeastSquares
     clusters: tuple[Groups, ...]
     contrast: Floats
-    n_nested: int
+    effects: EffectCounts
     make_full: Callable[[], FullRegression]
     kind: Kind | Kernel = "CR1"
     convention: Convention = "fixest"
@@ -382,8 +408,7 @@ class BlockScores:
             self.convention,
             n_rows=self.fit.n_rows,
             n_regressors=len(self.fit.kept),
-            n_effects=self.fit.n_effects,
-            n_nested=self.n_nested,
+            effects=self.effects,
             n_clusters=n_clusters,
         )
         return 1.0 if self.kind == "CR0" else factor

@@ -127,7 +127,7 @@ def test_iterative_solution_says_when_it_does_not_settle(rows, monkeypatch):
 
 
 def test_weakly_linked_components_stay_exact():
-    """Two halves joined by one row a million times lighter than the rest, which is fitted exactly."""
+    """Two halves joined by one row that weighs a millionth of the others."""
     unit = np.repeat(np.arange(20), 6)
     time = np.tile(np.arange(6), 20)
     keep = (unit < 10) == (time < 3)

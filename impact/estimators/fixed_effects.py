@@ -1,0 +1,94 @@
+"""Least squares with any number of fixed effects, and unit trends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError
+from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.regression import (
+    RegressionEstimator,
+    coefficient_result,
+    design_variables,
+    effect_groups,
+    regress,
+)
+from impact.result import Result
+
+__all__ = ["FixedEffects", "unit_trend"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedEffects(RegressionEstimator):
+    r"""Regress the outcome on treatment and covariates within fixed effects.
+
+    .. math:: y_{it} = x_{it}'\beta + \alpha_i + \lambda_t + \dots + u_{it}
+
+    Parameters
+    ----------
+    effects : any of "unit", "time", columns of the panel, and columns crossed as "a^b"
+    trends : give each unit a linear trend of its own
+
+    Notes
+    -----
+    The effects are swept out exactly, whatever the gaps (Frisch-Waugh-Lovell). Covariates that
+    effects or other covariates explain exactly get no coefficient and a note that says which.
+    Where units adopt a treatment at different dates its coefficient compares newly treated
+    with already treated units; use CallawaySantAnna for the treatment's effect then.
+
+    Source
+    ------
+    Wooldridge (2010), Econometric Analysis of Cross Section and Panel Data, section 10.5;
+    Baltagi (2021), Econometric Analysis of Panel Data, sections 2.2 and 3.2.
+    """
+
+    effects: str | Sequence[str] = ("unit", "time")
+    trends: bool = False
+
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    estimand: ClassVar[str] = "coefficients within fixed effects"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = (self.effects,) if isinstance(self.effects, str) else tuple(self.effects)
+        object.__setattr__(self, "effects", names)
+        if not names:
+            raise DesignError(
+                'FixedEffects: effects is empty. Name at least one, such as "unit", or use '
+                "PooledOLS."
+            )
+        if self.trends and "unit" not in names:
+            raise DesignError(
+                'FixedEffects: trends are slopes of the unit effects; effects must include "unit", '
+                f"it was {names}."
+            )
+
+    def _estimate(self, design: Design) -> Result:
+        variables = design_variables(design)
+        names = list(self.effects)
+        if self.trends:
+            names.sort(key=lambda name: name != "unit")
+        fit = regress(
+            design,
+            variables,
+            effects=effect_groups(design, variables.rows, names),
+            slopes=unit_trend(design) if self.trends else None,
+            covariance=self.covariance,
+            convention=self.convention,
+        )
+        label = ", ".join(names) + (", unit trends" if self.trends else "")
+        return coefficient_result(self, design, fit, f"{self.estimand} ({label})")
+
+
+def unit_trend(design: Design) -> NDArray[np.float64]:
+    """Return the time since the first period of each row, shape (1, n)."""
+    since = design.periods - design.periods[0]
+    return since[design.sample.unit_codes * 0 + design.sample.time_codes][None, :].astype(
+        np.float64
+    )

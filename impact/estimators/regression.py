@@ -1,0 +1,383 @@
+"""What the regression estimators share: a design's rows in, coefficients as a Result out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design, DesignRows
+from impact.errors import DesignError, EstimationError, check_choice, listing, near, plural
+from impact.estimators.base import Estimator
+from impact.inference.clusters import (
+    CONVENTIONS,
+    KINDS,
+    BlockScores,
+    Convention,
+    Kernel,
+    Kind,
+    count_effects,
+    full_regression,
+)
+from impact.inference.spatial import (
+    BeckKatzKernel,
+    ConleyKernel,
+    DriscollKraayKernel,
+    NeweyWestKernel,
+)
+from impact.kernels.absorb import Absorber, Groups, absorb, compact
+from impact.kernels.least_squares import LeastSquares, least_squares
+from impact.result import Result
+
+__all__ = [
+    "BeckKatz",
+    "Conley",
+    "Covariance",
+    "DriscollKraay",
+    "NeweyWest",
+    "Regression",
+    "RegressionEstimator",
+    "Variables",
+    "coefficient_cells",
+    "design_variables",
+    "effect_groups",
+    "regress",
+]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DriscollKraay:
+    """Ask for Driscoll and Kraay's covariance: errors correlate across units and over time.
+
+    Parameters
+    ----------
+    lags : Bartlett lags over periods; floor(4 (T/100)^(2/9)) if None
+    """
+
+    lags: int | None = None
+
+    def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
+        """Bind the choice to a design's rows."""
+        return DriscollKraayKernel(design.periods[rows.time_codes], self.lags)
+
+
+@dataclass(frozen=True)
+class NeweyWest:
+    """Ask for Newey and West's covariance within units: errors correlate over time only.
+
+    Parameters
+    ----------
+    lags : Bartlett lags over periods; floor(4 (T/100)^(2/9)) if None
+    """
+
+    lags: int | None = None
+
+    def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
+        """Bind the choice to a design's rows."""
+        return NeweyWestKernel(rows.unit_codes, design.periods[rows.time_codes], self.lags)
+
+
+@dataclass(frozen=True)
+class BeckKatz:
+    """Ask for Beck and Katz's panel-corrected covariance; the panel must be balanced."""
+
+    def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
+        """Bind the choice to a design's rows."""
+        return BeckKatzKernel(rows.unit_codes, rows.time_codes, fit.regressors, fit.residuals)
+
+
+@dataclass(frozen=True)
+class Conley:
+    """Ask for Conley's covariance: errors correlate up to a distance, within periods.
+
+    Parameters
+    ----------
+    cutoff : km
+    latitude, longitude : columns in degrees
+    lags : Bartlett lags over which a unit's own errors correlate
+    shape : "uniform" or "bartlett" fall of the correlation with distance
+    distance : "spherical", or "plane" as fixest's triangular distance
+    across_periods : count pairs of rows whatever their periods (a cross-section)
+    """
+
+    cutoff: float
+    latitude: str = "lat"
+    longitude: str = "lon"
+    lags: int = 0
+    shape: Literal["uniform", "bartlett"] = "uniform"
+    distance: Literal["spherical", "plane"] = "spherical"
+    across_periods: bool = False
+
+    def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
+        """Bind the choice to a design's rows."""
+        return ConleyKernel(
+            design.sample.numeric(self.latitude),
+            design.sample.numeric(self.longitude),
+            self.cutoff,
+            None if self.across_periods else design.periods[rows.time_codes],
+            rows.unit_codes,
+            self.lags,
+            self.shape,
+            self.distance,
+        )
+
+
+Covariance = Kind | DriscollKraay | NeweyWest | BeckKatz | Conley
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionEstimator(Estimator):
+    """Base of the regression estimators: how their standard errors are computed.
+
+    Parameters
+    ----------
+    covariance : "classical", "HC0" to "HC3", "CR0" to "CR3", "jackknife", or one of
+        DriscollKraay, NeweyWest, BeckKatz, Conley
+    convention : whose small-sample factor clustered covariances carry: "fixest", "stata",
+        "areg", "sandwich", "clubsandwich", "plm", "linearmodels"
+    """
+
+    covariance: Covariance = "CR1"
+    convention: Convention = "fixest"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.covariance, str):
+            check_choice(f"{self.name}: covariance", self.covariance, KINDS)
+        elif not hasattr(self.covariance, "kernel"):
+            raise DesignError(
+                f"{self.name}: covariance may be {listing(KINDS, 12)}, DriscollKraay(), "
+                f"NeweyWest(), BeckKatz() or Conley(cutoff=...); it was {self.covariance!r}."
+            )
+        check_choice(f"{self.name}: convention", self.convention, CONVENTIONS)
+
+
+@dataclass(frozen=True, eq=False)
+class Variables:
+    """The columns of a regression: outcome (n,), regressors (k, n) with their names."""
+
+    rows: DesignRows
+    outcome: Floats
+    regressors: Floats
+    names: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.outcome)
+
+    def with_constant(self) -> Variables:
+        """Put a column of ones, named "constant", in front."""
+        ones = np.ones((1, self.n))
+        return Variables(
+            self.rows,
+            self.outcome,
+            np.concatenate((ones, self.regressors)),
+            ("constant", *self.names),
+        )
+
+
+def design_variables(design: Design) -> Variables:
+    """Take the treatment, if one is stated, and the covariates as regressors."""
+    rows = design.rows()
+    return Variables(rows, rows.outcome, np.ascontiguousarray(rows.regressors.T), rows.names)
+
+
+def effect_groups(design: Design, rows: DesignRows, effects: Sequence[str]) -> list[Groups]:
+    """Code fixed effects by name: "unit", "time", a column, or columns crossed as "a^b".
+
+    Raises
+    ------
+    DesignError : an unknown or missing effect
+    """
+    return [_effect(design, rows, effect) for effect in effects]
+
+
+def _effect(design: Design, rows: DesignRows, effect: str) -> Groups:
+    first, *others = [_effect_part(design, rows, p.strip(), effect) for p in effect.split("^")]
+    for other in others:
+        first = compact(first.codes * other.size + other.codes)
+    return first
+
+
+def _effect_part(design: Design, rows: DesignRows, name: str, effect: str) -> Groups:
+    panel = design.sample
+    if name in ("unit", panel.unit):
+        return compact(rows.unit_codes)
+    if name in ("time", panel.time):
+        return compact(rows.time_codes)
+    if name not in panel.frame.columns:
+        known = ["unit", "time", *map(str, panel.frame.columns)]
+        raise DesignError(
+            f'fixed effect "{effect}" names "{name}", which is no column of the panel. '
+            f'{near(name, known)}Use "unit", "time", a column, or columns crossed as "a^b".'
+        )
+    column = panel.column(name)
+    missing = int(column.isna().sum())
+    if missing:
+        raise DesignError(
+            f'fixed effect "{effect}": column "{name}" is missing in {plural(missing, "row")}; a '
+            "row without its group cannot be compared within it. Fill it, or drop those rows."
+        )
+    values = column if panel.order is None else column.iloc[panel.order]
+    return compact(pd.factorize(values, sort=True)[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A fitted regression with the uncertainty of all its coefficients, redundant ones as zero."""
+
+    variables: Variables
+    fit: LeastSquares
+    uncertainty: BlockScores
+    absorber: Absorber | None
+    n_lone: int
+
+    def coefficient(self, name: str) -> float:
+        """Return one coefficient by name, NaN if it has none."""
+        return float(self.coefficients[self.variables.names.index(name)])
+
+    @property
+    def coefficients(self) -> Floats:
+        """All coefficients, shape (K,); NaN for redundant columns."""
+        every = np.full(len(self.variables.names), np.nan)
+        every[self.fit.kept] = self.fit.coefficients
+        return every
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a reader of the coefficients must know."""
+        names = self.variables.names
+        notes = [
+            f'"{names[r.column]}" has no coefficient: {_why_redundant(r.partners, names)}.'
+            for r in self.fit.redundant
+        ]
+        if self.n_lone:
+            notes.append(
+                f"{plural(self.n_lone, 'row')} stand alone at a level of a fixed effect; it fits "
+                "them exactly and they tell nothing about the coefficients."
+            )
+        return tuple(notes)
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return sizes and fit statistics."""
+        fit = self.fit
+        return {
+            "n_rows": fit.n_rows,
+            "n_effects": fit.n_effects,
+            "df_residual": fit.df_residual,
+            "rss": fit.rss,
+            "sigma2": fit.sigma2,
+            "r_squared_within": fit.r_squared_within,
+        }
+
+
+def _why_redundant(partners: tuple[int, ...], names: Sequence[str]) -> str:
+    if not partners:
+        return "the fixed effects, or being zero, explain it exactly"
+    return f"{listing([names[j] for j in partners], 5)} explain it exactly"
+
+
+def regress(
+    design: Design,
+    variables: Variables,
+    *,
+    effects: Sequence[Groups] = (),
+    slopes: Floats | None = None,
+    covariance: Covariance = "CR1",
+    convention: Convention = "fixest",
+) -> Regression:
+    """Fit least squares with absorbed effects and the design's weights and clusters.
+
+    Parameters
+    ----------
+    effects : absorbed effects; the first carries ``slopes``
+    slopes : shape (q, n), variables with a slope a group of the first effect
+
+    Raises
+    ------
+    EstimationError : no regressor has variation left
+    """
+    rows = variables.rows
+    absorber = absorb([e.codes for e in effects], rows.weights, slopes) if effects else None
+    fit = least_squares(
+        variables.outcome,
+        variables.regressors,
+        rows.weights,
+        sweep=None if absorber is None else absorber.sweep,
+        n_effects=0 if absorber is None else absorber.rank,
+        leverage_of_effects=None if absorber is None else absorber.leverage,
+    )
+    if not len(fit.kept):
+        raise EstimationError(
+            f"no regressor varies within the fixed effects: {listing(variables.names)} "
+            f"{'is' if len(variables.names) == 1 else 'are'} constant there, so no coefficient "
+            "exists. Absorb fewer effects, or use regressors that change within units."
+        )
+    clusters = tuple(compact(codes) for codes in rows.cluster_codes.T)
+    full = partial(
+        full_regression,
+        variables.outcome,
+        variables.regressors[fit.kept],
+        rows.weights,
+        effects,
+        slopes,
+        clusters[0],
+    )
+    kind = covariance if isinstance(covariance, str) else covariance.kernel(design, rows, fit)
+    contrast = np.zeros((len(variables.names), len(fit.kept)))
+    contrast[fit.kept, np.arange(len(fit.kept))] = 1.0
+    counts = count_effects(effects, clusters, fit.n_effects, 0 if slopes is None else len(slopes))
+    uncertainty = BlockScores(fit, clusters, contrast, counts, full, kind, convention)
+    lone = [(effect.counts[effect.codes] == 1) for effect in effects if effect.counts.min() == 1]
+    n_lone = int(np.logical_or.reduce(lone).sum()) if lone else 0
+    return Regression(variables, fit, uncertainty, absorber, n_lone)
+
+
+def coefficient_cells(
+    names: Sequence[str], estimates: Floats, notes: Sequence[str]
+) -> pd.DataFrame:
+    """Lay coefficients out as the cells of a Result."""
+    return pd.DataFrame(
+        {
+            "term": list(names),
+            "cohort": np.nan,
+            "time": np.nan,
+            "event_time": np.nan,
+            "estimate": estimates,
+            "weight": 1.0,
+            "note": list(notes),
+        }
+    )
+
+
+def coefficient_result(
+    estimator: Estimator,
+    design: Design,
+    regression: Regression,
+    estimand: str,
+    notes: Sequence[str] = (),
+    extra: Mapping[str, Any] | None = None,
+) -> Result:
+    """Return all coefficients of a regression as a Result."""
+    names = regression.variables.names
+    reasons = {r.column: _why_redundant(r.partners, names) for r in regression.fit.redundant}
+    cells = coefficient_cells(
+        names, regression.coefficients, [reasons.get(j, "") for j in range(len(names))]
+    )
+    return Result(
+        estimator=estimator.name,
+        design=design,
+        cells=cells,
+        uncertainty=regression.uncertainty,
+        estimand=estimand,
+        settings=estimator.settings(),
+        notes=(*regression.notes(), *notes),
+        extra={**regression.facts(), **(extra or {}), "regression": regression},
+    )

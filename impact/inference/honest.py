@@ -160,7 +160,7 @@ class HonestProblem:
             missing = np.flatnonzero(~np.isfinite(self.estimate + np.diag(self.covariance)))
             raise InferenceError(
                 f"the event study has no estimate or variance at positions {missing.tolist()}; "
-                "restrictions run from one period to the next. Leave out the periods beyond the gap."
+                "restrictions run from one period to the next. Leave out periods beyond the gap."
             )
         if np.linalg.eigvalsh(self._correlation)[0] < 1e-10:
             raise InferenceError(
@@ -197,7 +197,7 @@ class HonestProblem:
     def weights(self) -> Floats:
         """Weights on post-treatment effects, shape (T,)."""
         if self.target is not None:
-            return np.asarray(self.target, dtype=np.float64)
+            return np.array(self.target, dtype=np.float64)
         return np.eye(len(self.estimate) - self.n_pre)[0]
 
     @property
@@ -320,9 +320,7 @@ class HonestProblem:
             )
         return None
 
-    def _bracket(
-        self, moments: ProjectedMoments, first: FirstStage | None
-    ) -> tuple[float, float]:
+    def _bracket(self, moments: ProjectedMoments, first: FirstStage | None) -> tuple[float, float]:
         """Give a range outside of which the test rejects."""
         if first is None:
             return identified_range(moments, CONDITIONAL_REACH)
@@ -344,7 +342,7 @@ class HonestProblem:
 
     @cached_property
     def _factor(self) -> Floats:
-        return np.linalg.cholesky(self.covariance)
+        return np.asarray(np.linalg.cholesky(self.covariance))
 
     @cached_property
     def _normals(self) -> Floats:
@@ -357,7 +355,7 @@ class HonestProblem:
         size = len(self.estimate)
         order = 1 if self.restriction == "relative_magnitudes" else 2
         levels = np.delete(np.eye(size + 1), self.n_pre, axis=1)
-        return np.diff(levels, n=order, axis=0)
+        return np.asarray(np.diff(levels, n=order, axis=0))
 
     @cached_property
     def _changes(self) -> Floats:

@@ -10,6 +10,7 @@ the maximum of a short list of linear functions, so tests at many theta are matr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ from impact.errors import InferenceError
 __all__ = [
     "FirstStage",
     "ProjectedMoments",
-    "accepts",
     "accepted_range",
+    "accepts",
     "elimination_rays",
     "extreme_rays",
     "identified_range",
@@ -141,7 +142,7 @@ def elimination_rays(post: Floats, target: Floats) -> Floats:
     used = np.flatnonzero(target)
     basis = np.eye(len(target))[:, target == 0]
     steps = np.zeros((len(target), len(used) - 1))
-    for column, (first, second) in enumerate(zip(used[:-1], used[1:], strict=True)):
+    for column, (first, second) in enumerate(pairwise(used)):
         steps[first, column], steps[second, column] = -target[second], target[first]
     return extreme_rays(post @ np.hstack([basis, steps]))
 
@@ -257,7 +258,8 @@ def accepts(
     share = _truncated_share(lower / deviation, largest / deviation, upper / deviation)
     second_size = (size - first.size) / (1.0 - first.size)
     exceeds = largest > np.where(random, 0.0, ROUND_OFF)
-    return passed & ~(exceeds & (~random | (share > 1.0 - second_size)))
+    rejected = exceeds & (~random | (share > 1.0 - second_size))
+    return np.asarray(passed & ~rejected)
 
 
 def _covering_range(

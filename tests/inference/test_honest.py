@@ -26,7 +26,9 @@ def event_study(n_pre=3, n_post=4, seed=3):
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(n_pre + n_post, n_pre + n_post + 4))
     covariance = 0.01 * (root @ root.T) / root.shape[1]
-    return rng.normal(0.0, 0.1, n_pre + n_post) + np.r_[np.zeros(n_pre), np.ones(n_post)], covariance
+    return rng.normal(0.0, 0.1, n_pre + n_post) + np.r_[
+        np.zeros(n_pre), np.ones(n_post)
+    ], covariance
 
 
 def test_relative_magnitudes_equal_r_honestdid_on_its_grid(benzarti):
@@ -50,7 +52,10 @@ def test_smoothness_intervals_equal_r_honestdid(benzarti):
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("sd_negative_bias", {"bias": "negative"}), ("sd_decreasing_monotone", {"monotone": "decreasing"})],
+    [
+        ("sd_negative_bias", {"bias": "negative"}),
+        ("sd_decreasing_monotone", {"monotone": "decreasing"}),
+    ],
 )
 def test_sign_and_shape_hybrids_equal_r_honestdid(benzarti, name, shape):
     """The case states 0.002 for their grid of 1,000 points and their interval's solver."""
@@ -119,7 +124,7 @@ def test_no_other_estimator_has_a_shorter_interval(bound):
             assert length(weights + move) >= half_length * (1 - 1e-12)
 
 
-def conditional_test_by_linear_programmes(restrictions, limits, estimate, covariance, target, theta):
+def brute_force_test(restrictions, limits, estimate, covariance, target, theta):
     """Andrews-Roth-Pakes conditional test, every step a linear programme."""
     n_post = len(target)
     direction = target / (target @ target)
@@ -142,8 +147,12 @@ def conditional_test_by_linear_programmes(restrictions, limits, estimate, covari
     for sign in (1.0, -1.0):
         solved = linprog(
             sign * np.eye(columns.shape[1])[0],
-            A_ub=columns[~used], b_ub=-rest[~used], A_eq=columns[used], b_eq=-rest[used],
-            bounds=[(None, None)] * columns.shape[1], method="highs",
+            A_ub=columns[~used],
+            b_ub=-rest[~used],
+            A_eq=columns[used],
+            b_eq=-rest[used],
+            bounds=[(None, None)] * columns.shape[1],
+            method="highs",
         )
         ends.append(solved.x[0] if solved.status == 0 else -sign * np.inf)
     deviation = np.sqrt(gamma @ variance @ gamma)
@@ -168,20 +177,27 @@ def test_projection_equals_brute_force_programmes(shape, target):
     limits = np.r_[np.full(6, 0.1), np.zeros(len(restrictions) - 6)]
     moments = project(
         elimination_rays(restrictions[:, 3:], target),
-        restrictions, limits, estimate, np.linalg.cholesky(covariance), target,
+        restrictions,
+        limits,
+        estimate,
+        np.linalg.cholesky(covariance),
+        target,
     )
     grid = np.linspace(0.0, 2.0, 40)
     brute = [
-        conditional_test_by_linear_programmes(
-            restrictions, limits, estimate, covariance, target, theta
-        )
+        brute_force_test(restrictions, limits, estimate, covariance, target, theta)
         for theta in grid
     ]
     np.testing.assert_array_equal(accepts(moments, grid, 0.05), brute)
     assert 3 < sum(brute) < 37
 
     problem = HonestProblem(
-        estimate, covariance, 3, target=target, restriction="smoothness", method="conditional",
+        estimate,
+        covariance,
+        3,
+        target=target,
+        restriction="smoothness",
+        method="conditional",
         **shape,
     )
     np.testing.assert_array_equal([problem.covers(theta, 0.1) for theta in grid], brute)
@@ -196,14 +212,16 @@ def test_extreme_rays_of_a_hand_computable_cone():
 def test_identified_set_of_relative_magnitudes_by_hand():
     """Pre-trend steps 0.1 and 0.2: three later steps may each move 0.2 Mbar."""
     estimate = np.array([-0.3, -0.2, 1.0, 1.0, 1.0])
-    sets = HonestProblem(
-        estimate, 1e-6 * np.eye(5), 2, target=np.array([0.0, 0.0, 1.0])
-    ).intervals([0.0, 1.0, 2.0])
+    sets = HonestProblem(estimate, 1e-6 * np.eye(5), 2, target=np.array([0.0, 0.0, 1.0])).intervals(
+        [0.0, 1.0, 2.0]
+    )
     np.testing.assert_allclose(sets.set_low, [1.0, 1.0 - 0.6, 1.0 - 1.2])
     np.testing.assert_allclose(sets.set_high, [1.0, 1.0 + 0.6, 1.0 + 1.2])
 
 
-@pytest.mark.parametrize("restriction", ["relative_magnitudes", "smoothness", "relative_smoothness"])
+@pytest.mark.parametrize(
+    "restriction", ["relative_magnitudes", "smoothness", "relative_smoothness"]
+)
 @pytest.mark.parametrize("factor", [1e-6, 1e9])
 def test_units_of_the_outcome_change_nothing(restriction, factor):
     estimate, covariance = event_study()
@@ -335,3 +353,39 @@ def test_too_many_inequalities_are_refused():
     post = np.random.default_rng(0).normal(size=(40, 12))
     with pytest.raises(InferenceError, match="more than 100 inequalities"):
         extreme_rays(post, most=100)
+
+
+def test_medicaid_event_study_and_its_honest_sets_equal_r(reference_case):
+    """Two-way event study by least squares with fixest's factor, then both restrictions."""
+    case, frame = reference_case("honest_medicaid_ehec")
+    frame = frame[(frame["year"] < 2016) & (frame["yexp2"] != 2015)]
+    treated = (frame["yexp2"] == 2014).to_numpy(float)
+    years = frame["year"].to_numpy()
+    leads = [year for year in range(2008, 2016) if year != 2013]
+    state = frame["stfips"].to_numpy()
+    columns = np.column_stack(
+        [treated * (years == year) for year in leads]
+        + [years == year for year in range(2009, 2016)]
+        + [state == code for code in np.unique(state)]
+    ).astype(float)
+    outcome = frame["dins"].to_numpy()
+    bread = np.linalg.inv(columns.T @ columns)
+    beta = bread @ columns.T @ outcome
+    rows = columns * (outcome - columns @ beta)[:, None]
+    sums = np.stack([rows[state == code].sum(0) for code in np.unique(state)])
+    n, clusters = len(outcome), len(sums)
+    factor = (n - 1) / (n - 15) * clusters / (clusters - 1)
+    covariance = (factor * bread @ sums.T @ sums @ bread)[:7, :7]
+    given = list(case["reference"]["event_study"].values())
+    np.testing.assert_allclose(beta[:7], [x["estimate"] for x in given], rtol=1e-8)
+    np.testing.assert_allclose(np.sqrt(np.diag(covariance)), [x["se"] for x in given], rtol=1e-8)
+
+    rows = case["reference"]["delta_rm_clf"]
+    sets = HonestProblem(beta[:7], covariance, 5).intervals([row["Mbar"] for row in rows])
+    np.testing.assert_allclose(sets.low, [row["lb"] for row in rows], rtol=0, atol=5e-4)
+    np.testing.assert_allclose(sets.high, [row["ub"] for row in rows], rtol=0, atol=5e-4)
+    rows = case["reference"]["delta_sd_flci"]
+    smooth = HonestProblem(beta[:7], covariance, 5, restriction="smoothness")
+    sets = smooth.intervals([row["M"] for row in rows])
+    np.testing.assert_allclose(sets.low, [row["lb"] for row in rows], rtol=0, atol=FOLDED_NORMAL)
+    np.testing.assert_allclose(sets.high, [row["ub"] for row in rows], rtol=0, atol=FOLDED_NORMAL)

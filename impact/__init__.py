@@ -1,4 +1,4 @@
-"""Impact evaluation on panel data: what changed, for whom, at what cost, and how sure are we?
+"""Evaluate impact on panel data: what changed, for whom, at what cost, how surely.
 
 ``Panel`` -> ``Design`` -> an estimator's ``fit`` -> ``Result``. Names are imported when first
 used, so that ``import impact`` is light.

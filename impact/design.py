@@ -183,10 +183,11 @@ class Design:
     def reversing_units(self) -> pd.Index:
         """Units whose treatment, once begun, is seen to stop."""
         if self.cohort is not None:
-            return self.sample.units[:0]
+            return pd.Index(self.sample.units[:0])
         treatment = self.treatment
         begun = np.fmax.accumulate(np.where(np.isnan(treatment), 0.0, treatment), axis=1) > 0
-        return self.sample.units[(begun & (treatment == 0)).any(axis=1)]
+        stopped: NDArray[np.bool_] = (begun & (treatment == 0)).any(axis=1)
+        return pd.Index(self.sample.units[stopped])
 
     @cached_property
     def always_treated_units(self) -> pd.Index:
@@ -230,7 +231,7 @@ class Design:
         if self.weights is None:
             return None
         values = self.sample.unit_values(self.weights).to_numpy(dtype=np.float64)
-        return values / values.mean()
+        return np.asarray(values / values.mean())
 
     def covariate_array(self) -> Floats:
         """Covariates by unit and period, shape (N, T, k); NaN where unobserved."""
@@ -369,7 +370,7 @@ def _check_settings(design: Design) -> None:
             "never_treated names the value of the cohort column that means never treated, but no "
             "cohort column was given."
         )
-    roles = [design.outcome, *given_columns(design)]
+    roles = [design.outcome, *_given_columns(design)]
     repeated = {name for name in roles if roles.count(name) > 1}
     if repeated:
         raise DesignError(
@@ -378,7 +379,7 @@ def _check_settings(design: Design) -> None:
         )
 
 
-def given_columns(design: Design) -> list[str]:
+def _given_columns(design: Design) -> list[str]:
     """List the treatment column and the covariates."""
     treatment = design.treatment_column
     return [*([treatment] if treatment else []), *design.covariates]
@@ -445,8 +446,8 @@ def _check_cohorts(design: Design) -> Floats:
     if outside.any():
         values = np.unique(cohorts[outside])
         raise DesignError(
-            f'cohort column "{name}" holds {listing(f"{v:g}" for v in values)}, outside the panel\'s '
-            f"periods {first}-{last}, for {plural(int(outside.sum()), 'unit')}, first "
+            f'cohort column "{name}" holds {listing(f"{v:g}" for v in values)}, outside the '
+            f"panel's periods {first}-{last}, for {plural(int(outside.sum()), 'unit')}, first "
             f"{panel.unit} {listing(panel.units[outside])}; their timing cannot be told from "
             '"never treated". If a value stands for never treated, say so with never_treated='
             f"{values[0]:g}; if units are treated after the panel ends, set them to NaN to use "
@@ -466,9 +467,10 @@ def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
         numbers = pd.to_numeric(values, errors="coerce")
         texts = values[numbers.isna() & values.notna()]
         if len(texts):
+            shown = listing([repr(t) for t in texts.unique()])
             raise DesignError(
-                f'cohort column "{design.cohort}" holds {listing([repr(t) for t in texts.unique()])}; '
-                "it must hold the first treated period as a number, and be missing for never treated."
+                f'cohort column "{design.cohort}" holds {shown}; it must hold the first treated '
+                "period as a number, and be missing for never treated."
             )
         values = numbers
     cohorts = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()

@@ -303,9 +303,8 @@ def _refuse_duplicates(
 ) -> None:
     repeated = np.flatnonzero(steps == 0)
     pairs = pd.unique(unit_codes[repeated] * len(periods) + time_codes[repeated])
-    cases = [
-        f"({unit} {units[p // len(periods)]}, {time} {periods[p % len(periods)]})" for p in pairs
-    ]
+    names, times = units[pairs // len(periods)], periods[pairs % len(periods)]
+    cases = [f"({unit} {u}, {time} {t})" for u, t in zip(names, times, strict=True)]
     raise PanelError(
         f"unit and time do not identify rows: {plural(len(cases), 'pair')} "
         f"{'appears' if len(cases) == 1 else 'appear'} more than once, first {listing(cases)}. "

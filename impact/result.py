@@ -393,9 +393,9 @@ class Result:
                 return self._mean_after()
         if weighting is not None:
             raise EstimationError(
-                f'these estimates of {self.estimator} cannot be averaged with weighting="{weighting}"'
-                "; they do not carry what it needs. Leave weighting out, or start from group-time "
-                "effects."
+                f"these estimates of {self.estimator} cannot be averaged with "
+                f'weighting="{weighting}"; they do not carry what it needs. Leave weighting out, '
+                "or start from group-time effects."
             )
         if len(self) == 1:
             return self

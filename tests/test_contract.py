@@ -59,4 +59,5 @@ def test_every_estimator_is_under_contract():
 
 def test_every_estimator_declares_its_estimand_and_requirements():
     for subject in SUBJECTS:
-        assert subject.estimator.estimand and subject.estimator.requires
+        assert subject.estimator.estimand
+        assert subject.estimator.requires

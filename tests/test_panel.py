@@ -56,7 +56,9 @@ def test_the_sorted_full_grid_and_the_general_route_agree():
 def test_rows_sorted_by_time_within_uneven_units_are_not_taken_for_a_grid():
     long = pd.DataFrame({"id": [1, 1, 2, 3, 3, 3], "t": [1, 2, 1, 1, 2, 3], "y": range(6)})
     panel = Panel(long, unit="id", time="t")
-    assert panel.n_units == 3 and panel.n_periods == 3 and not panel.is_balanced
+    assert panel.n_units == 3
+    assert panel.n_periods == 3
+    assert not panel.is_balanced
     np.testing.assert_array_equal(
         panel.matrix("y"), [[0, 1, np.nan], [2, np.nan, np.nan], [3, 4, 5]]
     )
@@ -73,7 +75,8 @@ def test_later_changes_to_the_users_frame_do_not_reach_the_panel():
 def test_unit_values_fill_missing_entries_and_refuse_variation():
     panel = Panel(frame(), unit="firm", time="year")
     values = panel.unit_values("sector")
-    assert values["a"] == "silk" and pd.isna(values["c"])
+    assert values["a"] == "silk"
+    assert pd.isna(values["c"])
     with pytest.raises(PanelError, match=r'"jobs" changes within 2 units, first firm a, b'):
         panel.unit_values("jobs")
 

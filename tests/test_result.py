@@ -90,8 +90,13 @@ def test_minimum_detectable_effect_is_the_textbook_multiple(result):
 
 def test_texts_name_estimand_sample_and_inference(result):
     text = result.att().summary()
-    for words in ("CallawaySantAnna", "averaged by cohort", "outcome outcome", "200 clusters by unit",
-                  "Compared with units not yet or never treated"):  # fmt: skip
+    for words in (
+        "CallawaySantAnna",
+        "averaged by cohort",
+        "outcome outcome",
+        "200 clusters by unit",
+        "Compared with units not yet or never treated",
+    ):
         assert words in text
     assert result.att().to_latex().startswith("\\begin{tabular}{lrrrrrrr}")
     assert result.to_markdown().count("\n") == len(result) + 1

@@ -132,9 +132,9 @@ def _lacks_comparison(design: Design) -> str | None:
     if np.isnan(design.cohorts).any() or len(design.cohort_values) > 1:
         return None
     return (
-        f"all {plural(design.n_units, 'unit')} are first treated in {design.cohort_values[0]:g}, so "
-        "nobody shows what would have happened otherwise. Add units never treated or treated "
-        "later; with amounts that differ, a dose design may answer."
+        f"all {plural(design.n_units, 'unit')} are first treated in "
+        f"{design.cohort_values[0]:g}, so nobody shows what would have happened "
+        "otherwise. Add units never treated or treated later; with amounts that differ, a dose design may answer."
     )
 
 

@@ -15,7 +15,7 @@ from impact.errors import EstimationError, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
 from impact.inference.scores import CovarianceScores, Scores, Uncertainty
 from impact.kernels.doubly_robust import Method, conditional_did
-from impact.kernels.moments import LinearCells, cohort_moments
+from impact.kernels.moments import CohortMoments, LinearCells, cohort_moments
 from impact.result import Result
 
 __all__ = ["CallawaySantAnna"]
@@ -192,7 +192,9 @@ def _from_moments(design: Design, plan: _Plan) -> _Fitted:
     )
 
 
-def _uncertainty(design, linear, moments, weights) -> Uncertainty:  # type: ignore[no-untyped-def]
+def _uncertainty(
+    design: Design, linear: LinearCells, moments: CohortMoments, weights: Floats | None
+) -> Uncertainty:
     outcomes, codes = design.outcomes, design.cohort_codes
     if design.cluster_columns[0] == design.panel.unit:
         return CovarianceScores(
@@ -265,7 +267,7 @@ def _standardise(covariates: Floats) -> Floats:
         return covariates
     centre = np.nanmean(covariates, axis=(0, 1))
     scale = np.nanstd(covariates, axis=(0, 1))
-    return (covariates - centre) / np.where(scale > 0, scale, 1.0)
+    return np.asarray((covariates - centre) / np.where(scale > 0, scale, 1.0))
 
 
 def _alike(plan: _Plan, outcomes: Floats, covariates: Floats, codes: Integers) -> list[Integers]:

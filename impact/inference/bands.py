@@ -145,13 +145,14 @@ def _multipliers(rng: np.random.Generator, kind: str, shape: tuple[int, int]) ->
     if kind == "gaussian":
         return rng.standard_normal(shape)
     if kind == "rademacher":
-        return rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0
+        return np.asarray(rng.integers(0, 2, shape, dtype=np.int8) * 2.0 - 1.0)
     if kind == "webb":
         points = np.sqrt([0.5, 1.0, 1.5])
-        return np.concatenate((-points, points))[rng.integers(0, 6, shape, dtype=np.int8)]
+        six = np.concatenate((-points, points))
+        return np.asarray(six[rng.integers(0, 6, shape, dtype=np.int8)], dtype=np.float64)
     golden = np.sqrt(5.0)
     low = rng.random(shape) < (golden + 1) / (2 * golden)
-    return np.where(low, (1 - golden) / 2, (1 + golden) / 2)
+    return np.asarray(np.where(low, (1 - golden) / 2, (1 + golden) / 2))
 
 
 def joint_wald(

@@ -25,13 +25,19 @@ class Uncertainty(Protocol):
     """
 
     @property
-    def df(self) -> float | None: ...
+    def df(self) -> float | None:
+        """Degrees of freedom of the t distribution; None for the normal."""
+        ...
 
     @property
-    def n_clusters(self) -> int: ...
+    def n_clusters(self) -> int:
+        """Number of independent clusters."""
+        ...
 
     @property
-    def method(self) -> str: ...
+    def method(self) -> str:
+        """How the covariance is had, in words."""
+        ...
 
     def covariance(self) -> Floats:
         """Return the covariance of the estimates, shape (K, K)."""
@@ -66,7 +72,7 @@ class Scores:
     @property
     def n_clusters(self) -> int:
         """Number of rows of psi."""
-        return self.psi.shape[0]
+        return len(self.psi)
 
     def covariance(self) -> Floats:
         """Return ``factor * psi' psi``, shape (K, K)."""
@@ -74,7 +80,7 @@ class Scores:
 
     def variances(self) -> Floats:
         """Return the diagonal of the covariance, shape (K,)."""
-        return self.factor * np.einsum("gk,gk->k", self.psi, self.psi)
+        return np.asarray(self.factor * np.einsum("gk,gk->k", self.psi, self.psi))
 
     def contributions(self) -> Floats:
         """Return psi, shape (G, K)."""
@@ -156,11 +162,11 @@ class Replicates:
 
     def variances(self) -> Floats:
         """Return the diagonal of the covariance, shape (K,)."""
-        return self._scale * np.einsum("bk,bk->k", self._deviations, self._deviations)
+        return np.asarray(self._scale * np.einsum("bk,bk->k", self._deviations, self._deviations))
 
     def contributions(self) -> None:
         """Return None: replicates do not tell what each cluster contributes."""
-        return None
+        return
 
     def combine(self, weights: Floats) -> Replicates:
         """Return the replicates of ``weights @ estimates``."""

@@ -69,74 +69,84 @@ def conditional_did(
     Heckman, Ichimura and Todd (1997).
     """
     n, m = change.shape
-    empty = ConditionalDiD(np.full(m, np.nan), np.zeros((n, m)))
-    w_treated = weights * treated
-    w_comparison = weights * ~treated
+    w1 = weights * treated
     n_comparison = int((~treated).sum())
     if n_comparison < X.shape[1]:
-        return _fault(
-            empty, f"{n_comparison} comparison units cannot carry {X.shape[1]} coefficients"
+        return _no_estimate(
+            n, m, f"{n_comparison} comparison units cannot carry {X.shape[1]} coefficients"
         )
-    residual, ols = change, None
+    residual, mean_x = change, w1 @ X / w1.sum()
+    regression = propensity = None
     if method != "inverse_probability":
-        ols = _comparison_regression(change, X, w_comparison)
-        if ols is None:
-            return _fault(empty, "covariates are collinear among comparison units")
-        residual = change - X @ ols[0]
-    if method == "regression":
-        odds, n_trimmed, logit = None, 0, None
-    else:
-        logit = fit_logit(X, treated, weights)
-        if not logit.converged:
-            return _fault(
-                empty, "covariates separate treated from comparison units, so they do not overlap"
-            )
-        keep = ~treated & (logit.probabilities < trim)
-        n_trimmed = n_comparison - int(keep.sum())
-        p = np.minimum(logit.probabilities, 1 - 1e-6)
-        odds = np.where(keep, weights * p / (1 - p), 0.0)
-        if not odds.sum() > 0:
-            return _fault(empty, f"no comparison unit has a propensity below {trim:g}")
-    estimates, psi = _assemble(residual, change, X, w_treated, w_comparison, odds, ols, logit,
-                               treated, weights)  # fmt: skip
-    return ConditionalDiD(estimates, psi, n_trimmed=n_trimmed)
+        regression = _comparison_regression(change, X, weights * ~treated)
+        if regression is None:
+            return _no_estimate(n, m, "covariates are collinear among comparison units")
+        residual = change - X @ regression.coefficients
+    if method != "regression":
+        propensity = _propensity(X, treated, weights, trim)
+        if propensity.fault:
+            return _no_estimate(n, m, propensity.fault)
+
+    estimates = w1 @ residual / w1.sum()
+    psi = w1[:, None] * (residual - estimates) / w1.sum()
+    if propensity is not None:
+        w0 = propensity.odds
+        tau0 = w0 @ residual / w0.sum()
+        estimates = estimates - tau0
+        compared = w0[:, None] * (residual - tau0) / w0.sum()
+        psi -= compared + propensity.influence @ (X.T @ compared)
+        mean_x = mean_x - w0 @ X / w0.sum()
+    if regression is not None:
+        psi -= (regression.influence @ mean_x)[:, None] * residual
+    return ConditionalDiD(estimates, psi, n_trimmed=propensity.n_trimmed if propensity else 0)
 
 
-def _fault(empty: ConditionalDiD, reason: str) -> ConditionalDiD:
-    return ConditionalDiD(empty.estimates, empty.psi, fault=reason)
+def _no_estimate(n: int, m: int, reason: str) -> ConditionalDiD:
+    return ConditionalDiD(np.full(m, np.nan), np.zeros((n, m)), fault=reason)
 
 
-def _comparison_regression(
-    change: Floats, X: Floats, w_comparison: Floats
-) -> tuple[Floats, Floats] | None:
-    """Return coefficients (k, m) and the inverse Gram (k, k) among comparison units."""
+@dataclass(frozen=True, eq=False)
+class _Regression:
+    """Coefficients (k, m); influence (n, k): times the residual, each unit's pull on them."""
+
+    coefficients: Floats
+    influence: Floats
+
+
+def _comparison_regression(change: Floats, X: Floats, w_comparison: Floats) -> _Regression | None:
+    """Regress the change on X among comparison units; None if X is collinear there."""
     weighted = X * w_comparison[:, None]
     gram = X.T @ weighted
     scale = np.sqrt(np.maximum(np.diagonal(gram), np.finfo(float).tiny))
-    values = linalg.eigvalsh(gram / np.outer(scale, scale))
+    scaled = gram / np.outer(scale, scale)
+    values = linalg.eigvalsh(scaled)
     if values[0] < _RANK_TOLERANCE * values[-1]:
         return None
-    inverse = linalg.inv(gram / np.outer(scale, scale)) / np.outer(scale, scale)
-    return inverse @ (weighted.T @ change), inverse
+    inverse = linalg.inv(scaled) / np.outer(scale, scale)
+    return _Regression(inverse @ (weighted.T @ change), weighted @ inverse)
 
 
-def _assemble(residual, change, X, w1, w_comparison, odds, ols, logit, treated, weights):  # type: ignore[no-untyped-def]
-    """Form the estimate and its influence function from their parts."""
-    total1 = w1.sum()
-    tau1 = w1 @ residual / total1
-    psi = w1[:, None] * (residual - tau1) / total1
-    mean_x = w1 @ X / total1
-    estimates = tau1
-    if odds is not None:
-        total0 = odds.sum()
-        tau0 = odds @ residual / total0
-        estimates = tau1 - tau0
-        centred = odds[:, None] * (residual - tau0) / total0
-        psi -= centred
-        score = (weights * (treated - logit.probabilities))[:, None] * X
-        psi -= score @ (logit.inverse_information @ (X.T @ centred))
-        mean_x = mean_x - odds @ X / total0
-    if ols is not None:
-        leverage = (X * w_comparison[:, None]) @ (ols[1] @ mean_x)
-        psi -= leverage[:, None] * residual
-    return estimates, psi
+@dataclass(frozen=True, eq=False)
+class _Propensity:
+    """Weights w p/(1-p) of comparison units (n,); influence (n, k) of units on the logit."""
+
+    odds: Floats
+    influence: Floats
+    n_trimmed: int
+    fault: str = ""
+
+
+def _propensity(X: Floats, treated: NDArray[np.bool_], weights: Floats, trim: float) -> _Propensity:
+    """Fit the logit and weigh comparison units by their odds, trimmed where overlap ends."""
+    logit = fit_logit(X, treated, weights)
+    fault = ""
+    if not logit.converged:
+        fault = "covariates separate treated from comparison units, so they do not overlap"
+    keep = ~treated & (logit.probabilities < trim)
+    p = np.minimum(logit.probabilities, 1 - 1e-6)
+    odds = np.where(keep, weights * p / (1 - p), 0.0)
+    if not fault and not odds.sum() > 0:
+        fault = f"no comparison unit has a propensity below {trim:g}"
+    score = (weights * (treated - logit.probabilities))[:, None] * X
+    n_trimmed = int((~treated).sum() - keep.sum())
+    return _Propensity(odds, score @ logit.inverse_information, n_trimmed, fault)

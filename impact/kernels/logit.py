@@ -59,4 +59,4 @@ def fit_logit(X: Floats, treated: NDArray[np.bool_], weights: Floats) -> LogitFi
     p = special.expit(X @ beta)
     information = X.T @ (X * (weights * p * (1 - p))[:, None])
     inverse = linalg.pinvh(information) if np.isfinite(information).all() else information * np.nan
-    return LogitFit(beta, p, inverse, converged)
+    return LogitFit(beta, p, np.asarray(inverse), converged)

@@ -29,5 +29,6 @@ def test_cells_that_cannot_be_had_are_left_out_and_empty_averages_are_nan():
         np.zeros(3, int),
         np.ones(1),
     )
-    assert got.estimates[0] == 2.0 and np.isnan(got.estimates[1])
+    assert got.estimates[0] == 2.0
+    assert np.isnan(got.estimates[1])
     assert np.isfinite(got.jacobian()).all()

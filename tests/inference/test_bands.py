@@ -66,8 +66,10 @@ def test_joint_wald_equals_the_textbook_form_and_survives_singularity():
     V, b = root @ root.T, rng.normal(size=3)
     statistic, rank, p = bands.joint_wald(b, V)
     assert statistic == pytest.approx(b @ np.linalg.solve(V, b), rel=1e-9)
-    assert rank == 3 and p == pytest.approx(stats.chi2.sf(statistic, 3))
+    assert rank == 3
+    assert p == pytest.approx(stats.chi2.sf(statistic, 3))
     twice = np.vstack((np.eye(3), [[1.0, 1.0, 0.0]]))
     again = bands.joint_wald(twice @ b, twice @ V @ twice.T)
-    assert again[0] == pytest.approx(statistic, rel=1e-6) and again[1] == 3
+    assert again[0] == pytest.approx(statistic, rel=1e-6)
+    assert again[1] == 3
     assert bands.joint_wald(b, V, df=10)[2] == pytest.approx(stats.f.sf(statistic / 3, 3, 10))

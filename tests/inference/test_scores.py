@@ -22,7 +22,8 @@ def test_scores_and_closed_form_agree(psi):
         view = one.combine(W)
         np.testing.assert_allclose(view.covariance(), W @ one.covariance() @ W.T, rtol=1e-12)
         np.testing.assert_allclose(view.contributions(), psi @ W.T, rtol=1e-12)
-        assert view.n_clusters == 40 and view.df == 39.0
+        assert view.n_clusters == 40
+        assert view.df == 39.0
 
 
 def test_replicates_scale_and_centre():

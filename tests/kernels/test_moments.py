@@ -65,4 +65,5 @@ def test_closed_form_covariance_equals_the_sum_over_units(sample, weighted):
 def test_an_empty_cohort_weighs_nothing(sample):
     outcomes, codes, _ = sample
     moments = cohort_moments(outcomes, codes, 5)
-    assert moments.units[3:].sum() == 0 and moments.size[3:].sum() == 0
+    assert moments.units[3:].sum() == 0
+    assert moments.size[3:].sum() == 0

@@ -88,7 +88,6 @@ class FixedEffects(RegressionEstimator):
 
 def unit_trend(design: Design) -> NDArray[np.float64]:
     """Return the time since the first period of each row, shape (1, n)."""
-    since = design.periods - design.periods[0]
-    return since[design.sample.unit_codes * 0 + design.sample.time_codes][None, :].astype(
-        np.float64
-    )
+    since = (design.periods - design.periods[0]).astype(np.float64)
+    trend: NDArray[np.float64] = since[None, design.sample.time_codes]
+    return trend

@@ -183,11 +183,13 @@ class Design:
     def reversing_units(self) -> pd.Index:
         """Units whose treatment, once begun, is seen to stop."""
         if self.cohort is not None:
-            return pd.Index(self.sample.units[:0])
+            none: pd.Index = self.sample.units[:0]
+            return none
         treatment = self.treatment
         begun = np.fmax.accumulate(np.where(np.isnan(treatment), 0.0, treatment), axis=1) > 0
         stopped: NDArray[np.bool_] = (begun & (treatment == 0)).any(axis=1)
-        return pd.Index(self.sample.units[stopped])
+        units: pd.Index = self.sample.units[stopped]
+        return units
 
     @cached_property
     def always_treated_units(self) -> pd.Index:

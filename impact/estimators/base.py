@@ -133,8 +133,8 @@ def _lacks_comparison(design: Design) -> str | None:
         return None
     return (
         f"all {plural(design.n_units, 'unit')} are first treated in "
-        f"{design.cohort_values[0]:g}, so nobody shows what would have happened "
-        "otherwise. Add units never treated or treated later; with amounts that differ, a dose design may answer."
+        f"{design.cohort_values[0]:g}, so nobody shows what would have happened otherwise. Add "
+        "units never treated or treated later; with amounts that differ, a dose design may answer."
     )
 
 

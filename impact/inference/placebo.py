@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from impact.errors import InferenceError
 
 __all__ = [
+    "Assignment",
     "CrossFit",
     "PlaceboDraws",
     "conformal_interval",
     "conformal_p_value",
     "cross_fit_t",
-    "placebo_groups",
+    "placebo_assignments",
     "rank_p_value",
     "rmspe_ratios",
 ]
@@ -123,31 +124,66 @@ def rmspe_ratios(gaps: Floats, pre: NDArray[np.bool_], post: NDArray[np.bool_]) 
     """
     before = np.sqrt(np.mean(gaps[:, pre] ** 2, axis=1))
     after = np.sqrt(np.mean(gaps[:, post] ** 2, axis=1))
-    return np.asarray(
-        np.divide(after, before, out=np.full(len(gaps), np.inf), where=before > 0.0)
-    )
+    return np.asarray(np.divide(after, before, out=np.full(len(gaps), np.inf), where=before > 0.0))
 
 
-def placebo_groups(n_donors: int, n_treated: int, draws: int, seed: int) -> Indices:
-    """Choose sets of donors that stand in for the treated units, shape (B, n_treated).
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Donors that stand in for one block's treated units in B placebo draws.
 
-    All sets are used when there are at most ``draws`` of them, else that many are drawn.
+    Attributes
+    ----------
+    groups : shape (B, n1), positions in the block's donor pool
+    barred : shape (B, n0), True for donors pretended treated in any block of the draw
+    """
+
+    groups: Indices
+    barred: NDArray[np.bool_]
+
+
+def placebo_assignments(
+    pools: Sequence[Indices], sizes: Sequence[int], draws: int, seed: int
+) -> list[Assignment]:
+    """Choose donors to stand in for the treated units, jointly over blocks that share donors.
+
+    Parameters
+    ----------
+    pools : donors of each block
+    sizes : treated units of each block
+    draws : number of draws; with one block, all sets are used when there are no more
 
     Raises
     ------
     InferenceError : no donor would be left to compare with
     """
-    if n_donors <= n_treated:
-        raise InferenceError(
-            f"placebos need more donors than treated units: {n_donors} donors cannot stand in for "
-            f"{n_treated} treated units and be their comparison too. Use inference="
-            '"jackknife", or widen the donor pool.'
-        )
-    if comb(n_donors, n_treated) <= draws:
-        return np.array(list(combinations(range(n_donors), n_treated)), dtype=np.intp)
+    shared = all(np.array_equal(pool, pools[0]) for pool in pools[1:])
+    need = [(len(pool), size) for pool, size in zip(pools, sizes, strict=True)]
+    if shared:
+        need = [(len(pools[0]), sum(sizes))]
+    for n_donors, n_treated in need:
+        if n_donors <= n_treated:
+            raise InferenceError(
+                f"placebos need more donors than treated units: {n_donors} donors cannot stand in "
+                f"for {n_treated} treated units and be their comparison too. Use "
+                'inference="jackknife" where the estimator offers it, or widen the donor pool.'
+            )
     rng = np.random.default_rng(seed)
-    order = np.argsort(rng.random((draws, n_donors)), axis=1)
-    return np.asarray(order[:, :n_treated], dtype=np.intp)
+    if len(pools) == 1 and comb(*need[0]) <= draws:
+        chosen = [np.array(list(combinations(range(need[0][0]), need[0][1])), dtype=np.intp)]
+    else:
+        chosen = [
+            np.argsort(rng.random((draws, n_donors)), axis=1)[:, :n_treated].astype(np.intp)
+            for n_donors, n_treated in need
+        ]
+    barred = []
+    for (n_donors, _), groups in zip(need, chosen, strict=True):
+        mask = np.zeros((len(groups), n_donors), dtype=bool)
+        np.put_along_axis(mask, groups, True, axis=1)
+        barred.append(mask)
+    if not shared:
+        return [Assignment(*pair) for pair in zip(chosen, barred, strict=True)]
+    parts = np.split(chosen[0], np.cumsum(sizes)[:-1], axis=1)
+    return [Assignment(part, barred[0]) for part in parts]
 
 
 def conformal_p_value(residuals: Floats, n_after: int, *, q: float = 1.0) -> float:
@@ -277,6 +313,4 @@ def cross_fit_t(
         gaps = treated - fitted(kept)
         taus[k] = gaps[n_before:].mean() - gaps[held].mean()
     scale = np.sqrt(1.0 + folds * width / n_after)
-    return CrossFit(
-        float(taus.mean()), float(scale * taus.std(ddof=1) / np.sqrt(folds)), folds - 1
-    )
+    return CrossFit(float(taus.mean()), float(scale * taus.std(ddof=1) / np.sqrt(folds)), folds - 1)

@@ -101,7 +101,8 @@ def simplex_least_squares(
     either stops at the first bound on the way there or admits the donor of steepest gradient.
     An admitted donor is affinely independent of the support, so the systems stay regular
     although the problem may be singular (more donors than periods). Without penalty the
-    search starts from the support of an equivalent nonnegative least-squares problem.
+    search starts from the support of the dual solution where there is a ridge, else of the
+    equivalent nonnegative least-squares problem, so that it mostly confirms it.
 
     Source
     ------
@@ -116,9 +117,10 @@ def simplex_least_squares(
         weights = np.full(len(costs), 1.0 / len(costs))
         return SimplexFit(weights, residual=0.0, loss=0.0, unique=len(costs) == 1)
     if start is None or not np.any(start > 0.0):
-        start = _starting_weights(gaps, distances, costs, scale)
+        start = _starting_weights(gaps, ridge, costs, distances, scale)
     weights = _active_set(gaps, ridge, costs, scale, start)
-    weights = _polished(gaps, ridge, costs, weights)
+    if scale > DUAL_RATIO * ridge:
+        weights = _polished(gaps, ridge, costs, weights)
     fitted = gaps @ weights
     gradient = fitted @ gaps + ridge * weights + costs
     residual = float(_kkt_residuals(gradient[None], weights[None], np.array([scale]))[0])
@@ -195,19 +197,26 @@ def simplex_ridge(
     return SimplexBatch(weights, residuals)
 
 
-def _starting_weights(gaps: Floats, distances: Floats, costs: Floats, scale: float) -> Floats:
-    """Return the nonnegative least-squares solution of gaps u = 0, 1'u = 1, or a vertex."""
-    from scipy.optimize import nnls
-
+def _starting_weights(
+    gaps: Floats, ridge: float, costs: Floats, distances: Floats, scale: float
+) -> Floats:
+    """Return the dual solution, the equivalent nonnegative least-squares one, or a vertex."""
     nearest = np.zeros(len(costs))
     nearest[np.argmin(0.5 * distances + costs)] = 1.0
     if costs.any():
         return nearest
+    if scale <= DUAL_RATIO * ridge:
+        everyone = np.ones((1, len(costs)), dtype=bool)
+        columns, goals = _compressed(gaps, np.zeros((1, len(gaps))))
+        weights = _dual_newton(columns, goals, ridge, everyone)[0]
+        return weights if weights.any() else nearest
+    from scipy.optimize import nnls
+
     rows = np.vstack([gaps, np.full(len(costs), np.sqrt(scale))])
     goal = np.zeros(len(rows))
     goal[-1] = np.sqrt(scale)
     try:
-        weights: Floats = nnls(rows, goal)[0]
+        weights = nnls(rows, goal)[0]
     except RuntimeError:
         return nearest
     return weights if weights.any() else nearest

@@ -1,0 +1,225 @@
+"""Who is treated and who may stand in for them: the blocks synthetic methods work on."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, listing, near, plural
+from impact.estimators.base import ABSORBING, PRE_PERIODS, TREATMENT, Requirement
+
+__all__ = [
+    "BALANCED",
+    "DONORS",
+    "EQUAL_WEIGHTS",
+    "NO_COVARIATES",
+    "SYNTHETIC",
+    "Block",
+    "DonorPool",
+    "cell_frame",
+    "cohort_shares",
+    "donor_blocks",
+]
+
+Floats: TypeAlias = NDArray[np.float64]
+Booleans: TypeAlias = NDArray[np.bool_]
+Indices: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class DonorPool:
+    """Say which of the units never treated may be donors.
+
+    Parameters
+    ----------
+    only : labels of the units allowed; empty allows all
+    exclude : labels of units left out, such as neighbours the treatment may spill over to
+    same : column, constant within units, whose value donors share with the treated unit
+        (the same trade)
+    different : column whose value donors do not share with the treated unit (another region)
+    """
+
+    only: tuple[Hashable, ...] = ()
+    exclude: tuple[Hashable, ...] = ()
+    same: str | None = None
+    different: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("only", "exclude"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise DesignError(
+                    f"DonorPool: {name} is a tuple of unit labels; it was {value!r}. "
+                    f"Write ({value!r},) for one unit."
+                )
+            object.__setattr__(self, name, tuple(value))
+
+    def members(self, design: Design, treated: Indices) -> Indices:
+        """Return the positions of the donors for these treated units.
+
+        Raises
+        ------
+        DesignError : a label is unknown, a listed donor is treated, or no donor is left
+        """
+        units, cohorts = design.sample.units, design.cohorts
+        self._check_labels(units)
+        allowed = np.isnan(cohorts)
+        if self.only:
+            listed = units.isin(self.only)
+            wrong = listed & ~allowed
+            if wrong.any():
+                raise DesignError(
+                    f"the donor pool contains {plural(int(wrong.sum()), 'treated unit')}, "
+                    f"{listing(units[wrong])}: their outcomes hold the effect that is to be "
+                    "measured. Take them out of only=."
+                )
+            allowed &= listed
+        allowed &= ~units.isin(self.exclude)
+        for column, wanted in ((self.same, True), (self.different, False)):
+            if column is not None:
+                values = design.sample.unit_values(column)
+                allowed &= values.isin(values.iloc[treated]).to_numpy() == wanted
+        if not allowed.any():
+            raise DesignError(
+                f"no donor is left for {design.panel.unit} {listing(units[treated])}: of "
+                f"{plural(int(np.isnan(cohorts).sum()), 'unit')} never treated none meets {self}. "
+                "Widen the donor pool."
+            )
+        return np.flatnonzero(allowed)
+
+    def _check_labels(self, units: pd.Index) -> None:
+        for label in (*self.only, *self.exclude):
+            if label not in units:
+                raise DesignError(
+                    f"the donor pool names {label!r}, which is no unit of the sample. "
+                    f"{near(str(label), units)}Units are {listing(units, 6)}."
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Treated units that begin together, their donors, and the periods before and after.
+
+    Attributes
+    ----------
+    cohort : first treated period
+    treated, donors : positions of units, shapes (n1,) and (n0,)
+    pre, post : shape (T,), before any effect, and from the first treated period on; periods of
+        anticipation are in neither
+    """
+
+    cohort: float
+    treated: Indices
+    donors: Indices
+    pre: Booleans
+    post: Booleans
+
+
+def donor_blocks(design: Design, pool: DonorPool, *, separate: bool = False) -> tuple[Block, ...]:
+    """Split a design into blocks, one a cohort, or one a treated unit if ``separate``.
+
+    Raises
+    ------
+    DesignError : fewer than two periods before treatment, or no donor
+    """
+    blocks = []
+    for cohort in design.cohort_values:
+        pre = design.periods < cohort - design.anticipation
+        members = np.flatnonzero(design.cohorts == cohort)
+        if pre.sum() < 2:
+            raise DesignError(
+                f"{plural(int(pre.sum()), 'period')} before {cohort - design.anticipation:g} for "
+                f"{design.panel.unit} {listing(design.sample.units[members])}: weights are chosen "
+                "on the path before treatment, which takes two periods or more. Add earlier "
+                "periods."
+            )
+        for treated in members[:, None] if separate else [members]:
+            donors = pool.members(design, treated)
+            blocks.append(Block(cohort, treated, donors, pre, design.periods >= cohort))
+    return tuple(blocks)
+
+
+def cohort_shares(design: Design) -> pd.Series:
+    """Return each cohort's share of all units, indexed by cohort."""
+    counts = np.bincount(design.cohort_codes, minlength=len(design.cohort_values) + 1)
+    index = pd.Index(design.cohort_values, name="cohort")
+    return pd.Series(counts[:-1] / design.n_units, index=index)
+
+
+def cell_frame(design: Design, paths: Floats, n_donors: Sequence[int]) -> pd.DataFrame:
+    """Lay effect paths, shape (C, T), out as cells, one a cohort and period."""
+    cohorts, periods = design.cohort_values, design.periods
+    cohort, time = np.repeat(cohorts, len(periods)), np.tile(periods, len(cohorts))
+    sizes = np.bincount(design.cohort_codes, minlength=len(cohorts) + 1)[:-1]
+    return pd.DataFrame(
+        {
+            "term": [f"att({g:g}, {t})" for g, t in zip(cohort, time, strict=True)],
+            "cohort": cohort,
+            "time": time,
+            "event_time": time - cohort,
+            "estimate": paths.ravel(),
+            "weight": np.repeat(sizes / design.n_units, len(periods)),
+            "note": "",
+            "n_treated": np.repeat(sizes, len(periods)),
+            "n_comparison": np.repeat(np.asarray(n_donors), len(periods)),
+        }
+    )
+
+
+def _gaps(design: Design) -> str | None:
+    if design.is_balanced:
+        return None
+    missing = np.isnan(design.outcomes)
+    rows, columns = np.nonzero(missing)
+    cases = [
+        f"({design.panel.unit} {design.sample.units[i]}, {design.panel.time} {design.periods[t]})"
+        for i, t in zip(rows[:3], columns[:3], strict=True)
+    ]
+    return (
+        f"{plural(int(missing.any(axis=1).sum()), 'unit')} of {design.n_units:,} "
+        f"{'has' if missing.any(axis=1).sum() == 1 else 'have'} gaps, {len(rows):,} in all, first "
+        f"{listing(cases)}. Drop those units or those periods; MatrixCompletion and "
+        "InteractiveFixedEffects allow gaps."
+    )
+
+
+def _no_donor(design: Design) -> str | None:
+    if np.isnan(design.cohorts).any():
+        return None
+    return (
+        f"all {plural(design.n_units, 'unit')} are treated in the end. Drop the periods in which "
+        "the last cohort is treated and count it as never treated, or use an estimator that "
+        "compares with units not yet treated, such as CallawaySantAnna."
+    )
+
+
+def _weighted(design: Design) -> str | None:
+    if design.weights is None:
+        return None
+    return (
+        f'the design weighs units by "{design.weights}", and these methods choose the weights '
+        "themselves. Leave weights out, and make the outcome a rate or a mean if units differ in "
+        "size."
+    )
+
+
+def _has_covariates(design: Design) -> str | None:
+    if not design.covariates:
+        return None
+    return (
+        f"the design names {listing(design.covariates)}. Give them as predictors=, or leave them "
+        "out."
+    )
+
+
+BALANCED = Requirement("every unit observed in every period", _gaps)
+DONORS = Requirement("units that are never treated", _no_donor)
+EQUAL_WEIGHTS = Requirement("units of equal weight", _weighted)
+NO_COVARIATES = Requirement("a design without covariates", _has_covariates)
+SYNTHETIC = (TREATMENT, ABSORBING, DONORS, PRE_PERIODS, BALANCED, EQUAL_WEIGHTS)

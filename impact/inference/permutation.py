@@ -1,0 +1,426 @@
+"""Randomisation inference: reassign treatment paths among clusters and rank the estimate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import lgamma
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.errors import InferenceError, check_choice, listing, plural
+from impact.inference.bands import check_level
+from impact.inference.sets import ConfidenceSet, invert
+
+__all__ = [
+    "Assignments",
+    "PathCells",
+    "PermutationTest",
+    "Statistics",
+    "assignments",
+    "path_statistics",
+    "permutation_test",
+    "two_group_cells",
+]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Alternative = Literal["two_sided", "greater", "less"]
+Studentise = Literal["arms", "sizes", "none"]
+
+# Assignments that give the same statistic differ by rounding alone.
+_TIE = 1e-9
+_CHUNK = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class Assignments:
+    """Hold reassignments of the clusters' treatment paths.
+
+    Attributes
+    ----------
+    labels : array, shape (B, G), path of each cluster
+    exhaustive : whether these are all distinct reassignments, the actual one among them
+    possible : number of distinct reassignments (infinite beyond 1e15)
+    """
+
+    labels: Integers
+    exhaustive: bool
+    possible: float
+
+    @property
+    def lattice(self) -> float:
+        """Smallest p-value that a test on these assignments can give."""
+        return 1.0 / (len(self.labels) + (not self.exhaustive))
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Statistics of B assignments as functions of the effect r under the hypothesis.
+
+    Attributes
+    ----------
+    effect : array, shape (2, B); the effect found in outcomes less r is effect[0] - r effect[1]
+    variance : array, shape (3, B), of its estimated variance v[0] + r v[1] + r^2 v[2]; None
+        if the effect itself is ranked
+    """
+
+    effect: Floats
+    variance: Floats | None = None
+
+    def signed_squares(self, value: float) -> Floats:
+        """Return sign(t) t^2 of each assignment under the effect ``value``, shape (B,)."""
+        top = self.effect[0] - value * self.effect[1]
+        signed: Floats = top * np.abs(top)
+        if self.variance is None:
+            return signed
+        v = self.variance
+        below = np.maximum(v[0] + value * (v[1] + value * v[2]), 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(top == 0.0, 0.0, signed / below)
+
+
+@dataclass(frozen=True, eq=False)
+class PathCells:
+    """Say how an average effect is computed from cohorts' mean paths.
+
+    theta = sum_k s_k N_c(k) L_k'(Y_c(k) - Y_pool(k)) / sum_k s_k N_c(k), with Y_c the
+    size-weighted mean path of cohort c and N_c its size.
+
+    Attributes
+    ----------
+    cohort : array, shape (K,), code of the cohort of each cell in 0..C-1
+    compares : array, shape (K, C + 1), cohorts pooled as comparison; C stands for never treated
+    contrasts : array, shape (K, T), L_k: weights of the periods, summing to zero
+    incidence : array, shape (K,), s_k; to average within and then over cohorts, one over the
+        number of the cohort's cells
+    """
+
+    cohort: Integers
+    compares: NDArray[np.bool_]
+    contrasts: Floats
+    incidence: Floats
+
+
+@dataclass(frozen=True)
+class PermutationTest:
+    """Report a randomisation test of a constant effect.
+
+    Attributes
+    ----------
+    estimate : statistic of the actual assignment
+    p_value : share of assignments with a statistic at least as large, the actual one counted
+    p_strict : share strictly larger
+    confidence_set : constant effects that the test does not reject
+    draws, exhaustive, lattice : assignments used, whether all, and the smallest p-value
+    """
+
+    estimate: float
+    null: float
+    p_value: float
+    p_strict: float
+    confidence_set: ConfidenceSet
+    draws: int
+    exhaustive: bool
+    lattice: float
+    alternative: Alternative
+
+
+def assignments(
+    labels: Integers, *, strata: Integers | None = None, draws: int = 9999, seed: int = 0
+) -> Assignments:
+    """Return reassignments of treatment paths among exchangeable clusters.
+
+    Parameters
+    ----------
+    labels : array, shape (G,), code of the path (cohort) each cluster follows
+    strata : array, shape (G,), blocks within which clusters are exchangeable; one if None
+    draws : reassignments drawn at random; all distinct ones are used if there are no more
+    seed : of the draws
+
+    Raises
+    ------
+    InferenceError : all clusters of every stratum follow one path, so that nothing can be
+        reassigned
+
+    Source
+    ------
+    Fisher (1935); Imbens and Rubin (2015), chapter 5.
+    """
+    blocks = np.zeros(len(labels), dtype=np.int64) if strata is None else strata
+    members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
+    alone = [int(blocks[m[0]]) for m in members if len(np.unique(labels[m])) == 1]
+    if len(alone) == len(members):
+        where = "" if strata is None else f" within stratum {listing(alone)}"
+        raise InferenceError(
+            f"All {plural(len(labels), 'cluster')} follow one treatment path{where}, so no "
+            "reassignment differs from the actual one. A permutation test needs treated and "
+            "untreated clusters that could have changed places; use wider strata."
+        )
+    possible = float(np.exp(sum(_log_count(labels[m]) for m in members)))
+    if possible <= draws + 0.5:
+        return Assignments(_all_arrangements(labels, members), True, round(possible))
+    rng = np.random.default_rng(seed)
+    drawn = np.tile(labels, (draws, 1))
+    for m in members:
+        drawn[:, m] = rng.permuted(drawn[:, m], axis=1)
+    return Assignments(drawn, False, possible)
+
+
+def _log_count(labels: Integers) -> float:
+    """Log of the number of distinct orders of a multiset."""
+    counts = np.unique(labels, return_counts=True)[1]
+    return lgamma(counts.sum() + 1) - sum(lgamma(c + 1) for c in counts)
+
+
+def _all_arrangements(labels: Integers, members: list[NDArray[np.intp]]) -> Integers:
+    """List every distinct order within every stratum, shape (B, G)."""
+    result = labels[None, :].copy()
+    for m in members:
+        own = _orders(labels[m])
+        result = np.repeat(result, len(own), axis=0)
+        result[:, m] = np.tile(own, (len(result) // len(own), 1))
+    return result
+
+
+def _orders(labels: Integers) -> Integers:
+    """List the distinct orders of a multiset, shape (B, n)."""
+    values = np.unique(labels)
+    rows = np.full((1, len(labels)), values[-1], dtype=np.int64)
+    free = np.ones((1, len(labels)), dtype=bool)
+    for value in values[:-1]:
+        places = np.nonzero(free)[1].reshape(len(rows), -1)
+        chosen = np.array(list(combinations(range(places.shape[1]), int(np.sum(labels == value)))))
+        rows, free = np.repeat(rows, len(chosen), axis=0), np.repeat(free, len(chosen), axis=0)
+        at = places[:, chosen].reshape(len(rows), -1)
+        np.put_along_axis(rows, at, value, axis=1)
+        np.put_along_axis(free, at, False, axis=1)
+    return rows
+
+
+def permutation_test(
+    actual: Statistics,
+    reassigned: Statistics,
+    drawn: Assignments,
+    *,
+    null: float = 0.0,
+    level: float = 0.95,
+    alternative: Alternative = "two_sided",
+) -> PermutationTest:
+    """Test a constant effect by the rank of its statistic among those of reassignments.
+
+    Under the null that treatment added r in every treated cell the untreated outcomes are
+    known, and with them the statistic that each assignment would have given.
+
+    Parameters
+    ----------
+    actual : statistics of the actual assignment, B = 1
+    reassigned : statistics of the assignments in ``drawn``
+    drawn : the assignments
+    null : effect r under the hypothesis
+    alternative : "two_sided" ranks magnitudes; "greater" and "less" one tail
+
+    Returns
+    -------
+    PermutationTest
+
+    Raises
+    ------
+    InferenceError : the statistics do not vary, or an option is unknown
+
+    Notes
+    -----
+    Exact in finite samples when clusters are exchangeable (within strata) under the null. The
+    p-value counts ties and the actual assignment, so it is never zero: with all assignments
+    listed it is their share, else (1 + count) / (1 + draws). Studentised by arms, the test is
+    also valid in large samples for the average effect where effects differ.
+
+    Source
+    ------
+    Fisher (1935); Imbens and Rubin (2015), chapter 5; Hess (2017), Stata Journal 17(3), for
+    the inversion; MacKinnon and Webb (2020), Journal of Econometrics 218(2), for few treated
+    clusters; Wu and Ding (2021), Journal of the American Statistical Association 116(536),
+    for studentised statistics.
+    """
+    check_level(level)
+    check_choice("alternative", alternative, ("two_sided", "greater", "less"), InferenceError)
+    estimate = float(actual.effect[0, 0] / actual.effect[1, 0])
+    spread = float(np.std(reassigned.effect[0] - estimate * reassigned.effect[1]))
+    if spread <= 1e-12 * abs(estimate):
+        raise InferenceError(
+            "Every reassignment gives the same statistic, so ranks say nothing. The outcome does "
+            "not vary between clusters; check its column."
+        )
+    own = 0 if drawn.exhaustive else 1
+    # Rounding in statistics that are zero in exact arithmetic must not break their tie.
+    floor = float(np.median(np.abs(reassigned.signed_squares(estimate)))) * _TIE**2
+
+    def p_values(value: float) -> tuple[float, float]:
+        ranked, observed = reassigned.signed_squares(value), actual.signed_squares(value)[0]
+        if alternative == "two_sided":
+            ranked, observed = np.abs(ranked), abs(observed)
+        elif alternative == "less":
+            ranked, observed = -ranked, -observed
+        slack = _TIE * abs(observed) + floor
+        count = int(np.count_nonzero(ranked >= observed - slack))
+        strict = int(np.count_nonzero(ranked > observed + slack))
+        return (own + count) / (own + len(ranked)), strict / len(ranked)
+
+    p_value, p_strict = p_values(null)
+    return PermutationTest(
+        estimate=estimate,
+        null=null,
+        p_value=p_value,
+        p_strict=p_strict,
+        confidence_set=invert(
+            lambda value: p_values(value)[0], scale=spread, level=level, centre=estimate
+        ),
+        draws=len(drawn.labels),
+        exhaustive=drawn.exhaustive,
+        lattice=drawn.lattice,
+        alternative=alternative,
+    )
+
+
+def two_group_cells() -> PathCells:
+    """Return the cells of a comparison of two groups: one cohort, one change (T = 2)."""
+    return PathCells(
+        cohort=np.zeros(1, dtype=np.int64),
+        compares=np.array([[False, True]]),
+        contrasts=np.array([[-1.0, 1.0]]),
+        incidence=np.ones(1),
+    )
+
+
+def path_statistics(
+    paths: Floats,
+    treatment: Floats,
+    sizes: Floats,
+    labels: Integers,
+    cells: PathCells,
+    *,
+    studentise: Studentise = "arms",
+    size_variances: Floats | None = None,
+) -> Statistics:
+    """Return the average effect that each assignment of cohorts finds, with its variance.
+
+    Parameters
+    ----------
+    paths : array, shape (G, T), mean outcome of each cluster and period
+    treatment : array, shape (G, T), 1 where the actual assignment treats
+    sizes : array, shape (G,), weight of each cluster (its units)
+    labels : array, shape (B, G), cohort of each cluster in 0..C-1, or C for never treated
+    cells : how the effect is computed
+    studentise : "arms" estimates the variance of each assignment from the spread of clusters
+        within its treated and its never-treated arm; "sizes" takes ``size_variances``; "none"
+    size_variances : array, shape (G,), variance of each cluster's error, known up to a factor
+
+    Notes
+    -----
+    With w_g = n_g / N the share of a treated cluster and E_g its own effect, the variance by
+    arms is sum_g w_g^2 (E_g - theta)^2, plus the like sum over never-treated clusters of their
+    placebo effects. It is quadratic in r, so three values of r determine it.
+    """
+    scale = float(np.std(paths)) or 1.0
+    points = np.array([0.0, scale, -scale])
+    effects, variances = np.empty((3, len(labels))), np.empty((3, len(labels)))
+    for i, value in enumerate(points if studentise == "arms" else points[:2]):
+        for start in range(0, len(labels), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            effects[i, part], variances[i, part] = _arm_statistics(
+                paths - value * treatment, sizes, labels[part], cells, studentise == "arms"
+            )
+    effect = np.stack((effects[0], (effects[0] - effects[1]) / scale))
+    if studentise == "none":
+        return Statistics(effect)
+    if studentise == "sizes":
+        if size_variances is None:
+            raise InferenceError(
+                'studentise="sizes" scales by the variance of each cluster\'s error; give '
+                "size_variances, one a cluster (few_treated.size_variance fits them)."
+            )
+        known = _size_scale(sizes, labels, size_variances, len(cells.compares[0]) - 1)
+        return Statistics(effect, np.stack((known, 0 * known, 0 * known)))
+    linear = (variances[1] - variances[2]) / (2 * scale)
+    square = (variances[1] + variances[2] - 2 * variances[0]) / (2 * scale**2)
+    return Statistics(effect, np.stack((variances[0], linear, square)))
+
+
+def _size_scale(sizes: Floats, labels: Integers, variances: Floats, never: int) -> Floats:
+    """Variance of a difference of size-weighted means, given each cluster's, shape (B,)."""
+    result = np.zeros(len(labels))
+    for arm in (labels != never, labels == never):
+        mass = arm @ sizes
+        result += np.divide(arm @ (sizes**2 * variances), mass**2, where=mass > 0, out=0 * mass)
+    return result
+
+
+def _arm_statistics(
+    paths: Floats, sizes: Floats, labels: Integers, cells: PathCells, with_variance: bool
+) -> tuple[Floats, Floats]:
+    """Return effect and variance by arms of each assignment, both (B,)."""
+    n_cohorts = cells.compares.shape[1] - 1
+    arms = [(labels == c).astype(np.float64) for c in range(n_cohorts + 1)]
+    mass = np.stack([arm @ sizes for arm in arms])
+    sums = np.stack([arm @ (sizes[:, None] * paths) for arm in arms])
+    mean = np.divide(sums, mass[:, :, None], where=mass[:, :, None] > 0, out=0 * sums)
+    weight = np.zeros((n_cohorts, len(labels)))
+    total = np.zeros(len(labels))
+    compared = np.zeros((n_cohorts, len(labels)))
+    for cohort, pool, contrast, incidence in zip(
+        cells.cohort, cells.compares, cells.contrasts, cells.incidence, strict=True
+    ):
+        others = (sums[pool] @ contrast).sum(axis=0) / mass[pool].sum(axis=0)
+        total += incidence * mass[cohort] * (mean[cohort] @ contrast - others)
+        weight[cohort] += incidence * mass[cohort]
+        compared[cohort] += incidence * others
+    effect, shares = total / weight.sum(axis=0), weight / weight.sum(axis=0)
+    if not with_variance:
+        return effect, np.zeros(len(labels))
+    multiplicity = np.bincount(cells.cohort, cells.incidence, n_cohorts)
+    own = np.stack(
+        [
+            cells.incidence[cells.cohort == c]
+            @ cells.contrasts[cells.cohort == c]
+            / max(multiplicity[c], 1e-300)
+            for c in range(n_cohorts)
+        ]
+    )
+    changes = paths @ own.T
+    variance = np.zeros(len(labels))
+    for c in np.flatnonzero(multiplicity):
+        centre = compared[c] / multiplicity[c] + effect
+        variance += (shares[c] / mass[c]) ** 2 * _squares(arms[c], sizes, changes[:, c], centre)
+    return effect, variance + _never_variance(arms[-1], sizes, mass[-1], changes, shares)
+
+
+def _squares(arm: Floats, sizes: Floats, values: Floats, centre: Floats) -> Floats:
+    """Sum n_g^2 (value_g - centre)^2 over the clusters of an arm, shape (B,)."""
+    square = sizes**2
+    return np.asarray(
+        arm @ (square * values**2) - 2 * centre * (arm @ (square * values))
+        + centre**2 * (arm @ square)
+    )  # fmt: skip
+
+
+def _never_variance(
+    arm: Floats, sizes: Floats, mass: Floats, changes: Floats, shares: Floats
+) -> Floats:
+    """Variance of the mean of never-treated clusters' placebo effects, shape (B,)."""
+    result = np.zeros(len(mass))
+    if not mass.any():
+        return result
+    n_cohorts = changes.shape[1]
+    means = [arm @ (sizes * changes[:, c]) / mass for c in range(n_cohorts)]
+    first = [arm @ (sizes**2 * changes[:, c]) for c in range(n_cohorts)]
+    count = arm @ sizes**2
+    for a in range(n_cohorts):
+        for b in range(n_cohorts):
+            cross = arm @ (sizes**2 * changes[:, a] * changes[:, b])
+            centred = (
+                cross - means[a] * first[b] - means[b] * first[a] + means[a] * means[b] * count
+            )
+            result += shares[a] * shares[b] * centred
+    return result / mass**2

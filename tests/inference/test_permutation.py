@@ -1,0 +1,219 @@
+"""Randomisation inference: exact lists, ties, closed forms, inversion, refusals, size."""
+
+from itertools import permutations
+from math import comb, factorial
+
+import numpy as np
+import pytest
+
+from impact.errors import InferenceError
+from impact.inference.permutation import (
+    PathCells,
+    assignments,
+    path_statistics,
+    permutation_test,
+    two_group_cells,
+)
+
+
+def two_groups(values, treated, sizes=None, *, studentise="none", draws=9999, seed=0, **options):
+    values, treated = np.asarray(values, float), np.asarray(treated)
+    paths = np.column_stack([0 * values, values])
+    treatment = np.column_stack([0 * values, treated])
+    weight = np.ones(len(values)) if sizes is None else sizes
+    labels = 1 - treated
+
+    def statistics(rows):
+        return path_statistics(
+            paths, treatment, weight, rows, two_group_cells(), studentise=studentise
+        )
+
+    drawn = assignments(labels, draws=draws, seed=seed)
+    return permutation_test(statistics(labels[None]), statistics(drawn.labels), drawn, **options)
+
+
+def staggered_cells(first, n_periods, compare_not_yet=True):
+    rows = []
+    for c, start in enumerate(first):
+        for t in range(start, n_periods):
+            contrast = np.zeros(n_periods)
+            contrast[t] += 1
+            contrast[start - 1] -= 1
+            later = [compare_not_yet and k > c and other > t for k, other in enumerate(first)]
+            rows.append((c, [*later, True], contrast, 1 / (n_periods - start)))
+    return PathCells(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def staggered_panel(seed=0, n_clusters=9):
+    rng = np.random.default_rng(seed)
+    labels = np.array([0, 0, 1, 1] + [2] * (n_clusters - 4))
+    treatment = np.zeros((n_clusters, 6))
+    treatment[:2, 2:] = treatment[2:4, 4:] = 1
+    paths = rng.normal(size=(n_clusters, 6)) + 0.5 * treatment
+    return paths, treatment, rng.integers(1, 9, n_clusters).astype(float), labels
+
+
+def test_mixtape_exact(reference_case):
+    case, frame = reference_case("ri_mixtape_exact")
+    reference = case["reference"]
+    y, d = frame["y"].to_numpy(), frame["d"].to_numpy()
+    test = two_groups(y, d)
+    assert test.estimate == pytest.approx(reference["ate"], abs=1e-12)
+    assert test.draws == reference["n_assignments"]
+    assert test.exhaustive
+    assert test.p_value == pytest.approx(reference["p_two_sided_ge"], abs=1e-12)
+    assert test.p_strict == pytest.approx(reference["p_strict_gt"], abs=1e-12)
+    greater = two_groups(y, d, alternative="greater")
+    assert greater.p_value == pytest.approx(reference["p_one_sided_ge"], abs=1e-12)
+    ranks = two_groups(frame["y"].rank().to_numpy(), d)
+    assert ranks.estimate == pytest.approx(reference["rank_stat"], abs=1e-12)
+    assert ranks.p_value == pytest.approx(reference["rank_p_ge"], abs=1e-12)
+
+
+def test_four_clusters_by_hand():
+    """One of 1, 2, 4, 8 against the mean of the rest: -11/3, -7/3, 1/3, 17/3."""
+    test = two_groups([1, 2, 4, 8], [0, 0, 0, 1])
+    assert test.estimate == pytest.approx(8 - 7 / 3)
+    assert (test.p_value, test.lattice, test.draws) == (0.25, 0.25, 4)
+    less = two_groups([1, 2, 4, 8], [0, 0, 0, 1], alternative="less")
+    assert less.p_value == 1.0
+    assert not test.confidence_set.is_bounded
+
+
+def test_assignments_are_all_distinct_orders():
+    labels = np.array([0, 0, 1, 2, 2])
+    drawn = assignments(labels)
+    assert drawn.exhaustive
+    assert drawn.possible == factorial(5) / (2 * 2)
+    assert {tuple(row) for row in drawn.labels} == set(permutations(labels))
+    strata = np.array([0, 1, 0, 1, 1])
+    within = assignments(labels, strata=strata)
+    assert len(within.labels) == 2 * 3 == len({tuple(row) for row in within.labels})
+    for row in within.labels:
+        assert sorted(row[strata == 0]) == [0, 1]
+        assert sorted(row[strata == 1]) == [0, 2, 2]
+
+
+def test_random_assignments_keep_counts_and_seed():
+    labels = np.repeat([0, 1, 2], [3, 10, 20])
+    drawn = assignments(labels, draws=50, seed=3)
+    assert not drawn.exhaustive
+    assert drawn.lattice == 1 / 51
+    assert drawn.possible == pytest.approx(comb(33, 3) * comb(30, 10), rel=1e-9)
+    np.testing.assert_array_equal(
+        np.sort(drawn.labels, axis=1), np.sort(labels)[None].repeat(50, 0)
+    )
+    np.testing.assert_array_equal(drawn.labels, assignments(labels, draws=50, seed=3).labels)
+    assert (drawn.labels != assignments(labels, draws=50, seed=4).labels).any()
+
+
+@pytest.mark.parametrize("compare_not_yet", [True, False])
+def test_path_effect_equals_group_time_effects_by_loop(compare_not_yet):
+    paths, treatment, sizes, labels = staggered_panel()
+    cells = staggered_cells([2, 4], 6, compare_not_yet)
+    rows = assignments(labels, draws=20, seed=1).labels
+    found = path_statistics(paths, treatment, sizes, rows, cells).effect[0]
+
+    def mean(clusters, change):
+        return np.average(change[clusters], weights=sizes[clusters])
+
+    for row, value in zip(rows, found, strict=True):
+        effects = []
+        for c, start in ((0, 2), (1, 4)):
+            post = []
+            for t in range(start, 6):
+                change = paths[:, t] - paths[:, start - 1]
+                pool = (row == 2) | (compare_not_yet & (c == 0) & (row == 1) & (t < 4))
+                post.append(mean(row == c, change) - mean(pool, change))
+            effects.append(np.mean(post))
+        mass = [sizes[row == c].sum() for c in (0, 1)]
+        assert value == pytest.approx(np.average(effects, weights=mass), rel=1e-12)
+
+
+def test_exposure_and_variance_follow_the_null_exactly():
+    paths, treatment, sizes, labels = staggered_panel()
+    cells = staggered_cells([2, 4], 6)
+    rows = assignments(labels, draws=30, seed=2).labels
+    found = path_statistics(paths, treatment, sizes, rows, cells)
+    shifted = path_statistics(paths - 0.7 * treatment, treatment, sizes, rows, cells)
+    np.testing.assert_allclose(found.signed_squares(0.7), shifted.signed_squares(0.0), rtol=1e-9)
+    actual = path_statistics(paths, treatment, sizes, labels[None], cells)
+    assert actual.effect[1, 0] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_variance_by_arms_is_welchs_without_degrees_of_freedom():
+    values = np.array([1.0, 4.0, 2.0, 7.0, 5.0, 3.0])
+    sizes = np.array([1.0, 2.0, 5.0, 1.0, 1.0, 3.0])
+    labels = np.array([[0, 0, 0, 1, 1, 1]])
+    paths = np.column_stack([0 * values, values])
+    statistics = path_statistics(paths, 0 * paths, sizes, labels, two_group_cells())
+    expected = 0.0
+    for arm in (slice(0, 3), slice(3, 6)):
+        w = sizes[arm] / sizes[arm].sum()
+        expected += np.sum(w**2 * (values[arm] - w @ values[arm]) ** 2)
+    assert statistics.variance[0, 0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_scale_by_size():
+    sizes, variances = np.array([1.0, 3.0, 4.0]), np.array([2.0, 1.0, 0.5])
+    paths = np.array([[0, 1.0], [0, 2], [0, 5]])
+    statistics = path_statistics(
+        paths, 0 * paths, sizes, np.array([[0, 1, 1]]), two_group_cells(),
+        studentise="sizes", size_variances=variances,
+    )  # fmt: skip
+    assert statistics.variance[0, 0] == pytest.approx(2 + (9 * 1 + 16 * 0.5) / 49)
+
+
+@pytest.mark.parametrize("studentise", ["none", "arms"])
+def test_set_is_where_the_test_keeps_the_effect(studentise):
+    rng = np.random.default_rng(5)
+    values, treated = rng.normal(size=20), np.repeat([1, 0], [4, 16])
+    test = two_groups(values, treated, studentise=studentise, draws=999)
+    for end, inward in ((test.confidence_set.low, 1), (test.confidence_set.high, -1)):
+        inside = two_groups(
+            values, treated, studentise=studentise, draws=999, null=end + inward * 1e-5
+        )
+        outside = two_groups(
+            values, treated, studentise=studentise, draws=999, null=end - inward * 1e-5
+        )
+        assert inside.p_value > 0.05 >= outside.p_value
+    moved = two_groups(values + 3 * treated, treated, studentise=studentise, draws=999)
+    assert moved.confidence_set.low == pytest.approx(test.confidence_set.low + 3, abs=1e-6)
+
+
+@pytest.mark.parametrize("studentise", ["none", "arms"])
+def test_invariance_to_scale_level_and_order(studentise):
+    rng = np.random.default_rng(6)
+    values, treated = rng.normal(size=9), np.repeat([1, 0], [3, 6])
+    plain = two_groups(values, treated, studentise=studentise)
+    assert two_groups(1e-6 * values, treated, studentise=studentise).p_value == plain.p_value
+    assert two_groups(values + 100, treated, studentise=studentise).p_value == plain.p_value
+    order = rng.permutation(9)
+    again = two_groups(values[order], treated[order], studentise=studentise)
+    assert again.p_value == plain.p_value
+    swapped = two_groups(-values, 1 - treated, studentise=studentise)
+    assert swapped.p_value == plain.p_value
+
+
+def test_exact_size_under_exchangeability():
+    """Over all assignments of one outcome, the p-value is uniform on its lattice."""
+    values = np.random.default_rng(7).normal(size=7) ** 3
+    rows = assignments(np.array([0, 0, 0, 1, 1, 1, 1])).labels
+    for studentise in ("none", "arms"):
+        p = [two_groups(values, 1 - row, studentise=studentise).p_value for row in rows]
+        for alpha in (0.05, 0.1, 0.3):
+            assert np.mean(np.array(p) <= alpha + 1e-12) <= alpha
+        assert np.mean(np.array(p) <= 0.2) == pytest.approx(7 / 35)
+
+
+def test_refusals():
+    with pytest.raises(InferenceError, match=r"All 4 clusters follow one treatment path, so no"):
+        assignments(np.zeros(4, dtype=int))
+    with pytest.raises(InferenceError, match=r"one treatment path within stratum 1, 2, so no"):
+        assignments(np.array([0, 0, 1, 1]), strata=np.array([1, 1, 2, 2]))
+    with pytest.raises(InferenceError, match=r"same statistic.*does not vary"):
+        two_groups(np.ones(6), np.repeat([1, 0], 3))
+    with pytest.raises(InferenceError, match=r"alternative may be .* it was 'grater'.*\"greater\""):
+        two_groups(np.arange(6.0), np.repeat([1, 0], 3), alternative="grater")
+    with pytest.raises(InferenceError, match=r"give size_variances"):
+        two_groups(np.arange(6.0), np.repeat([1, 0], 3), studentise="sizes")

@@ -97,18 +97,18 @@ class Design:
         return (self.clusters,) if isinstance(self.clusters, str) else tuple(self.clusters)
 
     @cached_property
-    def _drawn(self) -> tuple[Panel, dict[str, int]]:
+    def _drawn(self) -> _Sample:
         return _draw_sample(self)
 
     @property
     def sample(self) -> Panel:
         """The panel of the rows used."""
-        return self._drawn[0]
+        return self._drawn.panel
 
     @property
     def dropped(self) -> dict[str, int]:
         """Rows left out, counted by the first cause that applies."""
-        return self._drawn[1]
+        return self._drawn.dropped
 
     @property
     def periods(self) -> Integers:
@@ -138,8 +138,8 @@ class Design:
     @cached_property
     def cohorts(self) -> Floats:
         """First treated period of each unit, shape (N,); NaN if never treated."""
-        if self.cohort is not None:
-            return _read_cohorts(self)
+        if self._drawn.cohorts is not None:
+            return self._drawn.cohorts
         active = np.nan_to_num(self.doses if self.dose is not None else self.treatment) > 0
         first = np.argmax(active, axis=1)
         return np.where(active.any(axis=1), self.periods[first].astype(np.float64), np.nan)
@@ -387,7 +387,16 @@ def _given_columns(design: Design) -> list[str]:
     return [*([treatment] if treatment else []), *design.covariates]
 
 
-def _draw_sample(design: Design) -> tuple[Panel, dict[str, int]]:
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Rows used, rows left out by cause, and the cohorts of the units used, where stated."""
+
+    panel: Panel
+    dropped: dict[str, int]
+    cohorts: Floats | None
+
+
+def _draw_sample(design: Design) -> _Sample:
     panel = design.panel
     keep = np.ones(panel.n_rows, dtype=bool)
     dropped: dict[str, int] = {}
@@ -427,6 +436,7 @@ def _draw_sample(design: Design) -> tuple[Panel, dict[str, int]]:
         raise DesignError(
             f"no row is left of {panel.n_rows:,}: {causes}. Check those columns, or leave one out."
         )
+    cohorts = None
     if design.cohort is not None:
         cohorts = _check_cohorts(design)
         if design.always_treated == "drop":
@@ -435,8 +445,11 @@ def _draw_sample(design: Design) -> tuple[Panel, dict[str, int]]:
             np.minimum.at(first, panel.unit_codes[rows], panel.periods[panel.time_codes[rows]])
             always = cohorts - design.anticipation <= first
             leave_out(always[panel.unit_codes], "unit treated whenever it is observed")
-    sample = panel if keep.all() else panel.select(keep)
-    return sample, dropped
+    if keep.all():
+        return _Sample(panel, dropped, cohorts)
+    if cohorts is not None:
+        cohorts = cohorts[np.unique(panel.unit_codes[keep])]
+    return _Sample(panel.select(keep), dropped, cohorts)
 
 
 def _check_cohorts(design: Design) -> Floats:
@@ -480,10 +493,6 @@ def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
     if design.never_treated is not None:
         cohorts[cohorts == design.never_treated] = np.nan
     return cohorts
-
-
-def _read_cohorts(design: Design) -> Floats:
-    return _cohort_numbers(design.sample.unit_values(str(design.cohort)), design)
 
 
 def _without_pre_period(cohorts: Floats, outcomes: Floats, design: Design) -> NDArray[np.bool_]:

@@ -164,6 +164,11 @@ class Panel:
         column = self.column(name)
         if self.order is not None:
             column = column.iloc[self.order]
+        if column.dtype.kind in "iuf":
+            numbers = column.to_numpy()
+            first = numbers[self._starts]
+            if self._repeats(first, numbers):
+                return pd.Series(first, index=self.units, name=name)
         codes, labels = pd.factorize(column.to_numpy())
         highest = np.full(self.n_units, -1, dtype=np.int64)
         np.maximum.at(highest, self.unit_codes, codes)
@@ -180,6 +185,22 @@ class Panel:
             return pd.Series(np.nan, index=self.units, name=name)
         values = pd.Series(pd.Index(labels).take(highest), index=self.units, name=name)
         return values.where(highest >= 0)
+
+    @cached_property
+    def _starts(self) -> Integers:
+        """Position of each unit's first row in sorted order, shape (N,)."""
+        if self.is_balanced:
+            return np.arange(self.n_units) * self.n_periods
+        return np.flatnonzero(np.diff(self.unit_codes, prepend=-1))
+
+    def _repeats(self, first: Floats, numbers: Floats) -> bool:
+        """Whether every row repeats its unit's first value, missing ones included."""
+        if self.is_balanced:
+            rows, expected = numbers.reshape(self.n_units, self.n_periods), first[:, None]
+        else:
+            rows, expected = numbers, first[self.unit_codes]
+        same = rows == expected
+        return bool(same.all() or (same | (np.isnan(rows) & np.isnan(expected))).all())
 
     def select(self, keep: NDArray[np.bool_]) -> Panel:
         """Return the panel of the rows kept; ``keep`` is in (unit, time) order, shape (n,)."""

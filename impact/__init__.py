@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from impact import datasets, errors, places, plots, prices, simulate, tables
     from impact.design import Design
-    from impact.estimators import CallawaySantAnna
+    from impact.estimators import (
+        CallawaySantAnna,
+        ExtendedTWFE,
+        SunAbraham,
+    )
     from impact.panel import Panel
     from impact.result import Result
 
@@ -22,15 +26,19 @@ _MODULES = ("datasets", "errors", "places", "plots", "prices", "simulate", "tabl
 _HOMES = {
     "CallawaySantAnna": "impact.estimators",
     "Design": "impact.design",
+    "ExtendedTWFE": "impact.estimators",
     "Panel": "impact.panel",
     "Result": "impact.result",
+    "SunAbraham": "impact.estimators",
 }
 
 __all__ = [
     "CallawaySantAnna",
     "Design",
+    "ExtendedTWFE",
     "Panel",
     "Result",
+    "SunAbraham",
     "datasets",
     "errors",
     "places",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from contract import CHECKS, Subject
 
-from impact import CallawaySantAnna, simulate
+from impact import CallawaySantAnna, ExtendedTWFE, SunAbraham, simulate
 from impact.estimators import ESTIMATORS
 
 
@@ -26,6 +26,13 @@ STAGGERED = shifted(
     ).frame
 )
 GAPS = STAGGERED[np.random.default_rng(3).random(len(STAGGERED)) > 0.08].reset_index(drop=True)
+GAPS_POSITIVE = GAPS.assign(outcome=np.exp(GAPS["outcome"] / 4))
+IN_PERCENT = {
+    "scaling": "outcomes of a Poisson regression cannot be negative",
+    "unit_constants": "trends are parallel in percent, not in levels",
+    "time_path": "trends are parallel in percent, not in levels",
+    "constant_effect": "a constant in levels moves the average effect, but only in balanced panels",
+}
 BY_COHORT = {"cohort": "cohort"}
 CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}
 
@@ -40,6 +47,14 @@ SUBJECTS = [
     Subject(
         CallawaySantAnna(method="inverse_probability"), STAGGERED, {**BY_COHORT, "covariates": "x"}
     ),
+    Subject(SunAbraham(), STAGGERED, BY_COHORT),
+    Subject(SunAbraham(base_event_times=(-2, -1)), GAPS, {**CLUSTERED, "covariates": "x"}),
+    Subject(ExtendedTWFE(), STAGGERED, CLUSTERED),
+    Subject(ExtendedTWFE(), GAPS, {**BY_COHORT, "covariates": "x"}),
+    Subject(ExtendedTWFE(comparison="never_treated"), GAPS, CLUSTERED),
+    Subject(ExtendedTWFE(cohort_trends=True), STAGGERED, BY_COHORT),
+    Subject(ExtendedTWFE(effects="cohort"), STAGGERED, {**CLUSTERED, "covariates": "x"}),
+    Subject(ExtendedTWFE(family="poisson"), GAPS_POSITIVE, CLUSTERED, IN_PERCENT),
 ]
 
 

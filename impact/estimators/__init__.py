@@ -14,12 +14,22 @@ from impact.errors import DesignError, listing, near
 if TYPE_CHECKING:
     from impact.estimators.base import Estimator
     from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.estimators.extended_twfe import ExtendedTWFE
+    from impact.estimators.sun_abraham import SunAbraham
 
 ESTIMATORS = {
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
+    "ExtendedTWFE": "impact.estimators.extended_twfe",
+    "SunAbraham": "impact.estimators.sun_abraham",
 }
 
-__all__ = ["ESTIMATORS", "CallawaySantAnna", "estimator_class"]
+__all__ = [
+    "ESTIMATORS",
+    "CallawaySantAnna",
+    "ExtendedTWFE",
+    "SunAbraham",
+    "estimator_class",
+]
 
 
 def estimator_class(name: str) -> type[Estimator]:

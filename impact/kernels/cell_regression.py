@@ -51,7 +51,7 @@ class Solution:
     @property
     def rank(self) -> int:
         """Number of independent regressors."""
-        return len(self.coefficients) - self.null.shape[1]
+        return len(self.coefficients) - int(self.null.shape[1])
 
     def estimable(self, functionals: Floats) -> Booleans:
         """Tell which linear combinations of coefficients, shape (J, P), the data determine."""
@@ -193,7 +193,7 @@ class RowFit:
             result = np.empty((len(self.codes), len(functionals)))
             for cohort, members in by_cohort(self.codes, len(self.regressors)):
                 result[members] = self.residuals[members] @ slopes[cohort].T
-            return result + moved @ rows[:, n_own:].T
+            return np.asarray(result + moved @ rows[:, n_own:].T)
         n_clusters, n_cohorts = int(clusters.max()) + 1, len(self.regressors)
         keys = clusters * n_cohorts + self.codes
         sums = group_sums(self.residuals, keys, n_clusters * n_cohorts)
@@ -262,7 +262,10 @@ def _standardise(
 def _normal_equations(
     y: Floats, codes: Integers, regressors: Floats, X: Floats, weight: Floats, share: Floats
 ) -> tuple[Floats, Floats]:
-    """Accumulate the normal equations cohort by cohort, swept of unit effects."""
+    """Accumulate the normal equations cohort by cohort, swept of unit effects.
+
+    A covariate that unit effects explain is zeroed: what is left of it is rounding.
+    """
     n_own, k = regressors.shape[2], X.shape[2]
     gram = np.zeros((n_own + k, n_own + k))
     right = np.zeros(n_own + k)
@@ -280,7 +283,12 @@ def _normal_equations(
             flat = swept_Z.reshape(-1, k)
             gram[n_own:, n_own:] += Z.reshape(-1, k).T @ flat
             right[n_own:] += Z.reshape(-1, k).T @ swept.ravel()
+    raw = np.einsum("nt,ntk,ntk->k", weight, X, X)
+    absorbed = n_own + np.flatnonzero(np.diag(gram)[n_own:] <= COLLINEAR * raw)
     gram[n_own:, :n_own] = gram[:n_own, n_own:].T
+    gram[absorbed, :] = 0.0
+    gram[:, absorbed] = 0.0
+    right[absorbed] = 0.0
     return gram, right
 
 

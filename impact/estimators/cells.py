@@ -1,0 +1,257 @@
+"""What estimators of cohort-by-period effects share: cells, regressions, the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import EstimationError, listing
+from impact.estimators.base import Estimator
+from impact.inference.linear import moment_uncertainty, small_sample_factor
+from impact.inference.scores import Scores, Uncertainty
+from impact.kernels.cell_regression import Solution, fit_moments, fit_rows
+from impact.kernels.moments import cohort_moments
+from impact.result import Result
+
+__all__ = [
+    "BASE_NOTE",
+    "Cells",
+    "Regression",
+    "all_cells",
+    "cell_result",
+    "cluster_codes",
+    "cohort_shares",
+    "last_period_before",
+    "period_dummies",
+    "reasons_lost",
+    "regress",
+    "untreated_periods",
+]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+BASE_NOTE = "base period: zero by construction"
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """K pairs of a cohort and a period, by position, with their event times."""
+
+    cohort: Integers
+    period: Integers
+    event_time: Floats
+
+    def __len__(self) -> int:
+        return len(self.cohort)
+
+    def __getitem__(self, keep: Booleans) -> Cells:
+        return Cells(self.cohort[keep], self.period[keep], self.event_time[keep])
+
+    def indicators(self, n_cohorts: int, n_periods: int) -> Floats:
+        """Return one indicator a cell, shape (n_cohorts, n_periods, K)."""
+        columns = np.zeros((n_cohorts, n_periods, len(self)))
+        columns[self.cohort, self.period, np.arange(len(self))] = 1.0
+        return columns
+
+
+def all_cells(design: Design) -> Cells:
+    """Return every pair of a treated cohort and a period."""
+    n_cohorts, n_periods = len(design.cohort_values), len(design.periods)
+    cohort = np.repeat(np.arange(n_cohorts), n_periods)
+    period = np.tile(np.arange(n_periods), n_cohorts)
+    return Cells(cohort, period, design.periods[period] - design.cohort_values[cohort])
+
+
+def untreated_periods(design: Design) -> Booleans:
+    """Tell which cohorts are untreated when, shape (C + 1, T), the never treated last."""
+    onset = np.append(design.cohort_values, np.inf) - design.anticipation
+    return np.asarray(design.periods[None, :] < onset[:, None])
+
+
+def period_dummies(design: Design) -> Floats:
+    """Return one indicator a period, shape (C + 1, T, T)."""
+    n_periods = len(design.periods)
+    shape = (len(design.cohort_values) + 1, n_periods, n_periods)
+    return np.broadcast_to(np.eye(n_periods), shape).copy()
+
+
+def last_period_before(design: Design, cells: Cells) -> Booleans:
+    """Mark each cohort's last cell before treatment, less anticipation, shape (K,)."""
+    before = cells.event_time < -design.anticipation
+    last = pd.Series(np.where(before, cells.event_time, -np.inf)).groupby(cells.cohort)
+    return np.asarray(before & (cells.event_time == last.transform("max").to_numpy()))
+
+
+def reasons_lost(
+    design: Design, cells: Cells, otherwise: str = "not identified beside the other regressors"
+) -> list[str]:
+    """Say for each cell that is not identified why it is not."""
+    seen = np.zeros((len(design.cohort_values) + 1, len(design.periods)), dtype=bool)
+    unit, period = np.nonzero(~np.isnan(design.outcomes))
+    seen[design.cohort_codes[unit], period] = True
+    anyone = np.any(seen & untreated_periods(design), axis=0)
+    return [
+        "no unit of the cohort is observed in this period"
+        if not seen[c, t]
+        else "nobody is untreated in this period"
+        if not anyone[t]
+        else otherwise
+        for c, t in zip(cells.cohort, cells.period, strict=True)
+    ]
+
+
+def cohort_shares(design: Design) -> Floats:
+    """Return each cohort's share of units, or of their weights, shape (C,)."""
+    sizes = np.bincount(
+        design.cohort_codes, design.unit_weights, minlength=len(design.cohort_values) + 1
+    )
+    return np.asarray(sizes[:-1] / sizes.sum())
+
+
+def cluster_codes(design: Design) -> Integers | None:
+    """Return the cluster of each unit, shape (N,); None where every unit is its own."""
+    own = design.cluster_columns[0] == design.panel.unit
+    return None if own else design.cluster_codes
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A fitted regression: its solution and the uncertainty of combinations (J, P) of it.
+
+    ``covariate_scale``, shape (k,), is what covariates were divided by.
+    """
+
+    solution: Solution
+    n_rows: int
+    covariate_scale: Floats
+    uncertainty: Callable[[Floats], Uncertainty]
+
+
+def regress(
+    design: Design,
+    regressors: Floats,
+    *,
+    used: Booleans | None = None,
+    covariates: Floats | None = None,
+    unit_effects: bool = True,
+) -> Regression:
+    """Regress the design's outcome on cohort-by-period regressors, unit effects and covariates.
+
+    Parameters
+    ----------
+    regressors : array, shape (C + 1, T, P), period indicators among them
+    used : array, shape (C + 1, T), which cells of rows enter; all if None
+    covariates : array, shape (N, T, k), whose coefficients follow the regressors'
+    unit_effects : whether each unit has its own intercept
+
+    Notes
+    -----
+    Covariances are clustered with the factor G/(G-1) (n-1)/(n-K), unit effects nested in the
+    clusters counting as one, and G - 1 degrees of freedom.
+    """
+    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
+    clusters, n_clusters = cluster_codes(design), design.n_clusters
+    if n_clusters < 2:
+        raise EstimationError(
+            f"all rows belong to one cluster of {listing(design.cluster_columns)}; standard errors "
+            "need at least two, and in practice many more. Cluster by a finer column."
+        )
+
+    def scale(n_rows: int, solution: Solution) -> float:
+        return small_sample_factor(n_clusters, n_rows, solution.rank + int(unit_effects))
+
+    if design.is_balanced and covariates is None:
+        moments = cohort_moments(outcomes, codes, len(regressors), weights)
+        fit = fit_moments(moments, regressors, used, unit_effects=unit_effects)
+        factor = scale(fit.n_rows, fit.solution)
+        return Regression(
+            fit.solution,
+            fit.n_rows,
+            np.ones(0),
+            lambda functionals: moment_uncertainty(
+                fit.linear(functionals), moments, outcomes, codes, weights, clusters,
+                factor=factor, df=n_clusters - 1,
+            ),
+        )  # fmt: skip
+    kept = outcomes if used is None else np.where(used[codes], outcomes, np.nan)
+    rows = fit_rows(kept, codes, regressors, covariates, weights, unit_effects=unit_effects)
+    factor = scale(rows.n_rows, rows.solution)
+    return Regression(
+        rows.solution,
+        rows.n_rows,
+        rows.covariate_scale,
+        lambda functionals: Scores(
+            rows.contributions(functionals, clusters), factor, n_clusters - 1
+        ),
+    )
+
+
+def cell_result(
+    estimator: Estimator,
+    design: Design,
+    cells: Cells,
+    estimates: Floats,
+    uncertainty: Uncertainty,
+    cell_notes: Sequence[str],
+    *,
+    notes: Sequence[str] = (),
+    extra: dict[str, object] | None = None,
+) -> Result:
+    """Put estimates of cells, (K,), and the uncertainty of cells and shares into a Result.
+
+    Raises
+    ------
+    EstimationError : no cell has an estimate beside the base periods'
+    """
+    known = ~np.isnan(estimates) & (np.asarray(cell_notes) != BASE_NOTE)
+    if not known.any():
+        reasons = sorted({note for note in cell_notes if note not in ("", BASE_NOTE)})
+        raise EstimationError(
+            f"{estimator.name} can estimate none of the {len(cells)} cohort-by-period effects: "
+            f"{'; '.join(reasons)}. Add units treated later or never, or more periods."
+        )
+    shares = cohort_shares(design)
+    observed = ~np.isnan(design.outcomes)
+    cohorts, times = design.cohort_values[cells.cohort], design.periods[cells.period]
+    n_cohorts = len(design.cohort_values) + 1
+    seen = np.stack(
+        [np.bincount(design.cohort_codes, column, n_cohorts) for column in observed.T], axis=1
+    )
+    compared = (seen * untreated_periods(design)).sum(axis=0)
+    frame = pd.DataFrame(
+        {
+            "term": [f"att({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)],
+            "cohort": cohorts,
+            "time": times,
+            "event_time": cells.event_time,
+            "estimate": estimates,
+            "weight": shares[cells.cohort],
+            "note": list(cell_notes),
+            "n_treated": seen[cells.cohort, cells.period].astype(np.int64),
+            "n_comparison": compared[cells.period].astype(np.int64),
+        }
+    )
+    lost = int(np.isnan(estimates).sum())
+    said = list(notes)
+    if lost:
+        said.append(
+            f"{lost} of {len(cells)} cells could not be estimated; the column note says why."
+        )
+    return Result(
+        estimator=estimator.name,
+        design=design,
+        cells=frame,
+        uncertainty=uncertainty,
+        estimand=estimator.estimand,
+        shares=pd.Series(shares, index=pd.Index(design.cohort_values, name="cohort")),
+        settings=estimator.settings(),
+        notes=tuple(said),
+        extra=extra or {},
+    )

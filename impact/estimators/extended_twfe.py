@@ -1,0 +1,292 @@
+"""Extended two-way fixed effects of Wooldridge (2021, 2023), linear and Poisson."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, listing, plural
+from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.cells import (
+    BASE_NOTE,
+    Cells,
+    all_cells,
+    cell_result,
+    cluster_codes,
+    last_period_before,
+    period_dummies,
+    reasons_lost,
+    regress,
+)
+from impact.inference.linear import moment_uncertainty, small_sample_factor
+from impact.inference.scores import Scores, Uncertainty
+from impact.kernels.cell_regression import by_cohort, group_sums
+from impact.kernels.moments import LinearCells, cohort_moments
+from impact.kernels.poisson_cells import PoissonCells, fit_poisson_cells
+from impact.result import Result
+
+__all__ = ["ExtendedTWFE"]
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+Comparison = Literal["not_yet_treated", "never_treated"]
+
+
+@dataclass(frozen=True)
+class ExtendedTWFE(Estimator):
+    r"""Estimate each cohort's effect in each period in one regression with all interactions.
+
+    .. math:: Y_{it} = \alpha_i + \lambda_t + \sum_{g} \sum_{t \ge g} \tau_{gt} 1\{G_i = g\}
+              + \text{covariates} + u_{it}
+
+    and, with ``family="poisson"``, :math:`E[Y_{it}] = \exp(\alpha_{g(i)} + \lambda_t)` without
+    treatment, with effects in units of the outcome: the mean of the cell less what the
+    cohort and period effects predict.
+
+    Parameters
+    ----------
+    family : "linear" or "poisson", the latter for outcomes that are not negative and whose
+        trends are parallel in percent
+    comparison : "not_yet_treated" takes all untreated rows to hold no effect; "never_treated"
+        also gives each cell before treatment an effect, save the last (a universal base)
+    cohort_trends : give each cohort a linear trend of its own
+    effects : "unit" gives each unit an intercept, "cohort" each cohort only (with covariates
+        and their slopes by cohort among the regressors), as R etwfe does; on balanced panels
+        with covariates constant in time they differ by the small-sample factor alone
+
+    Raises
+    ------
+    DesignError : treatment reverses, a unit has no untreated period, nobody to compare with;
+        with "poisson", a negative outcome or covariates
+    EstimationError : ``comparison="never_treated"`` without such units; no cell is identified
+
+    Notes
+    -----
+    Covariates enter with slopes that differ by cohort (where they vary in time) and period,
+    and interacted with each cell after their cell's mean is taken off, so that a cell's
+    coefficient is its average effect. Standard errors are clustered with the factor G/(G-1)
+    (n-1)/(n-K) and t(G-1); cohort shares and covariate means are taken as given. The Poisson form
+    always has cohort effects: with unit effects it would be the same on a balanced panel.
+
+    Source
+    ------
+    Wooldridge (2021), "Two-way fixed effects, the two-way Mundlak regression, and
+    difference-in-differences estimators", equations 6.33 and 7.8; Wooldridge (2023),
+    Econometrics Journal 26(3), section 3, for the Poisson form.
+    """
+
+    family: Literal["linear", "poisson"] = "linear"
+    comparison: Comparison = "not_yet_treated"
+    cohort_trends: bool = False
+    effects: Literal["unit", "cohort"] = "unit"
+
+    requires: ClassVar[tuple[Requirement, ...]] = COHORTS
+    estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
+
+    def _estimate(self, design: Design) -> Result:
+        if self.comparison == "never_treated" and not np.isnan(design.cohorts).any():
+            raise EstimationError(
+                f"comparison='never_treated' needs units that are never treated; all "
+                f"{plural(design.n_units, 'unit')} of this design are treated in the end. Use "
+                "comparison='not_yet_treated'."
+            )
+        cells = all_cells(design)
+        if self.comparison == "never_treated":
+            base = last_period_before(design, cells)
+        else:
+            cells = cells[cells.event_time >= -design.anticipation]
+            base = np.zeros(len(cells), dtype=bool)
+        if self.family == "poisson":
+            return _fit_poisson(self, design, cells, base)
+        return _fit_linear(self, design, cells, base)
+
+
+def _fit_linear(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Booleans) -> Result:
+    n_periods, n_cohorts = len(design.periods), len(design.cohort_values)
+    dummies = period_dummies(design)
+    own = cells[~base].indicators(n_cohorts + 1, n_periods)
+    parts = [dummies, own]
+    by_unit = estimator.effects == "unit"
+    if not by_unit:
+        parts.append(
+            np.broadcast_to(
+                np.eye(n_cohorts + 1)[:, None], (n_cohorts + 1, n_periods, n_cohorts + 1)
+            )
+        )
+    if estimator.cohort_trends:
+        parts.append(_trends(design))
+    regressors = np.concatenate(parts, axis=2)
+    covariates = _interactions(design, own, by_unit) if design.covariates else None
+    fit = regress(design, regressors, covariates=covariates, unit_effects=by_unit)
+    functionals = np.zeros((len(cells) + n_cohorts, len(fit.solution.scale)))
+    functionals[np.flatnonzero(~base), n_periods + np.arange((~base).sum())] = 1.0
+    known = fit.solution.estimable(functionals[: len(cells)])
+    functionals[: len(cells)][~known] = 0.0
+    estimates = np.where(known, functionals[: len(cells)] @ fit.solution.coefficients, np.nan)
+    cell_notes = np.where(base & known, BASE_NOTE, "").astype(object)
+    cell_notes[~known] = reasons_lost(design, cells[~known])
+    return cell_result(
+        estimator,
+        design,
+        cells,
+        estimates,
+        fit.uncertainty(functionals),
+        [str(note) for note in cell_notes],
+        notes=_notes(estimator, design),
+    )
+
+
+def _trends(design: Design) -> Floats:
+    """Return each treated cohort's own linear trend, shape (C + 1, T, C)."""
+    n_cohorts = len(design.cohort_values)
+    years = (design.periods - design.periods.mean()).astype(np.float64)
+    return np.asarray(np.eye(n_cohorts + 1, n_cohorts)[:, None, :] * years[None, :, None])
+
+
+def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
+    """Interact covariates with cohorts, periods and demeaned with cells, shape (N, T, k)."""
+    codes = design.cohort_codes
+    values = design.covariate_array()
+    constant = np.nanmax(values, axis=1) == np.nanmin(values, axis=1)
+    weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
+    member = np.eye(len(own))[codes][:, None, :]
+    period = np.eye(len(design.periods))[None, :, :]
+    columns = []
+    for j in range(values.shape[2]):
+        x = values[:, :, j, None]
+        if not (by_unit and constant[:, j].all()):
+            columns += [x, x * member[:, :, :-1]]
+        centred = values[:, :, j] - _cell_means(values[:, :, j], codes, weights, len(own))
+        columns += [x * period[:, :, 1:], centred[:, :, None] * own[codes]]
+    return np.concatenate(columns, axis=2)
+
+
+def _cell_means(x: Floats, codes: NDArray[np.int64], weights: Floats, n_cohorts: int) -> Floats:
+    """Give each row the mean of its cohort and period, shape (N, T)."""
+    observed = ~np.isnan(x)
+    total = group_sums(np.where(observed, x, 0.0) * weights[:, None], codes, n_cohorts)
+    mass = group_sums(observed * weights[:, None], codes, n_cohorts)
+    return np.asarray((total / np.where(mass > 0, mass, 1.0))[codes])
+
+
+def _notes(estimator: ExtendedTWFE, design: Design) -> list[str]:
+    who = {
+        "not_yet_treated": "units not yet or never treated, in all their untreated periods",
+        "never_treated": "units never treated, from the last period before treatment",
+    }[estimator.comparison]
+    notes = [f"Compared with {who}; cohort shares taken as given."]
+    if estimator.cohort_trends:
+        notes.append("Each cohort has a linear trend of its own.")
+    if design.covariates:
+        notes.append(f"Slopes of {', '.join(design.covariates)} by cohort, period and cell.")
+    if estimator.family == "poisson":
+        notes.append("Parallel trends in percent (Poisson); effects in units of the outcome.")
+    return notes
+
+
+def _fit_poisson(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Booleans) -> Result:
+    _check_poisson(estimator, design)
+    codes, n_cohorts = design.cohort_codes, len(design.cohort_values)
+    weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
+    observed = ~np.isnan(design.outcomes)
+    sizes = group_sums(observed * weights[:, None], codes, n_cohorts + 1)
+    outcomes = np.where(observed, design.outcomes, 0.0)
+    totals = group_sums(outcomes * weights[:, None], codes, n_cohorts + 1)
+    means = totals / np.where(sizes > 0, sizes, 1.0)
+    used = sizes > 0
+    used[cells.cohort[~base], cells.period[~base]] = False
+    used = _with_positive_margins(means, used)
+    fit = fit_poisson_cells(means, sizes, used)
+
+    known = fit.solution.estimable(fit.regressors[cells.cohort, cells.period])
+    known &= sizes[cells.cohort, cells.period] > 0
+    predicted = fit.means[cells.cohort, cells.period]
+    estimates = np.where(known, means[cells.cohort, cells.period] - predicted, np.nan)
+    estimates[base & known] = 0.0
+    n_parameters = fit.solution.rank + int((~base).sum())
+    factor = small_sample_factor(design.n_clusters, design.n_rows, n_parameters)
+    cell_notes = np.where(base & known, BASE_NOTE, "").astype(object)
+    cell_notes[~known] = [
+        note
+        if note.startswith(("no ", "nobody"))
+        else "all untreated outcomes it rests on are zero"
+        for note in reasons_lost(design, cells[~known])
+    ]
+    return cell_result(
+        estimator,
+        design,
+        cells,
+        estimates,
+        _poisson_uncertainty(design, fit, means, sizes, used, cells, known & ~base, factor),
+        [str(note) for note in cell_notes],
+        notes=_notes(estimator, design),
+    )
+
+
+def _check_poisson(estimator: ExtendedTWFE, design: Design) -> None:
+    negative = np.flatnonzero((design.outcomes < 0).any(axis=1))
+    if len(negative):
+        raise DesignError(
+            f'family="poisson" needs outcomes that are not negative; "{design.outcome}" is below '
+            f"zero in {plural(len(negative), 'unit')}, first {design.panel.unit} "
+            f'{listing(design.sample.units[negative])}. Use family="linear".'
+        )
+    if design.covariates:
+        raise DesignError(
+            f'family="poisson" takes no covariates here; this design has '
+            f'{listing(design.covariates)}. Leave them out, or use family="linear".'
+        )
+    if estimator.cohort_trends:
+        raise DesignError('family="poisson" takes no cohort_trends here. Use family="linear".')
+
+
+def _with_positive_margins(means: Floats, used: Booleans) -> Booleans:
+    """Leave out cohorts and periods whose outcomes are all zero: their effects infinite."""
+    kept = used.copy()
+    while True:
+        positive = kept & (means > 0)
+        smaller = kept & positive.any(axis=1, keepdims=True) & positive.any(axis=0, keepdims=True)
+        if (smaller == kept).all():
+            return kept
+        kept = smaller
+
+
+def _poisson_uncertainty(
+    design: Design,
+    fit: PoissonCells,
+    means: Floats,
+    sizes: Floats,
+    used: Booleans,
+    cells: Cells,
+    known: Booleans,
+    factor: float,
+) -> Uncertainty:
+    """Sum each unit's share in its cell's mean and in the effects that predict the rest."""
+    at = fit.regressors[cells.cohort, cells.period]
+    rows = -fit.means[cells.cohort, cells.period][:, None] * (at @ fit.solution.inverse)
+    rows[~known] = 0.0
+    rows = np.concatenate((rows, np.zeros((len(means) - 1, rows.shape[1]))))
+    slopes = (rows @ np.swapaxes(fit.regressors, 1, 2)) * used[:, None, :]
+    k = np.flatnonzero(known)
+    slopes[cells.cohort[k], k, cells.period[k]] += 1.0 / sizes[cells.cohort[k], cells.period[k]]
+    centre = np.where(used, fit.means, means)
+
+    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
+    clusters, df = cluster_codes(design), design.n_clusters - 1
+    if design.is_balanced:
+        moments = cohort_moments(outcomes, codes, len(means), weights)
+        linear = LinearCells(slopes, np.einsum("ckt,ct->ck", slopes, means - centre))
+        return moment_uncertainty(
+            linear, moments, outcomes, codes, weights, clusters, factor=factor, df=df
+        )
+    psi = np.zeros((len(codes), slopes.shape[1]))
+    for cohort, members in by_cohort(codes, len(means)):
+        psi[members] = np.nan_to_num(outcomes[members] - centre[cohort]) @ slopes[cohort].T
+    if weights is not None:
+        psi *= weights[:, None]
+    psi = psi if clusters is None else group_sums(psi, clusters, design.n_clusters)
+    return Scores(psi, factor, df)

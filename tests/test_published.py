@@ -179,6 +179,8 @@ def test_quantities_print_their_qualifier():
     assert str(of(4_700_000_000, "at_least")) == ">4,700,000,000 VND"
     assert str(of(17_000, "about", "establishments")) == "~17,000 establishments"
     assert str(of(1, "at_least") / of(3, "at_least")) == "?0.333333 ratio"
+    assert str(of(4_700_000_000, "at_least") / of(30)) == ">156,666,000 ratio"
+    assert str(of(31) / of(47, "at_least")) == "<0.659575 ratio"
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,8 @@ def account(published: PublishedFigures, province: str, window: Window, measure:
 
     Example
     -------
+    >>> from impact.published import read_published_figures
+    >>> published = read_published_figures("data/published_figures.csv")
     >>> account(published, "Cao Bằng", Window(2012, 2022), "leverage").note["en"]
     'Not printed for Cao Bằng, 2012–2022: Support.'
     """

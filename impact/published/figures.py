@@ -118,11 +118,12 @@ class PublishedFigures:
 
     Example
     -------
+    >>> from impact.published import Window, read_published_figures
     >>> published = read_published_figures("data/published_figures.csv")
     >>> support = published.one("Lai Châu", "support_amount", window=Window(2021, 2025))
     >>> projects = published.one("Lai Châu", "projects_implemented", window=Window(2021, 2025))
     >>> print(published.ratio(support, projects))
-    >1.56667e+08 VND/project
+    >156,666,000 VND/project
     """
 
     figures: tuple[Figure, ...]

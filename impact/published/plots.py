@@ -33,6 +33,7 @@ MONEY_AXIS: Words = {"en": "million VND per project", "vi": "triệu đồng m�
 NOT_PRINTED: Words = {"en": "not printed", "vi": "không công bố"}
 POINTS = {"en": {}, "vi": str.maketrans(",", ".")}
 SIGNS = {"at_least": ">", "at_most": "<", "about": "~"}
+LONG_BAR = 5
 PROJECTS_WORD: Words = {"en": "projects", "vi": "đề án"}
 
 
@@ -61,21 +62,21 @@ def draw_money_per_project(
         raise LedgerError("places names no province and window, so there is no bar to draw.")
     import matplotlib.pyplot as plt
 
-    figure, ax = plt.subplots(figsize=(8.0, 0.8 + 0.8 * len(places)), layout="constrained")
+    figure, ax = plt.subplots(figsize=(6.4, 0.8 + 0.7 * len(places)), layout="constrained")
     for row, (province, window) in enumerate(places):
         _money_bar(ax, published, province, window, row, language)
     ax.set_yticks(range(len(places)), [f"{name}\n{window}" for name, window in places])
-    ax.set_xlabel(MONEY_AXIS[language], color=INK, fontsize=9)
+    ax.set_xlabel(MONEY_AXIS[language], color=INK, fontsize=10)
     ax.set_xlim(left=min(ax.get_xlim()[0], -0.25 * ax.get_xlim()[1]))
     ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}".translate(POINTS[language]))
     ax.axvline(0, color=INK, linewidth=1)
     ax.invert_yaxis()
-    ax.tick_params(colors=INK, labelsize=9, left=False)
+    ax.tick_params(colors=INK, labelsize=10, left=False)
     ax.spines[["top", "right", "left"]].set_visible(False)
     for _, colour, _, words in SOURCES:
         ax.barh(0, 0, color=colour, label=words[language])
     ax.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(SOURCES), frameon=False, fontsize=9
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(SOURCES), frameon=False, fontsize=10
     )
     plt.close(figure)
     return figure
@@ -107,20 +108,19 @@ def draw_windows(published: PublishedFigures, language: str = "en") -> Drawing:
         raise LedgerError("no figure has a first year, so there is no window to draw.")
     import matplotlib.pyplot as plt
 
-    drawing, ax = plt.subplots(figsize=(8.0, 0.7 + 0.45 * len(shown)), layout="constrained")
-    for row, ((province, window), figure) in enumerate(shown.items()):
-        words = _window_words(published, province, window, figure, language)
-        _window_bar(ax, window, row, nested=bool(figure.nested_in), words=words)
-    ax.set_yticks(range(len(shown)), [province for province, _ in shown])
-    ax.invert_yaxis()
+    drawing, ax = plt.subplots(figsize=(6.4, 0.6 + 0.4 * len(shown)), layout="constrained")
     first = min(window.start for _, window in shown if window.start is not None)
     last = max(window.end or window.start or first for _, window in shown)
-    ax.set_xlim(first - 0.2, last + 1 + 0.45 * (last + 1 - first))
-    ax.set_xticks(
-        [year + 0.5 for year in range(first, last + 1)],
-        [str(year) for year in range(first, last + 1)],
-    )
-    ax.tick_params(colors=INK, labelsize=8, left=False, bottom=False)
+    for row, ((province, window), figure) in enumerate(shown.items()):
+        _window_bar(ax, window, row, nested=bool(figure.nested_in))
+        words = _window_words(published, province, window, figure, language)
+        _name_window(ax, window, row, words, middle=(first + last + 1) / 2)
+    ax.set_yticks(range(len(shown)), [province for province, _ in shown])
+    ax.invert_yaxis()
+    ax.set_xlim(first, last + 1)
+    years = range(first, last + 1)
+    ax.set_xticks([year + 0.5 for year in years], [str(year) for year in years])
+    ax.tick_params(colors=INK, labelsize=9, left=False, bottom=False)
     ax.spines[["top", "right", "left", "bottom"]].set_visible(False)
     plt.close(drawing)
     return drawing
@@ -147,25 +147,42 @@ def _money_bar(
         ax.barh(row, width, left=ends[side], height=0.55, color=colour, edgecolor="white")
         words = SIGNS.get(amount.bound, "") + f"{abs(width):,.0f}".translate(POINTS[language])
         ink = INK if colour == SKY else "white"
-        ax.text(ends[side] + width / 2, row, words, ha="center", va="center", fontsize=9, color=ink)
+        ax.text(
+            ends[side] + width / 2, row, words, ha="center", va="center", fontsize=10, color=ink
+        )
         ends[side] += width
     for side, end in ends.items():
         if end == 0:
             align = "left" if side > 0 else "right"
             words = f" {NOT_PRINTED[language]} "
-            ax.text(0, row, words, ha=align, va="center", fontsize=9, color=QUIET)
+            ax.text(0, row, words, ha=align, va="center", fontsize=10, color=QUIET)
 
 
-def _window_bar(ax: Axes, window: Window, row: int, *, nested: bool, words: str) -> None:
+def _window_bar(ax: Axes, window: Window, row: int, *, nested: bool) -> None:
     """Draw one window: whole years, the last one included, an open end dashed."""
-    start = window.start or 0
-    end = start + 1 if window.end is None else window.end + 1
-    ax.barh(row, end - start, left=start, height=0.5, color=PALE if nested else BLUE,
-            edgecolor=BLUE)  # fmt: skip
+    start, end = _edges(window)
+    colour = PALE if nested else BLUE
+    ax.barh(row, end - start, left=start, height=0.5, color=colour, edgecolor=BLUE)
     if window.end is None:
         ax.plot([end, end + 1.5], [row, row], color=BLUE, linestyle="--", linewidth=1.5)
-        end += 2
-    ax.text(end + 0.2, row, words, va="center", fontsize=9, color=INK)
+
+
+def _name_window(ax: Axes, window: Window, row: int, words: str, *, middle: float) -> None:
+    """Write what a window holds: inside a long bar, else on the side with more room."""
+    start, end = _edges(window)
+    if end - start >= LONG_BAR:
+        x, align, colour = (start + end) / 2, "center", "white"
+    elif start >= middle:
+        x, align, colour = start - 0.15, "right", INK
+    else:
+        x, align, colour = end + (2.0 if window.end is None else 0.15), "left", INK
+    ax.text(x, row, words, ha=align, va="center", fontsize=10, color=colour)
+
+
+def _edges(window: Window) -> tuple[int, int]:
+    """Return the first day's year of a window and of what follows it, an open end after a year."""
+    start = window.start or 0
+    return start, (start if window.end is None else window.end) + 1
 
 
 def _window_words(

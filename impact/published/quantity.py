@@ -187,9 +187,15 @@ class Quantity:
 
     def __str__(self) -> str:
         sign = {"at_least": ">", "at_most": "<", "about": "~", "indicative": "?"}
-        number = float(self.value)
-        digits = f"{self.value.numerator:,}" if self.value.denominator == 1 else f"{number:,.6g}"
-        return f"{sign.get(self.bound, '')}{digits} {self.unit}"
+        return f"{sign.get(self.bound, '')}{self._digits()} {self.unit}"
+
+    def _digits(self) -> str:
+        """Write a whole number in full, any other with six significant digits."""
+        if self.value.denominator == 1:
+            return f"{self.value.numerator:,}"
+        place = Fraction(10) ** (math.floor(math.log10(self.value)) - 5)
+        number = float(self.rounded(place))
+        return f"{number:,.0f}" if place >= 1 else f"{number:,.6g}"
 
     def _require_same_unit(self, other: Quantity, verb: str) -> None:
         if self.unit != other.unit:

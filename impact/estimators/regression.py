@@ -210,9 +210,9 @@ def _effect(design: Design, rows: DesignRows, effect: str) -> Groups:
 def _effect_part(design: Design, rows: DesignRows, name: str, effect: str) -> Groups:
     panel = design.sample
     if name in ("unit", panel.unit):
-        return compact(rows.unit_codes)
+        return Groups(rows.unit_codes, panel.n_units)
     if name in ("time", panel.time):
-        return compact(rows.time_codes)
+        return Groups(rows.time_codes, panel.n_periods)
     if name not in panel.frame.columns:
         known = ["unit", "time", *map(str, panel.frame.columns)]
         raise DesignError(
@@ -305,7 +305,7 @@ def regress(
     EstimationError : no regressor has variation left
     """
     rows = variables.rows
-    absorber = absorb([e.codes for e in effects], rows.weights, slopes) if effects else None
+    absorber = absorb(effects, rows.weights, slopes) if effects else None
     fit = least_squares(
         variables.outcome,
         variables.regressors,
@@ -320,7 +320,7 @@ def regress(
             f"{'is' if len(variables.names) == 1 else 'are'} constant there, so no coefficient "
             "exists. Absorb fewer effects, or use regressors that change within units."
         )
-    clusters = tuple(compact(codes) for codes in rows.cluster_codes.T)
+    clusters = _cluster_groups(design, rows, effects)
     full = partial(
         full_regression,
         variables.outcome,
@@ -338,6 +338,17 @@ def regress(
     lone = [(effect.counts[effect.codes] == 1) for effect in effects if effect.counts.min() == 1]
     n_lone = int(np.logical_or.reduce(lone).sum()) if lone else 0
     return Regression(variables, fit, uncertainty, absorber, n_lone)
+
+
+def _cluster_groups(
+    design: Design, rows: DesignRows, effects: Sequence[Groups]
+) -> tuple[Groups, ...]:
+    """Code each cluster dimension, sharing groups with the unit effect where they are the same."""
+    groups = []
+    for name, codes in zip(design.cluster_columns, rows.cluster_codes.T, strict=True):
+        shared = [e for e in effects if name == design.panel.unit and e.codes is rows.unit_codes]
+        groups.append(shared[0] if shared else compact(np.ascontiguousarray(codes)))
+    return tuple(groups)
 
 
 def coefficient_cells(

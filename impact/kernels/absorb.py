@@ -20,7 +20,16 @@ from numpy.typing import NDArray
 
 from impact.errors import EstimationError
 
-__all__ = ["Absorber", "Groups", "absorb", "compact", "is_nested", "lone_rows"]
+__all__ = [
+    "Absorber",
+    "Groups",
+    "UnitBlock",
+    "absorb",
+    "as_groups",
+    "compact",
+    "is_nested",
+    "lone_rows",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -70,14 +79,15 @@ class Groups:
     @cached_property
     def starts(self) -> Integers | None:
         """First row of each group where rows come sorted by group, else None."""
-        steps = np.diff(self.codes)
-        if len(steps) and steps.min() < 0:
+        if (self.codes[1:] < self.codes[:-1]).any():
             return None
-        return np.concatenate(([0], np.flatnonzero(steps) + 1))
+        return np.concatenate(([0], np.flatnonzero(self.codes[1:] > self.codes[:-1]) + 1))
 
     @cached_property
     def counts(self) -> Integers:
         """Number of rows of each group, shape (size,)."""
+        if self.starts is not None:
+            return np.diff(self.starts, append=len(self.codes))
         return np.bincount(self.codes, minlength=self.size).astype(np.int64, copy=False)
 
     def total(self, values: Floats) -> Floats:
@@ -109,8 +119,15 @@ def compact(codes: NDArray[Any]) -> Groups:
     return Groups(inverse.reshape(codes.shape).astype(np.int64, copy=False), len(levels))
 
 
+def as_groups(effect: NDArray[Any] | Groups) -> Groups:
+    """Return groups as they are, and codes or labels numbered."""
+    return effect if isinstance(effect, Groups) else compact(np.asarray(effect))
+
+
 def is_nested(inner: Groups, outer: Groups) -> bool:
     """Tell whether each group of ``inner`` lies within one group of ``outer``."""
+    if inner is outer:
+        return True
     if outer.size > inner.size:
         return False
     sample = slice(0, 4_096)
@@ -147,23 +164,42 @@ def lone_rows(effects: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
 
 
 @dataclass(frozen=True, eq=False)
-class _UnitBlock:
+class UnitBlock:
     """The effect eliminated group by group: an intercept, perhaps slopes, a unit.
 
-    ``bases`` has shape (q, n): within each unit orthonormal in the weights, zero where a unit
-    has no such direction. ``weighted`` is bases times weights.
+    Parameters
+    ----------
+    units : the groups
+    sizes : shape (units.size,), rows, or sum of weights, of each unit
+    slopes : shape (q, n), within each unit orthonormal in the weights and to the intercept, zero
+        where a unit has no such direction
+    weights : shape (n,), or None
+    rank : number of parameters
     """
 
     units: Groups
-    bases: Floats
-    weighted: Floats
+    sizes: Floats
+    slopes: Floats
+    weights: Floats | None
     rank: int
+
+    @cached_property
+    def bases(self) -> Floats:
+        """Orthonormal intercept and slopes, shape (1 + q, n)."""
+        return np.concatenate((self.units.spread(1 / np.sqrt(self.sizes))[None, :], self.slopes))
+
+    @cached_property
+    def weighted(self) -> Floats:
+        """Bases times weights, shape (1 + q, n)."""
+        return self.bases if self.weights is None else self.bases * self.weights
 
     def sweep(self, column: Floats) -> Floats:
         """Take each unit's projection off a column, shape (n,)."""
-        left = column
-        for basis, weighted in zip(self.bases, self.weighted, strict=True):
-            left = left - basis * self.units.spread(self.units.total(weighted * left))
+        total = self.units.total(column if self.weights is None else column * self.weights)
+        left = column - self.units.spread(total / self.sizes)
+        for slope in self.slopes:
+            product = slope * left if self.weights is None else slope * left * self.weights
+            left -= slope * self.units.spread(self.units.total(product))
         return left
 
 
@@ -177,7 +213,7 @@ class Absorber:
     levels : what the other effects still explain, or None with one effect
     """
 
-    block: _UnitBlock
+    block: UnitBlock
     levels: _DenseLevels | _SparseLevels | None
 
     @property
@@ -215,7 +251,7 @@ class Absorber:
 
 
 def absorb(
-    effects: Sequence[NDArray[Any]],
+    effects: Sequence[NDArray[Any] | Groups],
     weights: Floats | None = None,
     slopes: Floats | None = None,
 ) -> Absorber:
@@ -226,7 +262,7 @@ def absorb(
 
     Parameters
     ----------
-    effects : one array of codes or labels an effect, each shape (n,)
+    effects : groups, or an array of codes or labels, of shape (n,), an effect
     weights : positive weights, shape (n,)
     slopes : shape (q, n), variables whose slope differs between the groups of the first effect
 
@@ -252,7 +288,7 @@ def absorb(
     Frisch-Waugh-Lovell by blocks; Abowd, Creecy and Kramarz (2002), "Computing person and firm
     effects using linked longitudinal employer-employee data", for the rank by components.
     """
-    groups = _without_nested([compact(np.asarray(codes)) for codes in effects], slopes is not None)
+    groups = _without_nested([as_groups(effect) for effect in effects], slopes is not None)
     first = 0 if slopes is not None else int(np.argmax([group.size for group in groups]))
     units = groups.pop(first)
     block = _unit_block(units, weights, slopes)
@@ -277,27 +313,23 @@ def _without_nested(groups: list[Groups], keep_first: bool) -> list[Groups]:
     return kept
 
 
-def _unit_block(units: Groups, weights: Floats | None, slopes: Floats | None) -> _UnitBlock:
-    """Orthonormalise intercept and slopes within each unit; count those that vary."""
-    sizes = units.counts if weights is None else units.total(weights)
-    bases = [units.spread(1 / np.sqrt(sizes))]
-    rank = units.size
+def _unit_block(units: Groups, weights: Floats | None, slopes: Floats | None) -> UnitBlock:
+    """Orthonormalise slopes within each unit; count those that vary."""
+    sizes = units.counts.astype(np.float64) if weights is None else units.total(weights)
+    n = len(units.codes)
+    block = UnitBlock(units, sizes, np.zeros((0, n)), weights, units.size)
     for variable in () if slopes is None else slopes:
-        left = variable
-        for _ in range(2):
-            for basis in bases:
-                product = basis * left if weights is None else basis * left * weights
-                left = left - basis * units.spread(units.total(product))
+        left = block.sweep(block.sweep(variable))
         norms, scale = (
             units.total(part * part if weights is None else part * part * weights)
             for part in (left, variable)
         )
         varies = norms > NO_VARIATION * scale
         inverse = np.where(varies, 1 / np.sqrt(np.where(varies, norms, 1.0)), 0.0)
-        rank += int(varies.sum())
-        bases.append(left * units.spread(inverse))
-    stacked = np.stack(bases)
-    return _UnitBlock(units, stacked, stacked if weights is None else stacked * weights, rank)
+        basis = (left * units.spread(inverse))[None, :]
+        rank = block.rank + int(varies.sum())
+        block = UnitBlock(units, sizes, np.concatenate((block.slopes, basis)), weights, rank)
+    return block
 
 
 @dataclass(frozen=True, eq=False)
@@ -341,12 +373,11 @@ class _Layout:
     cells: Integers
     shape: tuple[int, int]
     blocks: list[tuple[slice, int]]
-    n_components: int
 
     @property
     def is_one_to_one(self) -> bool:
         """Whether no two rows share a cell."""
-        if bool((np.diff(self.cells) > 0).all()):
+        if bool((self.cells[1:] > self.cells[:-1]).all()):
             return True
         return int(np.bincount(self.cells).max()) <= 1
 
@@ -362,12 +393,8 @@ def _layout(units: Groups, levels: Groups) -> _Layout | None:
     n = len(units.codes)
     if units.size * levels.size <= DENSE_FILL * n:
         cells = units.codes * levels.size + levels.codes
-        return _Layout(
-            cells,
-            (units.size, levels.size),
-            [(slice(0, units.size), levels.size)],
-            int(_components(units, levels).max()) + 1,
-        )
+        whole = [(slice(0, units.size), levels.size)]
+        return _Layout(cells, (units.size, levels.size), whole)
     block_of_level = _components(units, levels)
     n_blocks = int(block_of_level.max()) + 1
     widths = np.bincount(block_of_level)
@@ -388,7 +415,7 @@ def _layout(units: Groups, levels: Groups) -> _Layout | None:
         )
     ]
     cells = position[units.codes] * width + local[levels.codes]
-    return _Layout(cells, (units.size, width), blocks, n_blocks)
+    return _Layout(cells, (units.size, width), blocks)
 
 
 def _any_level(units: Groups, levels: Groups) -> Integers:
@@ -419,15 +446,17 @@ def _components(units: Groups, levels: Groups) -> Integers:
 class _DenseLevels:
     """The second effect in a dense groups x levels layout.
 
-    ``bases`` and ``weighted`` have shape (q, groups, width), ``weights`` (groups, width) with
-    zeros where nothing is observed; ``factors`` is one a block.
+    ``weights`` (groups, width) is zero where nothing is observed, ``sizes`` (groups,) its row sums;
+    ``slopes`` and ``weighted_slopes`` have shape (q, groups, width); ``factors`` is one a block.
     """
 
     layout: _Layout
-    bases: Floats
-    weighted: Floats
     weights: Floats
+    sizes: Floats
+    slopes: Floats
+    weighted_slopes: Floats
     factors: list[_Factor]
+    is_weighted: bool
 
     @property
     def rank(self) -> int:
@@ -445,52 +474,74 @@ class _DenseLevels:
 
     def _sweep_table(self, table: Floats) -> None:
         for (rows, width), factor in zip(self.layout.blocks, self.factors, strict=True):
-            block = table[rows, :width]
-            bases = self.bases[:, rows, :width]
-            weighted = self.weighted[:, rows, :width]
-            parts = np.einsum("qnl,nl->qn", weighted, block)
-            right = np.einsum("nl,nl->l", self.weights[rows, :width], block)
-            for part, crossing in zip(parts, weighted, strict=True):
+            block, weights, sizes = (
+                table[rows, :width],
+                self.weights[rows, :width],
+                self.sizes[rows],
+            )
+            product = block * weights if self.is_weighted else block
+            mean = product @ np.ones(width) / sizes
+            right = np.ones(len(block)) @ product - mean @ weights
+            slopes = self.slopes[:, rows, :width]
+            crossings = self.weighted_slopes[:, rows, :width]
+            parts = [np.einsum("nl,nl->n", crossing, block) for crossing in crossings]
+            for part, crossing in zip(parts, crossings, strict=True):
                 right -= part @ crossing
             effect = factor.solve(right)
-            for part, crossing, basis in zip(parts, weighted, bases, strict=True):
-                block -= basis * (part - crossing @ effect)[:, None]
+            block -= (mean - weights @ effect / sizes)[:, None]
             block -= effect
+            for part, crossing, slope in zip(parts, crossings, slopes, strict=True):
+                block -= slope * (part - crossing @ effect)[:, None]
 
     def leverage(self) -> Floats:
         """Return the part of the leverage that levels add to the unit block's, shape (n,)."""
         table = np.zeros(self.layout.shape)
         for (rows, width), factor in zip(self.layout.blocks, self.factors, strict=True):
             inverse = factor.solve(np.eye(width))
-            bases = self.bases[:, rows, :width]
-            weighted = self.weighted[:, rows, :width]
-            own = np.diag(inverse) - 2 * sum(
-                basis * (crossing @ inverse)
-                for basis, crossing in zip(bases, weighted, strict=True)
-            )
-            joint = np.einsum("pnl,lm,qnm->pqn", weighted, inverse, weighted, optimize=True)
-            own = own + np.einsum("pnl,qnl,pqn->nl", bases, bases, joint, optimize=True)
-            table[rows, :width] = own * self.weights[rows, :width]
+            root = np.sqrt(self.sizes[rows])[:, None]
+            weights = self.weights[rows, :width]
+            crossings = [weights / root, *self.weighted_slopes[:, rows, :width]]
+            bases = [np.ones_like(weights) / root, *self.slopes[:, rows, :width]]
+            own = np.tile(np.diag(inverse), (len(weights), 1))
+            for basis, crossing in zip(bases, crossings, strict=True):
+                reach = crossing @ inverse
+                own -= 2 * basis * reach
+                for other, second in zip(bases, crossings, strict=True):
+                    own += basis * other * np.einsum("nl,nl->n", reach, second)[:, None]
+            table[rows, :width] = own * weights
         return table.ravel()[self.layout.cells]
 
 
 def _dense_levels(
-    layout: _Layout, block: _UnitBlock, weights: Floats | None, plain: bool
+    layout: _Layout, block: UnitBlock, weights: Floats | None, plain: bool
 ) -> _DenseLevels:
-    """Lay bases and weights out densely and factorise each block's Schur complement."""
-    mask = layout.table(1.0 if weights is None else weights)
-    bases = np.stack([layout.table(row) for row in block.bases])
-    weighted = bases if weights is None else np.stack([layout.table(row) for row in block.weighted])
-    redundant = 1 if len(layout.blocks) > 1 else layout.n_components
+    """Lay weights and slopes out densely and factorise each block's Schur complement."""
+    laid = layout.table(1.0 if weights is None else weights)
+    sizes = laid @ np.ones(laid.shape[1])
+    shape = (len(block.slopes), *layout.shape)
+    slopes = np.array([layout.table(row) for row in block.slopes]).reshape(shape)
+    weighted_slopes = slopes if weights is None else slopes * laid
     factors = []
     for rows, width in layout.blocks:
-        margin = mask[rows, :width].sum(axis=0)
-        system = np.diag(margin)
-        for crossing in weighted[:, rows, :width]:
+        part = laid[rows, :width]
+        margin = np.ones(len(part)) @ part
+        scaled = part / np.sqrt(sizes[rows])[:, None]
+        system = np.diag(margin) - scaled.T @ scaled
+        rank = width - (_count_components(system) if len(layout.blocks) == 1 else 1)
+        for crossing in weighted_slopes[:, rows, :width]:
             system -= crossing.T @ crossing
-        rank = width - redundant if plain else None
-        factors.append(_factorise(system, float(margin.max()), rank))
-    return _DenseLevels(layout, bases, weighted, mask, factors)
+        factors.append(_factorise(system, float(margin.max()), rank if plain else None))
+    return _DenseLevels(layout, laid, sizes, slopes, weighted_slopes, factors, weights is not None)
+
+
+def _count_components(system: Floats) -> int:
+    """Count the components of levels linked by units: a Schur complement is zero between them."""
+    if system.all():
+        return 1
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    return int(connected_components(csr_array(system), directed=False)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -502,7 +553,7 @@ class _SparseLevels:
     the system's ``diagonal`` as preconditioner.
     """
 
-    block: _UnitBlock
+    block: UnitBlock
     incidence: Any
     weights: Floats | None
     diagonal: Floats
@@ -555,7 +606,7 @@ class _SparseLevels:
 
 
 def _sparse_levels(
-    block: _UnitBlock, groups: list[Groups], weights: Floats | None, plain: bool
+    block: UnitBlock, groups: list[Groups], weights: Floats | None, plain: bool
 ) -> _SparseLevels:
     """Stack the levels of the other effects and build their Schur complement."""
     from scipy.sparse import csr_array

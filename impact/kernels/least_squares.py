@@ -135,19 +135,17 @@ def least_squares(
     Redundant columns are left out from right to left, so the first of a collinear set keeps its
     coefficient, and each is reported with what explains it.
     """
-    columns = np.concatenate((outcome[None, :], regressors))
-    swept = columns if sweep is None else sweep(columns)
-    y, x = swept[0], swept[1:]
-    weighted = swept if weights is None else swept * weights
-    gram = weighted @ swept.T
+    y, x = (outcome, regressors) if sweep is None else (sweep(outcome), sweep(regressors))
+    weighted = x if weights is None else x * weights
+    gram, cross = weighted @ x.T, weighted @ y
     before = np.einsum(
         "kn,kn->k", regressors, regressors if weights is None else regressors * weights
     )
-    redundant = find_redundant(gram[1:, 1:], before)
+    redundant = find_redundant(gram, before)
     dropped = {r.column for r in redundant}
     kept = np.array([j for j in range(len(x)) if j not in dropped], dtype=np.int64)
     x = x if len(kept) == len(x) else x[kept]
-    inner = gram[1:, 1:][np.ix_(kept, kept)]
+    inner = gram[np.ix_(kept, kept)]
     scale = np.sqrt(np.diagonal(inner))
     factor = (
         scipy.linalg.cho_factor(inner / np.outer(scale, scale), lower=True) if len(kept) else None
@@ -157,7 +155,7 @@ def least_squares(
     residuals = y
     if factor is not None:
         bread = scipy.linalg.cho_solve(factor, np.eye(len(kept))) / np.outer(scale, scale)
-        coefficients = scipy.linalg.cho_solve(factor, gram[1:, 0][kept] / scale) / scale
+        coefficients = scipy.linalg.cho_solve(factor, cross[kept] / scale) / scale
         residuals = y - coefficients @ x
         # One step of refinement: the normal equations square the condition number.
         right = x @ (residuals if weights is None else residuals * weights)
@@ -169,7 +167,7 @@ def least_squares(
         bread,
         x,
         residuals,
-        float(gram[0, 0]),
+        float(y @ (y if weights is None else y * weights)),
         weights,
         n_effects,
         redundant,

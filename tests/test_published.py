@@ -577,6 +577,12 @@ def test_cells_that_cannot_be_read_are_refused_with_their_row(tmp_path, column, 
         read_published_figures(altered(tmp_path, column, value))
 
 
+def test_less_than_is_an_upper_bound(tmp_path):
+    figures = read_published_figures(altered(tmp_path, "qualifier", "less_than", row=2))
+    quantity = figures["F003"].quantity
+    assert (quantity.bound, quantity.span) == ("at_most", (4_600_000_000, 4_700_000_000))
+
+
 def test_files_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(LedgerError, match="there is no file"):
         read_published_figures(tmp_path / "none.csv")

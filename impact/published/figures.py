@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, get_args
@@ -25,7 +27,12 @@ COLUMNS = (
     "duplicate_of", "note",
 )  # fmt: skip
 LINKS = ("part_of", "nested_in", "duplicate_of")
-QUALIFIERS: dict[str, Bound] = {"exact": "exact", "more_than": "at_least", "about": "about"}
+QUALIFIERS: dict[str, Bound] = {
+    "exact": "exact",
+    "more_than": "at_least",
+    "less_than": "at_most",
+    "about": "about",
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class PublishedFigures:
 
     def __post_init__(self) -> None:
         ids = [figure.fact_id for figure in self.figures]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
+        twice = sorted(name for name, count in Counter(ids).items() if count > 1)
         if twice:
             raise LedgerError(
                 f"fact_id names one figure; {len(twice)} appear more than once: {listing(twice)}. "
@@ -141,13 +148,16 @@ class PublishedFigures:
                 self._check_link(figure, link)
 
     def __getitem__(self, fact_id: str) -> Figure:
-        found = [figure for figure in self.figures if figure.fact_id == fact_id]
-        if not found:
-            known = [figure.fact_id for figure in self.figures]
+        if fact_id not in self._by_id:
             raise LedgerError(
-                f'there is no figure "{fact_id}". {near(fact_id, known)}Known: {listing(known)}.'
+                f'there is no figure "{fact_id}". {near(fact_id, self._by_id)}'
+                f"Known: {listing(self._by_id)}."
             )
-        return found[0]
+        return self._by_id[fact_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, Figure]:
+        return {figure.fact_id: figure for figure in self.figures}
 
     @property
     def originals(self) -> tuple[Figure, ...]:
@@ -300,11 +310,10 @@ class PublishedFigures:
         name = getattr(figure, link)
         if not name:
             return
-        known = [other.fact_id for other in self.figures]
-        if name not in known or name == figure.fact_id:
+        if name not in self._by_id or name == figure.fact_id:
             raise LedgerError(
                 f'{link} of {figure.fact_id} is "{name}", which is no other figure of the table. '
-                f"{near(name, known)}Fill in the fact_id of a row, or leave the cell empty."
+                f"{near(name, self._by_id)}Fill in the fact_id of a row, or leave the cell empty."
             )
         target = self[name]
         fits = figure.province == target.province and figure.quantity.unit == target.quantity.unit

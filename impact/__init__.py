@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from impact.estimators import (
         CallawaySantAnna,
         ExtendedTWFE,
+        FixedEffects,
+        Imputation,
+        PooledOLS,
         SunAbraham,
+        TwoStage,
+        TwoWayFixedEffects,
     )
+    from impact.estimators.regression import BeckKatz, Conley, DriscollKraay, NeweyWest
     from impact.panel import Panel
     from impact.result import Result
 
@@ -24,21 +30,39 @@ __version__ = "0.1.0"
 
 _MODULES = ("datasets", "errors", "places", "plots", "prices", "simulate", "tables")
 _HOMES = {
+    "BeckKatz": "impact.estimators.regression",
     "CallawaySantAnna": "impact.estimators",
+    "Conley": "impact.estimators.regression",
     "Design": "impact.design",
+    "DriscollKraay": "impact.estimators.regression",
     "ExtendedTWFE": "impact.estimators",
+    "FixedEffects": "impact.estimators",
+    "Imputation": "impact.estimators",
+    "NeweyWest": "impact.estimators.regression",
     "Panel": "impact.panel",
+    "PooledOLS": "impact.estimators",
     "Result": "impact.result",
     "SunAbraham": "impact.estimators",
+    "TwoStage": "impact.estimators",
+    "TwoWayFixedEffects": "impact.estimators",
 }
 
 __all__ = [
+    "BeckKatz",
     "CallawaySantAnna",
+    "Conley",
     "Design",
+    "DriscollKraay",
     "ExtendedTWFE",
+    "FixedEffects",
+    "Imputation",
+    "NeweyWest",
     "Panel",
+    "PooledOLS",
     "Result",
     "SunAbraham",
+    "TwoStage",
+    "TwoWayFixedEffects",
     "datasets",
     "errors",
     "places",

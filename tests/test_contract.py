@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 from contract import CHECKS, Subject
 
-from impact import CallawaySantAnna, ExtendedTWFE, SunAbraham, simulate
+from impact import (
+    CallawaySantAnna,
+    ExtendedTWFE,
+    FixedEffects,
+    Imputation,
+    PooledOLS,
+    SunAbraham,
+    TwoStage,
+    TwoWayFixedEffects,
+    simulate,
+)
 from impact.estimators import ESTIMATORS
 
 
@@ -26,12 +36,18 @@ STAGGERED = shifted(
     ).frame
 )
 GAPS = STAGGERED[np.random.default_rng(3).random(len(STAGGERED)) > 0.08].reset_index(drop=True)
+ONE_DATE = STAGGERED[STAGGERED["cohort"] != 6].reset_index(drop=True)
 GAPS_POSITIVE = GAPS.assign(outcome=np.exp(GAPS["outcome"] / 4))
 IN_PERCENT = {
     "scaling": "outcomes of a Poisson regression cannot be negative",
     "unit_constants": "trends are parallel in percent, not in levels",
     "time_path": "trends are parallel in percent, not in levels",
     "constant_effect": "a constant in levels moves the average effect, but only in balanced panels",
+}
+POOLED = {
+    "unit_constants": "pooled regression compares levels between units",
+    "time_path": "pooled regression has one intercept for all periods",
+    "constant_effect": "its first coefficient is the intercept, not the effect",
 }
 BY_COHORT = {"cohort": "cohort"}
 CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}
@@ -47,6 +63,17 @@ SUBJECTS = [
     Subject(
         CallawaySantAnna(method="inverse_probability"), STAGGERED, {**BY_COHORT, "covariates": "x"}
     ),
+    Subject(TwoWayFixedEffects(), ONE_DATE, {**BY_COHORT, "covariates": "x"}),
+    Subject(TwoWayFixedEffects(effect="event_study", covariance="CR2"), ONE_DATE, CLUSTERED),
+    Subject(TwoWayFixedEffects(accept_forbidden_comparisons=True), GAPS, CLUSTERED),
+    Subject(
+        TwoWayFixedEffects(accept_forbidden_comparisons=True, trends=True),
+        STAGGERED,
+        {"treated": "treated"},
+    ),
+    Subject(FixedEffects(), GAPS, {"treated": "treated", "covariates": "x"}),
+    Subject(FixedEffects(covariance="HC3"), STAGGERED, {"treated": "treated"}),
+    Subject(PooledOLS(covariance="CR3"), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED),
     Subject(SunAbraham(), STAGGERED, BY_COHORT),
     Subject(SunAbraham(base_event_times=(-2, -1)), GAPS, {**CLUSTERED, "covariates": "x"}),
     Subject(ExtendedTWFE(), STAGGERED, CLUSTERED),
@@ -55,6 +82,10 @@ SUBJECTS = [
     Subject(ExtendedTWFE(cohort_trends=True), STAGGERED, BY_COHORT),
     Subject(ExtendedTWFE(effects="cohort"), STAGGERED, {**CLUSTERED, "covariates": "x"}),
     Subject(ExtendedTWFE(family="poisson"), GAPS_POSITIVE, CLUSTERED, IN_PERCENT),
+    Subject(Imputation(), STAGGERED, BY_COHORT),
+    Subject(Imputation(leave_one_out=True), GAPS, {**CLUSTERED, "covariates": "x"}),
+    Subject(TwoStage(), STAGGERED, CLUSTERED),
+    Subject(TwoStage(), GAPS, {**BY_COHORT, "covariates": "x"}),
 ]
 
 

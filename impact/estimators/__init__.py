@@ -15,19 +15,34 @@ if TYPE_CHECKING:
     from impact.estimators.base import Estimator
     from impact.estimators.callaway_santanna import CallawaySantAnna
     from impact.estimators.extended_twfe import ExtendedTWFE
+    from impact.estimators.fixed_effects import FixedEffects
+    from impact.estimators.imputation import Imputation
+    from impact.estimators.pooled import PooledOLS
     from impact.estimators.sun_abraham import SunAbraham
+    from impact.estimators.twfe import TwoWayFixedEffects
+    from impact.estimators.two_stage import TwoStage
 
 ESTIMATORS = {
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
     "ExtendedTWFE": "impact.estimators.extended_twfe",
+    "FixedEffects": "impact.estimators.fixed_effects",
+    "Imputation": "impact.estimators.imputation",
+    "PooledOLS": "impact.estimators.pooled",
     "SunAbraham": "impact.estimators.sun_abraham",
+    "TwoStage": "impact.estimators.two_stage",
+    "TwoWayFixedEffects": "impact.estimators.twfe",
 }
 
 __all__ = [
     "ESTIMATORS",
     "CallawaySantAnna",
     "ExtendedTWFE",
+    "FixedEffects",
+    "Imputation",
+    "PooledOLS",
     "SunAbraham",
+    "TwoStage",
+    "TwoWayFixedEffects",
     "estimator_class",
 ]
 

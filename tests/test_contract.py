@@ -47,7 +47,6 @@ IN_PERCENT = {
 POOLED = {
     "unit_constants": "pooled regression compares levels between units",
     "time_path": "pooled regression has one intercept for all periods",
-    "constant_effect": "its first coefficient is the intercept, not the effect",
 }
 BY_COHORT = {"cohort": "cohort"}
 CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}

@@ -174,13 +174,13 @@ class Variables:
         return len(self.outcome)
 
     def with_constant(self) -> Variables:
-        """Put a column of ones, named "constant", in front."""
+        """Add a column of ones, named "constant", as the last."""
         ones = np.ones((1, self.n))
         return Variables(
             self.rows,
             self.outcome,
-            np.concatenate((ones, self.regressors)),
-            ("constant", *self.names),
+            np.concatenate((self.regressors, ones)),
+            (*self.names, "constant"),
         )
 
 

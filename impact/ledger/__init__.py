@@ -1,6 +1,16 @@
 """The ledger of projects, as departments keep it."""
 
+from impact.ledger.assign import Assignment, AssignmentRules, assign
 from impact.ledger.book import Ledger, read_ledger
 from impact.ledger.findings import RULES, Finding, Findings
 
-__all__ = ["RULES", "Finding", "Findings", "Ledger", "read_ledger"]
+__all__ = [
+    "RULES",
+    "Assignment",
+    "AssignmentRules",
+    "Finding",
+    "Findings",
+    "Ledger",
+    "assign",
+    "read_ledger",
+]

@@ -36,10 +36,11 @@ def find_duplicate_rows(projects: Typed) -> Iterator[Finding]:
 
 
 def find_names(projects: Typed) -> Iterator[Finding]:
-    """Find one code with two names, and names a letter apart under two codes."""
+    """Find one code with two names, and names of one district a letter apart under two codes."""
+    districts = projects.frame["district"].fillna("").map(fold)
     met: set[tuple[str, str]] = set()
     first_of: dict[str, tuple[int, str]] = {}
-    seen: dict[str, tuple[int, str, str]] = {}
+    seen: dict[tuple[str, str], tuple[int, str, str]] = {}
     for row, code, name in projects.rows("beneficiary_id", "beneficiary_name"):
         if (code, name) in met:
             continue
@@ -48,24 +49,38 @@ def find_names(projects: Typed) -> Iterator[Finding]:
         if fold(other_name) != fold(name):
             details = {"value": name, "code": code, "other": other, "other_name": other_name}
             yield projects.find("id_two_names", row, "beneficiary_name", **details)
-        folded = fold(name)
-        keys = _spellings(folded)
-        near = next((seen[key] for key in keys if key in seen and seen[key][1] != code), None)
-        if near is not None and _digits(fold(near[2])) == _digits(folded):
-            details = {"value": name, "other": near[0], "other_name": near[2]}
-            yield projects.find("near_duplicate_name", row, "beneficiary_name", **details)
+        keys = [(districts[row], key) for key in _shortened(fold(name))]
+        for other, other_code, other_name in dict.fromkeys(seen[k] for k in keys if k in seen):
+            if other_code != code and _a_letter_apart(fold(name), fold(other_name)):
+                details = {"value": name, "other": other, "other_name": other_name}
+                yield projects.find("near_duplicate_name", row, "beneficiary_name", **details)
+                break
         for key in keys:
             seen.setdefault(key, (row, code, name))
 
 
-def _spellings(folded: str) -> list[str]:
-    """Return a name and all its spellings with one letter left out.
+def _shortened(folded: str) -> list[str]:
+    """Return a name and its spellings with one letter left out.
 
-    Two names within one substitution, insertion or deletion of each other share a spelling.
+    Names within one substitution, insertion or deletion of each other share one of them.
     """
     if len(folded) < LEAST_NAME:
         return [folded]
     return [folded, *(folded[:i] + folded[i + 1 :] for i in range(len(folded)))]
+
+
+def _a_letter_apart(one: str, two: str) -> bool:
+    """Whether two names differ by one letter, one swap of neighbours or not at all."""
+    if _digits(one) != _digits(two):
+        return False
+    short, long = sorted((one, two), key=len)
+    if len(short) < len(long):
+        return short in _shortened(long)
+    differ = [i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a != b]
+    swapped = (
+        len(differ) == 2 and one[differ[0]] == two[differ[1]] and one[differ[1]] == two[differ[0]]
+    )
+    return len(differ) <= 1 or (swapped and differ[1] == differ[0] + 1)
 
 
 def _digits(folded: str) -> str:

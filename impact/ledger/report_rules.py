@@ -16,7 +16,7 @@ from impact.places import fold
 __all__ = ["REPORT_RULES"]
 
 LEAST_COUNT = 30
-LEAST_STOCK = 100
+LEAST_STOCK = 1_000
 EVEN_SHARE = 0.2
 HEAPED_SHARE = 0.35
 
@@ -75,10 +75,13 @@ def find_half_years(reports: Typed) -> Iterator[Finding]:
 
 
 def find_carried_counts(reports: Typed) -> Iterator[Finding]:
-    """Find values repeated to the last digit from one window to the next."""
+    """Find values repeated to the last digit: from 1,000 up at once, smaller ones if twice."""
     for series in _series(reports):
+        repeats = 0
         for before, figure in pairwise(series):
-            if figure.value == before.value >= LEAST_STOCK and figure.start > before.end:
+            repeated = figure.value == before.value != 0 and figure.start > before.end
+            repeats = repeats + 1 if repeated else 0
+            if repeats > 1 or (repeated and figure.value >= LEAST_STOCK):
                 details = {"value": figure.value, "other": before.row}
                 yield reports.find(
                     "carried_forward", figure.row, "value", other_window=before.window, **details
@@ -102,9 +105,10 @@ def _series(reports: Typed) -> Iterator[list[Figure]]:
     series: dict[tuple[str, str, str], list[Figure]] = {}
     sources = reports.frame["source"].fillna("")
     columns = ("place", "indicator", "period_start", "period_end", "value")
-    for row, place, indicator, *rest in reports.rows(*columns):
+    for row, place, indicator, start, end, value in reports.rows(*columns):
         key = (fold(place), fold(indicator), sources[row])
-        series.setdefault(key, []).append(Figure(row, place, indicator, *rest))
+        number = int(value) if value.is_integer() else value
+        series.setdefault(key, []).append(Figure(row, place, indicator, start, end, number))
     for figures in series.values():
         yield sorted(figures, key=lambda f: (f.start, -f.end.toordinal(), f.row))
 

@@ -1,5 +1,13 @@
 """Simulated data whose true effects are known: panels for tests, provinces for teaching."""
 
 from impact.simulate.panels import SimulatedPanel, staggered_panel
+from impact.simulate.programme import SimulatedProgramme, simulate_programme
+from impact.simulate.settings import ProgrammeSettings
 
-__all__ = ["SimulatedPanel", "staggered_panel"]
+__all__ = [
+    "ProgrammeSettings",
+    "SimulatedPanel",
+    "SimulatedProgramme",
+    "simulate_programme",
+    "staggered_panel",
+]

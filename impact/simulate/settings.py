@@ -1,0 +1,56 @@
+"""Settings of the simulated programme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ProgrammeSettings", "Selection"]
+
+Selection = Literal["none", "levels", "growth", "dip"]
+
+
+@dataclass(frozen=True)
+class ProgrammeSettings:
+    """State how establishments grow, who is selected and what a project does.
+
+    Parameters
+    ----------
+    n_establishments : establishments at any time; those that close are replaced
+    first_year, last_year : the panel's years
+    approvals : projects approved a year, from the third year to the last but one
+    applicants : applications for one approval; the rejected stay in the ledger
+    selection : what applicants and winners differ in: "none"; "levels" (permanent size, which
+        differences remove); "growth" (their own trend, which they do not); "dip" (a bad year
+        just before)
+    effect_scale : factor of all true effects; 0 for a programme without any
+    anticipation : effect on log workers in the year before acceptance, if approved by then
+    displacement : share of gross jobs lost by others of the same trade and village
+    spillover : share of the revenue effect of a demonstration model that reaches others of the
+        same trade and district a year later
+    deadweight : share of the supported investment that would have been made anyway
+    closures : whether establishments close and open
+    errors : whether the ledger and the reports carry the errors that filed ones do
+    """
+
+    n_establishments: int = 17_000
+    first_year: int = 2012
+    last_year: int = 2024
+    approvals: int = 45
+    applicants: float = 2.5
+    selection: Selection = "levels"
+    effect_scale: float = 1.0
+    anticipation: float = -0.01
+    displacement: float = 0.15
+    spillover: float = 0.10
+    deadweight: float = 0.45
+    closures: bool = True
+    errors: bool = False
+
+    @property
+    def years(self) -> NDArray[np.int64]:
+        """Years of the panel, shape (T,)."""
+        return np.arange(self.first_year, self.last_year + 1)

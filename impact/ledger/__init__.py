@@ -3,6 +3,7 @@
 from impact.ledger.assign import Assignment, AssignmentRules, assign
 from impact.ledger.book import Ledger, read_ledger
 from impact.ledger.findings import RULES, Finding, Findings
+from impact.ledger.template import write_template
 
 __all__ = [
     "RULES",
@@ -13,4 +14,5 @@ __all__ = [
     "Ledger",
     "assign",
     "read_ledger",
+    "write_template",
 ]

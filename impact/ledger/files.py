@@ -6,6 +6,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import pandas as pd
 
@@ -63,11 +64,10 @@ def frame_table(frame: pd.DataFrame, sheet: str) -> RawTable:
 
 def _read_workbook(file: Path) -> dict[str, RawTable]:
     from openpyxl import load_workbook
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         book = load_workbook(file, data_only=True)
-    except (InvalidFileException, KeyError, ValueError, OSError) as error:
+    except (BadZipFile, KeyError, ValueError, OSError) as error:
         raise LedgerError(
             f"{file.name} cannot be opened as an Excel workbook; it may be damaged, protected or "
             "another kind of file under this name. Open it and save it as .xlsx."

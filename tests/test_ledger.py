@@ -1,0 +1,537 @@
+"""The ledger: what is read, what is found, what becomes treatment."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact.errors import LedgerError
+from impact.ledger import RULES, AssignmentRules, Ledger, assign, read_ledger, write_template
+from impact.ledger.parse import Problem, parse_amount, parse_choice, parse_date
+from impact.ledger.schema import CHOICES, PROJECTS
+from impact.simulate import simulate_programme
+
+MILLION = 1_000_000
+
+CLEAN = {
+    "project_id": "A1",
+    "beneficiary_id": "100",
+    "beneficiary_name": "Hợp tác xã Bình Minh",
+    "district": "Ân Thi",
+    "province": "Hưng Yên",
+    "province_vintage": 63,
+    "content_code": "3",
+    "code_list": "nd45_2012",
+    "item": "machinery",
+    "source": "national",
+    "approval_date": "15/01/2019",
+    "contract_date": "01/02/2019",
+    "disbursement_date": "01/03/2019",
+    "acceptance_date": "01/08/2019",
+    "settlement_date": "01/10/2019",
+    "planned_support": 300 * MILLION,
+    "disbursed_support": 300 * MILLION,
+    "national_support": 300 * MILLION,
+    "local_support": 0,
+    "counterpart": 400 * MILLION,
+    "eligible_cost": 700 * MILLION,
+    "total_cost": 700 * MILLION,
+    "ceiling": 300 * MILLION,
+    "returned_amount": 0,
+    "status": "settled",
+}
+
+
+def ledger_of(*changes, reports=None):
+    rows = [CLEAN | change for change in changes or ({},)]
+    return Ledger.from_frames(pd.DataFrame(rows), reports)
+
+
+@pytest.mark.parametrize(
+    ("written", "scale", "dong"),
+    [
+        ("1.250.000.000", 1, 1_250_000_000),
+        ("1,250,000,000", 1, 1_250_000_000),
+        ("1 250 000", 1, 1_250_000),
+        ("1,5 tỷ", 1, 1_500_000_000),
+        ("1.5 tỷ đồng", 1, 1_500_000_000),
+        ("350 triệu đồng", 1, 350_000_000),
+        ("350tr", 1, 350_000_000),
+        ("0,350 tỷ", 1, 350_000_000),
+        ("350,5", MILLION, 350_500_000),
+        ("1,250.5", MILLION, 1_250_500_000),
+        (300, MILLION, 300_000_000),
+        (0.3, 10**9, 300_000_000),
+        ("350000.0", 1, 350_000),
+        ("350.000", 1, 350_000),
+        ("(50.000.000)", 1, -50_000_000),
+        ("−50 triệu", 1, -50_000_000),
+        ("2 tỷ", MILLION, 2_000_000_000),
+    ],
+)
+def test_amounts_as_departments_write_them(written, scale, dong):
+    assert parse_amount(written, scale) == dong
+
+
+@pytest.mark.parametrize(
+    ("written", "scale", "rule"),
+    [
+        ("1.250", MILLION, "amount_ambiguous"),
+        ("1,250 tỷ", 1, "amount_ambiguous"),
+        ("1.25", 1, "amount_unreadable"),
+        ("12.34.567", 1, "amount_unreadable"),
+        ("khoảng 300", MILLION, "amount_unreadable"),
+        ("300 USD", 1, "amount_unreadable"),
+        (float("inf"), 1, "amount_unreadable"),
+    ],
+)
+def test_amounts_that_are_not_guessed(written, scale, rule):
+    assert parse_amount(written, scale) == Problem(rule)
+
+
+def test_dates():
+    day = pd.Timestamp(2020, 12, 3)
+    for written in ("03/12/2020", "3-12-2020", "3.12.2020", "2020-12-03", day.to_pydatetime()):
+        assert parse_date(written) == day
+    assert parse_date("04/25/2020") == Problem("date_month_first")
+    for written in ("2020", "31/02/2020", "12/2020", "hôm qua"):
+        assert parse_date(written) == Problem("date_unreadable")
+
+
+@pytest.mark.parametrize("name", list(CHOICES))
+def test_every_label_of_every_choice_is_understood(name):
+    for choice, labels in CHOICES[name].items():
+        for label in labels:
+            assert parse_choice(label.upper(), CHOICES[name]) == choice
+    assert parse_choice("nonsense", CHOICES[name]) == Problem("choice_unknown")
+
+
+def test_headers_are_unambiguous():
+    owner = {}
+    for column in PROJECTS:
+        for header in column.headers:
+            assert owner.setdefault(header, column.name) == column.name
+
+
+def test_a_clean_row_has_no_findings_and_full_types():
+    ledger = ledger_of()
+    assert len(ledger.findings) == 0, ledger.findings.table().to_string()
+    row = ledger.projects.iloc[0]
+    assert row["disbursed_support"] == 300 * MILLION
+    assert ledger.projects["disbursed_support"].dtype == "Int64"
+    assert row["acceptance_date"] == pd.Timestamp(2019, 8, 1)
+    assert row["content"] == "technology"
+    assert row["province_code"] == "33"
+
+
+PLANTED = {
+    "duplicate_row": [{}, {}],
+    "near_duplicate_name": [
+        {},
+        {"project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Hợp tác xã Bình Mnh"},
+    ],
+    "id_two_names": [{}, {"project_id": "A2", "beneficiary_name": "Công ty Sao Mai"}],
+    "sources_sum": [{"local_support": 20 * MILLION}],
+    "cost_sum": [{"counterpart": 410 * MILLION}],
+    "decimal_lost": [{"total_cost": 70_000 * MILLION}],
+    "unit_thousandfold": [{"planned_support": 300_000, "disbursed_support": 300 * MILLION}],
+    "amount_negative": [{"ceiling": None, "counterpart": -5 * MILLION, "total_cost": None}],
+    "support_above_ceiling": [{"ceiling": 250 * MILLION}],
+    "rate_above_norm": [{"eligible_cost": 500 * MILLION}],
+    "counterpart_below_norm": [{"counterpart": 200 * MILLION, "total_cost": 500 * MILLION}],
+    "dates_out_of_order": [{"contract_date": "01/02/2018"}],
+    "end_equals_start": [{"acceptance_date": "01/02/2019"}],
+    "province_list_date": [{"province_vintage": 34}],
+    "code_list_date": [{"code_list": "qd1881_2020", "content_code": "1"}],
+    "returned_above_support": [{"status": "returned", "returned_amount": 400 * MILLION}],
+    "status_contradiction": [{"status": "rejected"}],
+    "value_missing": [{"status": None}],
+    "choice_unknown": [{"status": "đang chờ"}],
+    "content_unknown": [{"content_code": "12"}],
+    "place_unknown": [{"province": "Hà Tây"}],
+    "amount_ambiguous": [{"ceiling": "1.250 triệu"}],
+    "amount_unreadable": [{"ceiling": "theo quy định"}],
+    "date_unreadable": [{"settlement_date": "2019"}],
+    "date_month_first": [{"settlement_date": "10/25/2019"}],
+}
+
+
+@pytest.mark.parametrize("rule", list(PLANTED))
+def test_each_rule_finds_its_planted_error_and_says_it_in_two_languages(rule):
+    findings = ledger_of(*PLANTED[rule]).findings
+    assert rule in findings.rules
+    finding = findings.of_rule(rule).items[0]
+    assert finding.row == len(PLANTED[rule]) + 1
+    assert finding.where.startswith("projects!")
+    for lang in ("en", "vi"):
+        assert "{" not in finding.text(lang)
+    assert finding.text("en") != finding.text("vi")
+
+
+def test_the_planted_decimal_is_named_with_its_factor_and_not_as_a_sum():
+    findings = ledger_of(
+        {"disbursed_support": 7_970 * MILLION, "counterpart": 1_355_000 * MILLION,
+         "total_cost": 21_520 * MILLION, "national_support": 7_970 * MILLION,
+         "planned_support": None, "ceiling": None, "eligible_cost": None, "item": "other"}
+    ).findings  # fmt: skip
+    assert findings.rules == {"decimal_lost"}
+    assert "100 times what the rest of the row implies (13,550,000,000)" in findings.items[0].text()
+
+
+def year_rows(values, indicator="facilities", first=2018):
+    return pd.DataFrame(
+        {
+            "place": "Hưng Yên",
+            "indicator": indicator,
+            "period_start": [f"01/01/{first + i}" for i in range(len(values))],
+            "period_end": [f"31/12/{first + i}" for i in range(len(values))],
+            "value": values,
+            "unit": "x",
+        }
+    )
+
+
+def half_year(value, year):
+    row = year_rows([value], first=year)
+    return row.assign(period_end=f"30/06/{year}")
+
+
+REPORTED = {
+    "windows_overlap": pd.concat(
+        [year_rows([30.0]).assign(period_end="31/12/2025"), year_rows([21.0])]
+    ),
+    "half_year_as_annual": pd.concat([half_year(7500.0, 2018), year_rows([7200.0])]),
+    "half_year_suspected": year_rows([1001.0, 512.0, 1043.0]),
+    "carried_forward": year_rows([17_000.0, 17_000.0]),
+    "heaping": year_rows([float(5 * k) for k in range(10, 50)], first=1980),
+}
+
+
+@pytest.mark.parametrize("rule", list(REPORTED))
+def test_rules_for_reported_figures(rule):
+    findings = ledger_of(reports=REPORTED[rule]).findings
+    assert rule in findings.rules
+    for lang in ("en", "vi"):
+        assert "{" not in findings.of_rule(rule).items[0].text(lang)
+
+
+def test_every_rule_has_a_planted_error():
+    structural = {"column_unknown", "column_missing", "column_twice", "merged_cells"}
+    assert set(RULES) == set(PLANTED) | set(REPORTED) | structural
+
+
+def test_growing_figures_and_small_repeats_are_left_alone():
+    assert not len(ledger_of(reports=year_rows([12_101.0, 12_617.0, 13_154.0])).findings)
+    assert not len(ledger_of(reports=year_rows([3.0, 3.0, 4.0])).findings)
+
+
+def test_clean_simulated_ledger_is_silent_and_planted_errors_are_found():
+    clean = simulate_programme(1, n_establishments=5_000, approvals=20)
+    assert not len(Ledger.from_frames(clean.projects).findings)
+    dirty = simulate_programme(1, n_establishments=5_000, approvals=20, errors=True)
+    found = Ledger.from_frames(dirty.projects, dirty.reports).findings
+    marks = {(finding.rule, finding.row or 0) for finding in found}
+    planted = set(zip(dirty.planted["rule"], dirty.planted["row"], strict=True))
+    assert planted <= marks
+    assert {rule for rule, _ in marks} - {rule for rule, _ in planted} <= {"half_year_suspected"}
+
+
+def test_errors_stop_and_can_be_accepted_by_name():
+    ledger = ledger_of({"local_support": 20 * MILLION})
+    with pytest.raises(LedgerError, match=r"1 error \(sources_sum 1\): projects![A-Z]+2: national"):
+        ledger.require_sound()
+    ledger.require_sound(accept=["sources_sum"])
+    ledger_of({"acceptance_date": "01/02/2019"}).require_sound()
+
+
+# Files
+
+
+@pytest.mark.parametrize("lang", ["en", "vi"])
+def test_template_is_read_back_without_findings(tmp_path, lang):
+    file = write_template(tmp_path / "ledger.xlsx", lang)
+    before = hashlib.sha256(file.read_bytes()).hexdigest()
+    ledger = read_ledger(file)
+    assert not len(ledger.findings), ledger.findings.table().to_string()
+    assert ledger.projects["disbursed_support"].to_list() == [300 * MILLION]
+    assert ledger.projects["status"].to_list() == ["settled"]
+    assert hashlib.sha256(file.read_bytes()).hexdigest() == before
+    with pytest.raises(LedgerError, match="exists and is not overwritten"):
+        write_template(file, lang)
+    with pytest.raises(LedgerError, match=r"does not end in \.xlsx"):
+        write_template(tmp_path / "ledger.csv", lang)
+
+
+def messy_workbook(path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "Đề án"
+    sheet.append(["SỔ THEO DÕI ĐỀ ÁN KHUYẾN CÔNG"])
+    sheet.append([])
+    sheet.append(
+        ["Mã đề án", "Mã đơn vị thụ hưởng", "Tỉnh", "Danh mục tỉnh", "Mã nội dung",
+         "Danh mục nội dung", "Nguồn kinh phí", "Ngày phê duyệt", "Ngày nghiệm thu",
+         "Kinh phí hỗ trợ (triệu đồng)", "Trạng thái", "Ngày nghiệm thuu", "Trạng thái"]
+    )  # fmt: skip
+    sheet.append(["1", 900, "Hưng Yên", 63, 3, "nd45_2012", "quốc gia", "15/01/2019",
+                  "01/08/2019", 300, "Đã quyết toán"])  # fmt: skip
+    sheet.append(["2", 901, "Hưng Yên", 34, 3, "nd45_2012", "quốc gia", "04/25/2019",
+                  "2019-08-01", "1.250", "xong"])  # fmt: skip
+    sheet.append(["3", 902, "Hà Tây", 63, 3, "nd45_2012", "địa phương", "năm 2019",
+                  "01/08/2019", 300_000_000, "đã nghiệm thu"])  # fmt: skip
+    sheet.merge_cells("C5:C6")
+    sheet["C5"] = "Hưng Yên"
+    book.save(path)
+
+
+def test_a_messy_workbook_gives_all_findings_together_with_cells(tmp_path):
+    file = tmp_path / "messy.xlsx"
+    messy_workbook(file)
+    ledger = read_ledger(file)
+    marks = {(finding.rule, finding.where) for finding in ledger.findings}
+    assert {
+        ("merged_cells", "Đề án"),
+        ("column_unknown", "Đề án!L3"),
+        ("column_twice", "Đề án!M3"),
+        ("date_month_first", "Đề án!H5"),
+        ("amount_ambiguous", "Đề án!J5"),
+        ("choice_unknown", "Đề án!K5"),
+        ("value_missing", "Đề án!C6"),
+        ("date_unreadable", "Đề án!H6"),
+        ("unit_thousandfold", "Đề án!J6"),
+    } <= marks
+    assert ledger.projects["disbursed_support"].iloc[0] == 300 * MILLION
+    unknown = ledger.findings.of_rule("column_unknown").items[0]
+    assert 'perhaps "accepted on"' in unknown.text("en")
+    assert '"ngày nghiệm thu"' in unknown.text("vi")
+    table = ledger.findings.table("vi")
+    assert list(table.columns) == ["severity", "rule", "where", "row", "finding"]
+    with pytest.raises(LedgerError, match="the ledger has"):
+        ledger.require_sound()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".dta", ".parquet"])
+def test_other_files_give_the_same_ledger(tmp_path, suffix):
+    frame = simulate_programme(2, n_establishments=4_000, approvals=5).projects
+    expected = Ledger.from_frames(frame).projects
+    file = tmp_path / f"ledger{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(file, index=False)
+    elif suffix == ".parquet":
+        frame.to_parquet(file)
+    else:
+        frame.astype({c: float for c in frame if str(frame[c].dtype) == "Int64"}).to_stata(
+            file, write_index=False, version=118
+        )
+    ledger = read_ledger(file)
+    assert not len(ledger.findings), ledger.findings.table().to_string()
+    pd.testing.assert_frame_equal(ledger.projects, expected)
+
+
+def test_files_that_cannot_be_ledgers(tmp_path):
+    from openpyxl import Workbook
+
+    with pytest.raises(LedgerError, match="there is no file"):
+        read_ledger(tmp_path / "none.xlsx")
+    damaged = tmp_path / "damaged.xlsx"
+    damaged.write_bytes(b"not a workbook")
+    with pytest.raises(LedgerError, match="cannot be opened as an Excel workbook"):
+        read_ledger(damaged)
+    (tmp_path / "ledger.pdf").write_bytes(b"")
+    with pytest.raises(LedgerError, match="of no kind a ledger is read from"):
+        read_ledger(tmp_path / "ledger.pdf")
+    (tmp_path / "latin.csv").write_bytes("mã đề án".encode("utf-16"))
+    with pytest.raises(LedgerError, match="is not UTF-8"):
+        read_ledger(tmp_path / "latin.csv")
+    book = Workbook()
+    book.create_sheet("khác")
+    book.save(tmp_path / "sheets.xlsx")
+    with pytest.raises(LedgerError, match='no sheet "projects" or "đề án"; it has Sheet, khác'):
+        read_ledger(tmp_path / "sheets.xlsx")
+    pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(LedgerError, match="no row of headers among its first 15 rows"):
+        read_ledger(tmp_path / "other.csv")
+    incomplete = pd.DataFrame([CLEAN]).drop(columns="status")
+    assert "column_missing" in Ledger.from_frames(incomplete).findings.rules
+
+
+# From projects to treatment
+
+
+def outcomes(units=("100", "101", "102", "103"), years=range(2015, 2023), **columns):
+    frame = pd.DataFrame([(unit, year) for unit in units for year in years], columns=["id", "year"])
+    return frame.assign(eligible=True, **columns)
+
+
+def assigned(*changes, frame=None, **rules):
+    return assign(
+        ledger_of(*changes),
+        outcomes() if frame is None else frame,
+        unit="id",
+        time="year",
+        eligible="eligible",
+        rules=AssignmentRules(**rules),
+        accept=["status_contradiction"],
+    )
+
+
+def test_onset_follows_the_date_chosen():
+    late = {"approval_date": "20/11/2018", "contract_date": "10/01/2019",
+            "disbursement_date": "05/12/2019", "acceptance_date": "03/02/2020",
+            "settlement_date": None}  # fmt: skip
+    years = {
+        onset: assigned(late, onset=onset).frame["cohort"].dropna().unique().tolist()
+        for onset in ("approval", "contract", "first_disbursement", "acceptance")
+    }
+    assert years == {
+        "approval": [2018.0],
+        "contract": [2019.0],
+        "first_disbursement": [2019.0],
+        "acceptance": [2020.0],
+    }
+    assert assigned(late, onset="acceptance").anticipation == 2
+    assert assigned({}).anticipation == 0
+
+
+def test_dose_flows_stocks_refunds_and_real_values():
+    second = {"project_id": "A2", "approval_date": "10/01/2021", "contract_date": "10/02/2021",
+              "disbursement_date": "10/03/2021", "acceptance_date": "10/08/2021",
+              "settlement_date": None, "code_list": "qd1881_2020", "content_code": "1",
+              "status": "returned", "returned_amount": 100 * MILLION}  # fmt: skip
+    result = assigned({}, second, price_base=2020)
+    unit = result.frame[result.frame["id"] == "100"].set_index("year")
+    assert unit["support"].to_dict() == {
+        **dict.fromkeys(range(2015, 2023), 0.0), 2019: 300e6, 2021: 200e6,
+    }  # fmt: skip
+    assert unit["support_stock"].loc[[2018, 2019, 2020, 2021]].to_list() == [0, 300e6, 300e6, 500e6]
+    assert unit["support_real_2020"][2019] == pytest.approx(300e6 * 100 / 96.8796)
+    assert unit["support_stock_real_2020"][2022] == pytest.approx(
+        300e6 * 100 / 96.8796 + 200e6 * 100 / 101.8347
+    )
+    assert (unit["cohort"] == 2019).all()
+    assert assigned({}, second, repeated="drop").frame["cohort"].isna().all()
+
+
+def test_stock_counts_projects_of_years_without_a_row():
+    frame = outcomes().query("not (id == '100' and year == 2019)")
+    unit = assigned({}, frame=frame).frame.query("id == '100'").set_index("year")
+    assert unit["support_stock"][2020] == 300e6
+    assert unit["support"].sum() == 0
+
+
+def never_ran(number, status):
+    unpaid = dict.fromkeys(
+        ("contract_date", "disbursement_date", "acceptance_date", "settlement_date")
+    )
+    zero = dict.fromkeys(("disbursed_support", "national_support", "returned_amount"), 0)
+    return {"project_id": f"N{number}", "beneficiary_id": str(number), "status": status,
+            "beneficiary_name": f"Cơ sở số {number}", "counterpart": None, "total_cost": None,
+            **unpaid, **zero}  # fmt: skip
+
+
+def test_arms_of_rejected_cancelled_and_unknown_units():
+    changes = ({}, never_ran(101, "rejected"), never_ran(102, "cancelled"))
+    result = assigned(*changes)
+    arms = result.frame.groupby("id")["arm"].first().to_dict()
+    assert arms == {"100": "treated", "101": "rejected", "103": "eligible"}
+    placebo = result.placebo.groupby("id")["arm"].first().to_dict()
+    assert placebo == {"101": "rejected", "102": "placebo", "103": "eligible"}
+    assert result.placebo.query("id == '102'")["placebo_cohort"].unique() == [2019]
+    assert set(assigned(*changes, rejected="drop").frame["id"]) == {"100", "103"}
+    assert "placebo" not in set(assigned(*changes, cancelled="drop").placebo["arm"])
+
+
+def test_comparison_units_are_eligible_by_statement_only():
+    frame = outcomes().assign(eligible=lambda f: f["id"] != "103")
+    assert set(assigned({}, frame=frame).frame["id"]) == {"100", "101", "102"}
+
+
+def test_other_contents_are_not_comparison_units():
+    training = {"project_id": "A2", "beneficiary_id": "101", "content_code": "1", "item": "other",
+                "beneficiary_name": "Cơ sở may Hoa Sen"}  # fmt: skip
+    result = assigned({}, training, contents=("technology",))
+    assert set(result.frame["id"]) == {"100", "102", "103"}
+    assert result.waterfall.set_index("step").loc["other content", "projects"] == -1
+
+
+def test_units_that_cannot_be_dated_within_the_panel():
+    early = outcomes(years=range(2019, 2023))
+    result = assigned({}, frame=early)
+    assert set(result.frame["id"]) == {"101", "102", "103"}
+    assert result.waterfall["step"].to_list() == [
+        "in the ledger", "treated when first observed", "treatment",
+    ]  # fmt: skip
+    short = outcomes(years=range(2015, 2019))
+    with pytest.raises(
+        LedgerError, match=r"1 unit begins after the last period \(2018\), first 10"
+    ):
+        assigned({}, frame=short)
+    assert "100" not in set(assigned({}, frame=short, after_panel="drop").frame["id"])
+    kept = assigned({}, frame=short, after_panel="comparison").frame.query("id == '100'")
+    assert kept["cohort"].isna().all()
+    assert (kept["arm"] == "eligible").all()
+
+
+def test_missing_onset_is_refused_or_dropped():
+    with pytest.raises(LedgerError, match="1 project ran without a date of first disbursement"):
+        assigned({"disbursement_date": None})
+    dropped = assigned({"disbursement_date": None}, missing_onset="drop")
+    assert "100" not in set(dropped.frame["id"])
+
+
+def test_waterfall_accounts_for_every_project_and_every_dong():
+    programme = simulate_programme(3, n_establishments=5_000, approvals=20)
+    ledger = Ledger.from_frames(programme.projects)
+    table = programme.establishments.assign(eligible=True)
+    rules = AssignmentRules(contents=("technology",), after_panel="drop", price_base=2020)
+    result = assign(
+        ledger, table, unit="establishment", time="year", eligible="eligible", rules=rules
+    )
+    for column in ("projects", "support"):
+        flow = result.waterfall[column]
+        assert flow.iloc[0] + flow.iloc[1:-1].sum() == flow.iloc[-1]
+    treated = result.frame[result.frame["arm"] == "treated"]
+    assert treated["support"].sum() == result.waterfall["support"].iloc[-1]
+    assert treated["establishment"].nunique() == result.waterfall["units"].iloc[-1]
+
+
+def test_assignment_recovers_the_simulated_cohorts():
+    programme = simulate_programme(4, n_establishments=5_000, approvals=20)
+    result = assign(
+        Ledger.from_frames(programme.projects),
+        programme.establishments.assign(eligible=True),
+        unit="establishment",
+        time="year",
+        eligible="eligible",
+        rules=AssignmentRules(onset="acceptance", returned="drop", after_panel="drop"),
+    )
+    found = result.frame.dropna(subset=["cohort"]).groupby("establishment")["cohort"].first()
+    true = programme.effects.groupby("establishment")["cohort"].first()
+    assert found.astype(int).to_dict() == true[true <= 2024].to_dict()
+    assert result.panel().n_periods == 13
+
+
+def test_renamed_units_follow_the_map():
+    renamed = assign(
+        ledger_of({"beneficiary_id": "7"}), outcomes(), unit="id", time="year",
+        eligible="eligible", same_unit={"7": "102"},
+    )  # fmt: skip
+    assert renamed.frame.dropna(subset=["cohort"])["id"].unique().tolist() == ["102"]
+
+
+def test_refusals_of_assignment():
+    with pytest.raises(LedgerError, match=r'no "beneficiary_id" of the ledger \(555\) is found'):
+        assigned({"beneficiary_id": "555"})
+    with pytest.raises(LedgerError, match="has no column eligible"):
+        assigned({}, frame=outcomes().drop(columns="eligible"))
+    with pytest.raises(LedgerError, match="already has cohort"):
+        assigned({}, frame=outcomes(cohort=np.nan))
+    with pytest.raises(LedgerError, match="eligibility is true or false"):
+        assigned({}, frame=outcomes().assign(eligible=1))
+    with pytest.raises(LedgerError, match=r"onset may be 'approval'.*'aproval'.*Did you mean"):
+        AssignmentRules(onset="aproval")
+    with pytest.raises(LedgerError, match="amount_negative 1"):
+        assigned({"counterpart": -5 * MILLION, "total_cost": None})

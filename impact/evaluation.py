@@ -14,17 +14,21 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from impact import datasets
 from impact.errors import SpecError, listing, near
 from impact.estimators import ESTIMATORS
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]
 
 LANGUAGES = ("en", "vi")
 DATA_KINDS = ("microdata", "published", "simulated")
-TRANSFORMS = ("none", "log", "log1p")
+TRANSFORMS = ("none", "log")
+HEADLINES = ("average", "first_period")
 CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "sustainability")
 
 
@@ -37,7 +41,7 @@ class Outcome:
     name : the column
     label : what it is, in each language
     unit : the unit of its level, as the report writes it
-    transform : "none", "log" or "log1p" (the logarithm of one plus the level)
+    transform : "none", or "log", after which effects are read in percent
     primary : whether the question is answered by it
     smallest_effect : smallest effect of interest, as a share for logarithms, else in the unit
     """
@@ -48,6 +52,16 @@ class Outcome:
     transform: str = "none"
     primary: bool = False
     smallest_effect: float | None = None
+
+    @property
+    def column(self) -> str:
+        """The column the estimators see: the outcome, or its logarithm."""
+        return self.name if self.transform == "none" else f"{self.transform}_{self.name}"
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether effects are read in percent of the outcome."""
+        return self.transform == "log"
 
 
 @dataclass(frozen=True)
@@ -173,9 +187,51 @@ class Evaluation:
         return tuple(Outcome(**entry) for entry in self.content["outcomes"])
 
     @property
+    def reading(self) -> dict[str, Any]:
+        """What people add to the numbers: credibility and its reasons, cost, caveats, unknowns."""
+        return dict(self.content["reading"])
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the notebook."""
         return dict(self.content["parameters"])
+
+    def load(self) -> pd.DataFrame:
+        """Load the plan's data, with a column for each transformed outcome.
+
+        Raises
+        ------
+        SpecError : the plan names neither a data set nor exactly one CSV file, an outcome is no
+            column, or a logarithm is asked of numbers that are not positive
+        """
+        import numpy as np
+        import pandas as pd
+
+        if self.dataset is not None:
+            frame = datasets.load(self.dataset)
+        elif len(self.files) == 1:
+            frame = pd.read_csv(next(iter(self.files.values())))
+        else:
+            raise SpecError(
+                f"{self.path}: [data] names {len(self.files)} files and no dataset; an evaluation "
+                "needs one table of units by time. Name it as data.dataset or one data.files."
+            )
+        for outcome in self.outcomes:
+            if outcome.name not in frame.columns:
+                raise SpecError(
+                    f'{self.path}: the outcome "{outcome.name}" is no column of the data. '
+                    f"{near(outcome.name, frame.columns)}Known: {listing(frame.columns, 12)}."
+                )
+            if outcome.transform == "log":
+                low = int((frame[outcome.name] <= 0).sum())
+                if low:
+                    raise SpecError(
+                        f'{self.path}: the outcome "{outcome.name}" has {low} values that are zero '
+                        'or less, which have no logarithm. Use transform = "none", or a Poisson '
+                        "estimator."
+                    )
+                frame[outcome.column] = np.log(frame[outcome.name])
+        return frame
 
     @property
     def sha256(self) -> str:
@@ -213,6 +269,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "date": ((datetime.date,), "a date such as 1993-07-01"),
     "strings": ((list,), "a list of strings"),
     "text": ((dict,), "a table with a text for each language, {en = ..., vi = ...}"),
+    "texts": ((list,), "a list of texts, each {en = ..., vi = ...}"),
     "table": ((dict,), "a table"),
     "tables": ((list,), "a list of tables"),
     "free": ((dict,), "a table"),
@@ -269,7 +326,10 @@ PLAN: dict[str, _Key] = {
             "unit": _Key("string"),
             "time": _Key("string"),
             "cohort": _Key("string"),
+            "treatment": _Key("text"),
+            "unit_name": _Key("text"),
             "anticipation": _Key("integer", default=0, low=0),
+            "always_treated": _Key("string", default="refuse", choices=("refuse", "drop")),
             "clusters": _Key("string"),
             "covariates": _Key("strings", default=[]),
             "weights": _Key("string"),
@@ -282,7 +342,15 @@ PLAN: dict[str, _Key] = {
         table={
             "estimator": _Key("string"),
             "settings": _Key("free", default={}),
-            "beside": _Key("strings", default=[]),
+            "headline": _Key("string", default="average", choices=HEADLINES),
+            "beside": _Key(
+                "tables",
+                default=[],
+                table={
+                    "estimator": _Key("string", required=True),
+                    "settings": _Key("free", default={}),
+                },
+            ),
         },
     ),
     "inference": _Key(
@@ -292,6 +360,17 @@ PLAN: dict[str, _Key] = {
             "level": _Key("number", default=0.95, low=0.5, high=0.999),
             "draws": _Key("integer", default=999, low=99),
             "seed": _Key("integer", default=1, low=0),
+        },
+    ),
+    "reading": _Key(
+        "table",
+        default={},
+        table={
+            "credibility": _Key("text"),
+            "reasons": _Key("texts", default=[]),
+            "cost": _Key("text"),
+            "caveats": _Key("texts", default=[]),
+            "unknown": _Key("texts", default=[]),
         },
     ),
     "parameters": _Key("free", default={}),
@@ -334,6 +413,11 @@ def _check_value(value: Any, key: _Key, path: str, findings: list[str]) -> Any:
     if key.kind == "tables":
         return [
             _check_value(entry, _Key("table", table=key.table), f"{path}.{number}", findings)
+            for number, entry in enumerate(value, start=1)
+        ]
+    if key.kind == "texts":
+        return [
+            _check_value(entry, _Key("text"), f"{path}.{number}", findings)
             for number, entry in enumerate(value, start=1)
         ]
     if key.kind == "text":
@@ -399,8 +483,8 @@ def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> No
             f"{near(dataset, datasets.names())}There are: {', '.join(datasets.names())}."
         )
     estimation = content["estimation"]
-    for name in [*filter(None, [estimation.get("estimator")]), *estimation["beside"]]:
-        if name not in ESTIMATORS:
+    for name in [estimation.get("estimator"), *(e["estimator"] for e in estimation["beside"])]:
+        if name is not None and name not in ESTIMATORS:
             findings.append(
                 f'estimation names "{name}", which is no estimator. {near(name, ESTIMATORS)}'
                 f"There are: {', '.join(ESTIMATORS)}."

@@ -1,9 +1,18 @@
 """Reports: the record a notebook fills, the builder that runs it, the renderers that write it."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from impact.report.figures import report_style
 from impact.report.results import Block, Column, Record, bullets, callout
 from impact.report.text import LANGUAGES, Text, text
 from impact.report.values import Value
+
+if TYPE_CHECKING:
+    from impact.report import charts, narrative
+    from impact.report.effects import estimate_outcomes
 
 __all__ = [
     "LANGUAGES",
@@ -14,6 +23,17 @@ __all__ = [
     "Value",
     "bullets",
     "callout",
+    "charts",
+    "estimate_outcomes",
+    "narrative",
     "report_style",
     "text",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("charts", "narrative"):
+        return importlib.import_module(f"impact.report.{name}")
+    if name == "estimate_outcomes":
+        return importlib.import_module("impact.report.effects").estimate_outcomes
+    raise AttributeError(f"module 'impact.report' has no attribute {name!r}")

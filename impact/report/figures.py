@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,7 +15,7 @@ __all__ = ["FONT_FAMILY", "report_style", "save_figure"]
 FONT_FAMILY = "Be Vietnam Pro"
 
 
-def report_style() -> dict[str, object]:
+def report_style() -> dict[Any, Any]:
     """Return matplotlib settings of a report: a font with every Vietnamese letter, fixed ids.
 
     Use as ``with matplotlib.rc_context(report_style()): ...`` or ``plt.rcParams.update(...)``.

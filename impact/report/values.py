@@ -12,7 +12,7 @@ from impact.report.text import Text, fill
 __all__ = ["FORMS", "Bound", "Value", "format_value", "render_template"]
 
 Bound: TypeAlias = Literal["exact", "at_least", "at_most", "about"]
-FORMS = ("", "number", "interval", "signed")
+FORMS = ("", "number", "interval", "signed", "magnitude")
 
 _BOUND_WORDS = {
     "exact": {"en": "", "vi": ""},
@@ -53,7 +53,7 @@ class Value:
 
 
 def format_value(value: Value, language: str, form: str = "") -> str:
-    """Write a value: with bound and unit (plain form), as number, interval or with its sign."""
+    """Write a value: plain (bound and unit), its number, interval, with its sign, or without."""
     if form == "interval":
         if value.low is None or value.high is None:
             return MISSING[language]
@@ -63,7 +63,8 @@ def format_value(value: Value, language: str, form: str = "") -> str:
     if form == "number":
         return format_number(value.value, language, value.decimals)
     sign = "+" if form == "signed" and value.value > 0 else ""
-    written = format_quantity(value.value, value.unit, language, value.decimals)
+    shown = abs(value.value) if form == "magnitude" else value.value
+    written = format_quantity(shown, value.unit, language, value.decimals)
     return _BOUND_WORDS[value.bound][language] + sign + written
 
 

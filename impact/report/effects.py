@@ -1,0 +1,163 @@
+"""The effects of a plan: every outcome under the plan's estimators, and the numbers to report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from impact.design import Design
+from impact.errors import EstimationError, SpecError
+from impact.estimators import estimator_class
+from impact.evaluation import Evaluation, Outcome
+from impact.panel import Panel
+from impact.result import JointTest, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["EffectNumber", "OutcomeEffect", "Verdict", "estimate_outcomes"]
+
+Verdict = Literal["rise", "fall", "no_effect", "cannot_tell"]
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class EffectNumber:
+    """An effect in the unit a reader knows: percent for logarithms, else the outcome's unit.
+
+    ``detectable`` is the size of the smallest true effect, of the estimate's sign, that would be
+    found four times out of five.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+    detectable: float
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeEffect:
+    """One outcome of the plan: its design, its estimates, and what they say.
+
+    Parameters
+    ----------
+    outcome : the plan's outcome
+    design : the design fitted
+    result : the main estimator's result
+    beside : results of the estimators shown for comparison, by name
+    headline : whether the plan asks for the average effect or that of the first treated period
+    level : confidence level
+    """
+
+    outcome: Outcome
+    design: Design
+    result: Result
+    beside: Mapping[str, Result]
+    headline: str
+    level: float
+
+    @property
+    def main(self) -> EffectNumber:
+        """The number the plan asks for."""
+        return self.first if self.headline == "first_period" else self.average
+
+    @property
+    def average(self) -> EffectNumber:
+        """The average effect on the treated over their treated periods."""
+        return self.number(self.result.att())
+
+    @property
+    def first(self) -> EffectNumber:
+        """The effect in the first treated period."""
+        study = self.result.event_study()
+        return self.number(study, int(study.cells.index[study.cells["event_time"] == 0][0]))
+
+    @property
+    def pre_trends(self) -> JointTest | None:
+        """The test that there was no effect before treatment; None where nothing can be tested."""
+        try:
+            return self.result.pre_trends_test()
+        except EstimationError:
+            return None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the interval of the main number says, given the smallest effect of interest."""
+        number, smallest = self.main, self.outcome.smallest_effect
+        if number.low > 0:
+            return "rise"
+        if number.high < 0:
+            return "fall"
+        limit = None if smallest is None else smallest * (100 if self.outcome.is_relative else 1)
+        if limit is not None and -limit < number.low and number.high < limit:
+            return "no_effect"
+        return "cannot_tell"
+
+    def number(self, result: Result, row: int = 0) -> EffectNumber:
+        """Read one row of a result in the reader's unit."""
+        line = result.tidy(self.level).iloc[row]
+        detectable = result.minimum_detectable_effect(power=POWER, level=self.level)[row]
+        read = _percent if self.outcome.is_relative else float
+        return EffectNumber(
+            read(line["estimate"]),
+            read(line["conf_low"]),
+            read(line["conf_high"]),
+            float(line["p_value"]),
+            abs(read(math.copysign(detectable, line["estimate"]))),
+        )
+
+    def event_study(self) -> pd.DataFrame:
+        """Return the event study in the reader's unit."""
+        frame = self.result.event_study().tidy(self.level)
+        if self.outcome.is_relative:
+            for column in ("estimate", "conf_low", "conf_high", "band_low", "band_high"):
+                frame[column] = frame[column].map(_percent)
+        return frame
+
+
+def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, OutcomeEffect]:
+    """Estimate every outcome of a plan, in the plan's order, by the outcome's name.
+
+    Raises
+    ------
+    SpecError : the plan names no estimator, unit, time, cohort or outcome
+    ImpactError : what the panel, the design or the estimator refuse
+    """
+    asked, design = plan.estimation, plan.design
+    missing = [f"design.{name}" for name in ("unit", "time", "cohort") if name not in design]
+    missing += [] if "estimator" in asked else ["estimation.estimator"]
+    missing += [] if plan.outcomes else ["outcomes"]
+    if missing:
+        raise SpecError(f"{plan.path}: to estimate, the plan must also say {', '.join(missing)}.")
+    panel = Panel(frame, unit=design["unit"], time=design["time"])
+    return {o.name: _estimate(plan, panel, o) for o in plan.outcomes}
+
+
+def _estimate(plan: Evaluation, panel: Panel, outcome: Outcome) -> OutcomeEffect:
+    """Estimate one outcome under the plan's estimators."""
+    asked = plan.estimation
+    design = Design(
+        panel,
+        outcome=outcome.column,
+        **{
+            name: plan.design[name]
+            for name in ("cohort", "anticipation", "clusters", "covariates", "weights")
+            if name in plan.design
+        },
+        always_treated=plan.design["always_treated"],
+    )
+    fitted = {
+        entry["estimator"]: estimator_class(entry["estimator"])(**entry["settings"]).fit(design)
+        for entry in [asked, *asked["beside"]]
+    }
+    main = fitted.pop(asked["estimator"])
+    level = plan.inference["level"]
+    return OutcomeEffect(outcome, design, main, fitted, asked["headline"], level)
+
+
+def _percent(log_points: float) -> float:
+    """Turn an effect on a logarithm into percent."""
+    return 100.0 * math.expm1(float(log_points))

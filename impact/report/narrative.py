@@ -1,0 +1,399 @@
+"""Sentences from numbers: fixed templates for each verdict and language, every number a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from impact.design import Design
+from impact.evaluation import Evaluation
+from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
+from impact.report.results import Block, Column, Record
+from impact.report.text import LANGUAGES, Text, text
+
+__all__ = [
+    "answer",
+    "comparison_table",
+    "design_sentence",
+    "effect_sentence",
+    "effects_table",
+    "event_study_alt",
+    "event_study_sentences",
+    "findings",
+    "method_sentences",
+    "record_effects",
+    "summarise_verdicts",
+    "timing_alt",
+    "unit_name",
+]
+
+_SENTENCES: dict[Verdict, Text] = {
+    "rise": text(
+        "**{label}** rose by {{{id}:magnitude}} ({{level}} interval: {{{id}:interval}}).",
+        "**{label}** tăng {{{id}:magnitude}} (khoảng tin cậy {{level}}: {{{id}:interval}}).",
+    ),
+    "fall": text(
+        "**{label}** fell by {{{id}:magnitude}} ({{level}} interval: {{{id}:interval}}).",
+        "**{label}** giảm {{{id}:magnitude}} (khoảng tin cậy {{level}}: {{{id}:interval}}).",
+    ),
+    "no_effect": text(
+        "**{label}**: no effect larger than {{{id}.smallest}} in either direction; the estimate is "
+        "{{{id}:signed}} ({{level}} interval: {{{id}:interval}}).",
+        "**{label}**: không có tác động nào lớn hơn {{{id}.smallest}} theo cả hai chiều; ước lượng "
+        "là {{{id}:signed}} (khoảng tin cậy {{level}}: {{{id}:interval}}).",
+    ),
+    "cannot_tell": text(
+        "**{label}**: the data cannot tell. The estimate is {{{id}:signed}} and everything in "
+        "{{{id}:interval}} is compatible with the data ({{level}}); a true effect smaller than "
+        "{{{id}.detectable}} would be missed more often than once in five times.",
+        "**{label}**: số liệu chưa cho phép kết luận. Ước lượng là {{{id}:signed}}, và mọi giá trị "
+        "trong khoảng {{{id}:interval}} đều phù hợp với số liệu ({{level}}); một tác động thật nhỏ "
+        "hơn {{{id}.detectable}} sẽ bị bỏ sót với tần suất cao hơn một trong năm lần.",
+    ),
+}
+_VERDICTS: dict[Verdict, Text] = {
+    "rise": text("rise", "tăng"),
+    "fall": text("fall", "giảm"),
+    "no_effect": text("no effect of interest", "không có tác động đáng kể"),
+    "cannot_tell": text("cannot tell", "chưa thể kết luận"),
+}
+_GROUPS: dict[Verdict, Text] = {
+    "rise": text("A rise is found in {names}.", "Có bằng chứng về mức tăng của {names}."),
+    "fall": text("A fall is found in {names}.", "Có bằng chứng về mức giảm của {names}."),
+    "no_effect": text(
+        "No effect of a size that matters on {names}.",
+        "Không có tác động đủ lớn để đáng kể đến {names}.",
+    ),
+    "cannot_tell": text(
+        "For {names} the data cannot tell.", "Với {names}, số liệu chưa cho phép kết luận."
+    ),
+}
+_NO_PRE_TREND = text(
+    "no period before treatment can be tested", "không có kỳ nào trước hỗ trợ để kiểm định"
+)
+_UNITS = text("units", "đơn vị")
+_TREATMENT = text("treatment", "hỗ trợ")
+_AND = {"en": " and ", "vi": " và "}
+
+
+def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None:
+    """Record the numbers of every outcome: effects, counts, detectable effects, verdicts' limits.
+
+    The main number of outcome ``y`` is the value ``y``; beside it ``y.average``, ``y.first``,
+    ``y.detectable``, ``y.units``, ``y.treated`` and ``y.<estimator>``.
+    """
+    level = next(iter(effects.values())).level
+    record.value("level", round(100 * level, 6), "percent", text("Confidence level", "Mức tin cậy"))
+    for name, effect in effects.items():
+        _record_effect(record, name, effect)
+
+
+def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
+    outcome = effect.outcome
+    unit = "percent" if outcome.is_relative else outcome.unit
+    decimals = 1
+    label = outcome.label
+
+    def effect_value(id: str, number: EffectNumber, what: Text) -> None:
+        record.value(
+            id,
+            number.estimate,
+            unit,
+            _joined(label, what),
+            low=number.low,
+            high=number.high,
+            level=effect.level,
+            decimals=decimals,
+        )
+
+    effect_value(name, effect.main, text("effect", "tác động"))
+    effect_value(f"{name}.average", effect.average, text("average effect", "tác động trung bình"))
+    effect_value(
+        f"{name}.first",
+        effect.first,
+        text("effect in the first treated period", "tác động trong kỳ đầu được hỗ trợ"),
+    )
+    for estimator, result in effect.beside.items():
+        effect_value(
+            f"{name}.{estimator.lower()}",
+            effect.number(result),
+            text(f"effect by {estimator}", f"tác động theo {estimator}"),
+        )
+    record.value(
+        f"{name}.detectable",
+        effect.main.detectable,
+        unit,
+        _joined(label, text("smallest detectable effect", "tác động nhỏ nhất phát hiện được")),
+        decimals=decimals,
+    )
+    if outcome.smallest_effect is not None:
+        record.value(
+            f"{name}.smallest",
+            round(outcome.smallest_effect * (100 if outcome.is_relative else 1), 9),
+            unit,
+            _joined(label, text("smallest effect of interest", "tác động nhỏ nhất đáng quan tâm")),
+        )
+    test = effect.pre_trends
+    record.value(
+        f"{name}.pretrend",
+        None if test is None else test.p_value,
+        "p_value",
+        _joined(label, text("p of no effect before", "p của không có tác động trước")),
+        note=None if test is not None else _NO_PRE_TREND,
+    )
+    facts = effect.design.facts
+    for id, count, what in (
+        ("units", facts.n_units, text("units observed", "số đơn vị quan sát")),
+        ("treated", facts.n_treated_units, text("units treated", "số đơn vị được hỗ trợ")),
+    ):
+        record.value(f"{name}.{id}", count, "count", _joined(label, what))
+
+
+def effect_sentence(effect: OutcomeEffect) -> Text:
+    """Say what was found for one outcome, as its verdict asks."""
+    template = _SENTENCES[effect.verdict]
+    label = effect.outcome.label
+    return {
+        code: template[code].format(label=_capital(label[code]), id=effect.outcome.name)
+        for code in LANGUAGES
+    }
+
+
+def findings(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
+    """Say what was found for every outcome, primary ones first."""
+    ordered = sorted(effects.values(), key=lambda effect: not effect.outcome.primary)
+    return [effect_sentence(effect) for effect in ordered]
+
+
+def answer(effects: Mapping[str, OutcomeEffect]) -> Text:
+    """Answer the question: the effects on primary outcomes, and where nothing can be told."""
+    primary = {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
+    told = [effect_sentence(e) for e in primary.values() if e.verdict != "cannot_tell"]
+    untold = {name: e for name, e in primary.items() if e.verdict == "cannot_tell"}
+    sentences = told + ([summarise_verdicts(untold)] if untold else [])
+    return {code: " ".join(sentence[code] for sentence in sentences) for code in LANGUAGES}
+
+
+def summarise_verdicts(effects: Mapping[str, OutcomeEffect]) -> Text:
+    """Name the outcomes that rose, fell, show no effect of interest, or cannot be told."""
+    found: dict[str, list[str]] = {code: [] for code in LANGUAGES}
+    for verdict, sentence in _GROUPS.items():
+        outcomes = [e.outcome for e in effects.values() if e.verdict == verdict]
+        for code in LANGUAGES if outcomes else ():
+            names = _enumerated([outcome.label[code] for outcome in outcomes], code)
+            found[code].append(sentence[code].format(names=names))
+    return {code: " ".join(found[code]) for code in LANGUAGES}
+
+
+def effects_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
+    """Keep the table of all outcomes: units, effects with intervals, what could be found."""
+    rows = [
+        {
+            "outcome": _named(effect),
+            "units": f"{{{name}.units}}",
+            "treated": f"{{{name}.treated}}",
+            "effect": f"{{{name}:signed}}",
+            "interval": f"{{{name}:interval}}",
+            "reading": _VERDICTS[effect.verdict],
+            "detectable": f"{{{name}.detectable}}",
+        }
+        for name, effect in effects.items()
+    ]
+    columns = {
+        "outcome": Column(text("Outcome", "Kết quả")),
+        "units": Column(text("Units", "Đơn vị"), "count"),
+        "treated": Column(text("Treated", "Được hỗ trợ"), "count"),
+        "effect": Column(text("Effect", "Tác động"), "count"),
+        "interval": Column(text("{level} interval", "Khoảng tin cậy {level}"), "count"),
+        "reading": Column(text("Reading", "Kết luận")),
+        "detectable": Column(text("Detectable", "Phát hiện được"), "count"),
+    }
+    return record.table(
+        "effects",
+        pd.DataFrame(rows),
+        text("Effects by outcome", "Tác động theo từng kết quả"),
+        columns,
+        note=text(
+            "Detectable: the size of a true effect that would be found four times in five.",
+            "Phát hiện được: độ lớn của tác động thật sẽ được phát hiện bốn trong năm lần.",
+        ),
+    )
+
+
+def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
+    """Keep the table of the average effect by each estimator, and of the test before treatment."""
+    beside = list(dict.fromkeys(name for effect in effects.values() for name in effect.beside))
+    main = next(iter(effects.values())).result.estimator
+    rows = [
+        {"outcome": _named(effect), "average": f"{{{name}.average:signed}}"}
+        | {"interval": f"{{{name}.average:interval}}", "pretrend": f"{{{name}.pretrend}}"}
+        | {other: f"{{{name}.{other.lower()}:signed}}" for other in beside}
+        | {f"{other} interval": f"{{{name}.{other.lower()}:interval}}" for other in beside}
+        for name, effect in effects.items()
+    ]
+    interval = text("{level} interval", "Khoảng tin cậy {level}")
+    columns = {
+        "outcome": Column(text("Outcome", "Kết quả")),
+        "average": Column(text(f"[[{main}]]", f"[[{main}]]"), "count"),
+        "interval": Column(interval, "count"),
+    }
+    for other in beside:
+        columns[other] = Column(text(f"[[{other}]]", f"[[{other}]]"), "count")
+        columns[f"{other} interval"] = Column(interval, "count")
+    columns["pretrend"] = Column(text("p before", "p trước"), "count")
+    return record.table(
+        "comparison",
+        pd.DataFrame(rows),
+        text(
+            "Average effect over all treated periods, by estimator",
+            "Tác động trung bình các kỳ được hỗ trợ, theo phương pháp ước lượng",
+        ),
+        columns,
+        note=text(
+            f"p before: test that [[{main}]] finds no effect before treatment.",
+            f"p trước: kiểm định [[{main}]] không thấy tác động trước khi được hỗ trợ.",
+        ),
+    )
+
+
+def _named(effect: OutcomeEffect) -> Text:
+    return {code: _capital(effect.outcome.label[code]) for code in LANGUAGES}
+
+
+def design_sentence(record: Record, plan: Evaluation, design: Design) -> Text:
+    """Say who was observed and treated, and record the counts as ``design.*``."""
+    facts = design.facts
+    counts = {
+        "units": (facts.n_units, text("units observed", "số đơn vị quan sát")),
+        "treated": (facts.n_treated_units, text("units treated", "số đơn vị được hỗ trợ")),
+        "never": (facts.n_never_treated, text("units never treated", "số đơn vị không hỗ trợ")),
+    }
+    for name, (count, label) in counts.items():
+        record.value(f"design.{name}", count, "count", label)
+    for name, year, label in (
+        ("first", facts.first_period, text("first period", "kỳ đầu")),
+        ("last", facts.last_period, text("last period", "kỳ cuối")),
+    ):
+        record.value(f"design.{name}", year, "year", label)
+    waves: dict[str, list[str]] = {code: [] for code in LANGUAGES}
+    for cohort, count in zip(design.cohort_values, design.cohort_sizes, strict=False):
+        wave = f"design.wave_{cohort:g}"
+        record.value(wave, int(count), "count", text("units of a wave", "số đơn vị của một đợt"))
+        record.value(f"{wave}.from", int(cohort), "year", text("first treated", "kỳ bắt đầu"))
+        waves["en"].append(f"{{{wave}}} first in {{{wave}.from}}")
+        waves["vi"].append(f"{{{wave}}} bắt đầu từ {{{wave}.from}}")
+    units, treatment = unit_name(plan), plan.design.get("treatment", _TREATMENT)
+    return text(
+        f"{{design.units}} {units['en']} are observed from {{design.first}} to {{design.last}}. "
+        f"{{design.treated}} of them received {treatment['en']}: "
+        f"{_enumerated(waves['en'], 'en')}. The other {{design.never}} never did; they, and those "
+        "who received it later, say how the others would have changed without it.",
+        f"{{design.units}} {units['vi']} được quan sát từ {{design.first}} đến {{design.last}}. "
+        f"Trong đó {{design.treated}} {units['vi']} nhận {treatment['vi']}: "
+        f"{_enumerated(waves['vi'], 'vi')}. {{design.never}} {units['vi']} còn lại không nhận; "
+        "nhóm này, cùng với nhóm nhận muộn hơn, cho biết điều gì đã xảy ra nếu không có hỗ trợ.",
+    )
+
+
+def unit_name(plan: Evaluation) -> Text:
+    """Return what a unit of the plan is called, in the plural."""
+    name: Text = plan.design.get("unit_name", _UNITS)
+    return name
+
+
+def timing_alt(plan: Evaluation) -> Text:
+    """Describe the figure of treatment timing; `design_sentence` has recorded its numbers."""
+    units = unit_name(plan)
+    return text(
+        f"One line for each of {{design.units}} {units['en']} from {{design.first}} to "
+        "{design.last}, sorted by first treatment: {design.treated} change colour when treatment "
+        "begins, {design.never} never do.",
+        f"Mỗi dòng là một trong {{design.units}} {units['vi']}, từ {{design.first}} đến "
+        "{design.last}, xếp theo thời điểm bắt đầu: {design.treated} dòng đổi màu khi được hỗ trợ, "
+        "{design.never} dòng không đổi.",
+    )
+
+
+def event_study_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
+    """Say for which outcomes something moved before treatment, and for which nothing is seen."""
+    tested = {name: e.pre_trends for name, e in effects.items() if e.pre_trends is not None}
+    moved = [n for n, test in tested.items() if test.p_value < 1 - effects[n].level]
+    still = [n for n in tested if n not in moved]
+    sentences = []
+    for name in moved:
+        label = effects[name].outcome.label
+        sentences.append(
+            text(
+                f"**{_capital(label['en'])}** already differed before treatment "
+                f"(p = {{{name}.pretrend}}): part of what is called effect may be that movement.",
+                f"**{_capital(label['vi'])}** đã khác biệt từ trước khi được hỗ trợ "
+                f"(p = {{{name}.pretrend}}): một phần của tác động có thể là biến động đó.",
+            )
+        )
+    if still:
+        names = {c: _enumerated([effects[n].outcome.label[c] for n in still], c) for c in LANGUAGES}
+        sentences.append(
+            text(
+                f"No difference before treatment is seen in {names['en']}. With so few periods "
+                "before treatment such a test finds only large differences.",
+                f"Không thấy khác biệt trước khi được hỗ trợ ở {names['vi']}. Với ít kỳ quan sát "
+                "trước hỗ trợ, kiểm định này chỉ phát hiện được khác biệt lớn.",
+            )
+        )
+    return sentences
+
+
+def event_study_alt(effects: Mapping[str, OutcomeEffect]) -> Text:
+    """Describe the figure of event studies by the verdict of each outcome."""
+    parts: dict[str, list[str]] = {code: [] for code in LANGUAGES}
+    for name, effect in effects.items():
+        for code in LANGUAGES:
+            parts[code].append(f"{effect.outcome.label[code]} {{{name}.first:signed}}")
+    return text(
+        "One panel an outcome, effects by periods since treatment began, with intervals. In the "
+        f"first treated period: {'; '.join(parts['en'])}.",
+        "Mỗi khung một kết quả, tác động theo số kỳ kể từ khi được hỗ trợ, kèm khoảng tin cậy. "
+        f"Trong kỳ đầu được hỗ trợ: {'; '.join(parts['vi'])}.",
+    )
+
+
+def method_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
+    """Name the estimators, the clusters of the standard errors, and the intervals' level."""
+    effect = next(iter(effects.values()))
+    clusters = ", ".join(effect.design.cluster_columns)
+    names = _enumerated(effect.beside, "en"), _enumerated(effect.beside, "vi")
+    sentences = [
+        text(
+            f"Estimator: [[{effect.result.estimator}]]. Standard errors are clustered by "
+            f"[[{clusters}]]; intervals have level {{level}}. Effects on logarithms are given in "
+            "percent, their limits with them.",
+            f"Phương pháp ước lượng: [[{effect.result.estimator}]]. Sai số chuẩn gộp theo "
+            f"[[{clusters}]]; khoảng tin cậy ở mức {{level}}. Tác động trên logarit được đổi ra "
+            "phần trăm, cùng với hai đầu khoảng tin cậy.",
+        )
+    ]
+    if effect.beside:
+        sentences.append(
+            text(
+                f"Beside it, for comparison: [[{names[0]}]]. Where it compares newly treated with "
+                "already treated units, its number need not be an average of effects.",
+                f"Để đối chiếu: [[{names[1]}]]. Khi phương pháp này so sánh đơn vị mới được hỗ trợ "
+                "với đơn vị đã được hỗ trợ, con số không nhất thiết là bình quân các tác động.",
+            )
+        )
+    return sentences
+
+
+def _joined(label: Text, what: Text) -> Text:
+    return {code: f"{_capital(label[code])}: {what[code]}" for code in LANGUAGES}
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _enumerated(words: Iterable[str], language: str) -> str:
+    """Join words with commas and a last "and"."""
+    *first, last = [*words] or [""]
+    return f"{', '.join(first)}{_AND[language]}{last}" if first else last

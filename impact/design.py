@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from impact.errors import DesignError, check_choice, listing, plural
 from impact.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Design", "DesignFacts", "DesignRows"]
 
@@ -268,6 +271,15 @@ class Design:
     def facts(self) -> DesignFacts:
         """Counts that decide which estimators and which inference fit."""
         return _state_facts(self)
+
+    def plot(self, *, ax: Axes | None = None) -> Axes:
+        """Draw who is treated when, one line a unit, sorted by the first treated period."""
+        from impact import plots
+
+        return plots.treatment_timing(
+            self.treatment, self.periods, ax=ax, unit=f"units by {self.panel.unit}",
+            time=self.panel.time,
+        )  # fmt: skip
 
     def diagnose(self) -> DesignFacts:
         """Return the facts of the design: adoption, comparison units, clusters, reversals."""

@@ -173,3 +173,9 @@ def test_clusters_that_units_cross_are_refused_where_units_must_nest():
     design = Design(panel(data), outcome="y", cohort="first", clusters="moving")
     with pytest.raises(PanelError, match='"moving" changes within 6 units'):
         CallawaySantAnna().fit(design)
+
+
+def test_the_timing_of_treatment_is_drawn():
+    axes = Design(panel(), outcome="y", cohort="first").plot()
+    assert axes.get_ylabel() == "6 units by id"
+    assert axes.get_xlabel() == "year"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from impact.design import Design
     from impact.estimators import (
         CallawaySantAnna,
+        EfficientStaggered,
         ExtendedTWFE,
         FixedEffects,
         Imputation,
@@ -35,6 +36,7 @@ _HOMES = {
     "Conley": "impact.estimators.regression",
     "Design": "impact.design",
     "DriscollKraay": "impact.estimators.regression",
+    "EfficientStaggered": "impact.estimators",
     "ExtendedTWFE": "impact.estimators",
     "FixedEffects": "impact.estimators",
     "Imputation": "impact.estimators",
@@ -53,6 +55,7 @@ __all__ = [
     "Conley",
     "Design",
     "DriscollKraay",
+    "EfficientStaggered",
     "ExtendedTWFE",
     "FixedEffects",
     "Imputation",

@@ -9,6 +9,7 @@ from contract import CHECKS, Subject
 
 from impact import (
     CallawaySantAnna,
+    EfficientStaggered,
     ExtendedTWFE,
     FixedEffects,
     Imputation,
@@ -48,6 +49,7 @@ POOLED = {
     "unit_constants": "pooled regression compares levels between units",
     "time_path": "pooled regression has one intercept for all periods",
 }
+RANDOM_TIMING = {"unit_constants": "under random timing levels are compared, not changes alone"}
 BY_COHORT = {"cohort": "cohort"}
 CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}
 
@@ -85,6 +87,13 @@ SUBJECTS = [
     Subject(Imputation(leave_one_out=True), GAPS, {**CLUSTERED, "covariates": "x"}),
     Subject(TwoStage(), STAGGERED, CLUSTERED),
     Subject(TwoStage(), GAPS, {**BY_COHORT, "covariates": "x"}),
+    Subject(EfficientStaggered(), STAGGERED, BY_COHORT, RANDOM_TIMING),
+    Subject(
+        EfficientStaggered(target="group_time", adjustment="vector"),
+        STAGGERED,
+        BY_COHORT,
+        RANDOM_TIMING,
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from impact.errors import DesignError, listing, near
 if TYPE_CHECKING:
     from impact.estimators.base import Estimator
     from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.estimators.efficient_staggered import EfficientStaggered
     from impact.estimators.extended_twfe import ExtendedTWFE
     from impact.estimators.fixed_effects import FixedEffects
     from impact.estimators.imputation import Imputation
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 ESTIMATORS = {
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
+    "EfficientStaggered": "impact.estimators.efficient_staggered",
     "ExtendedTWFE": "impact.estimators.extended_twfe",
     "FixedEffects": "impact.estimators.fixed_effects",
     "Imputation": "impact.estimators.imputation",
@@ -36,6 +38,7 @@ ESTIMATORS = {
 __all__ = [
     "ESTIMATORS",
     "CallawaySantAnna",
+    "EfficientStaggered",
     "ExtendedTWFE",
     "FixedEffects",
     "Imputation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, listing, near, plural
 from impact.estimators.base import ABSORBING, PRE_PERIODS, TREATMENT, Requirement
+from impact.inference.placebo import PlaceboDraws, canonical_order
+from impact.result import Result
 
 __all__ = [
     "BALANCED",
@@ -25,6 +27,7 @@ __all__ = [
     "cell_frame",
     "cohort_shares",
     "donor_blocks",
+    "with_rank_note",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -109,7 +112,7 @@ class Block:
     Attributes
     ----------
     cohort : first treated period
-    treated, donors : positions of units, shapes (n1,) and (n0,)
+    treated, donors : positions of units, shapes (n1,) and (n0,), donors in canonical order
     pre, post : shape (T,), before any effect, and from the first treated period on; periods of
         anticipation are in neither
     """
@@ -141,6 +144,7 @@ def donor_blocks(design: Design, pool: DonorPool, *, separate: bool = False) -> 
             )
         for treated in members[:, None] if separate else [members]:
             donors = pool.members(design, treated)
+            donors = donors[canonical_order(design.outcomes[donors])]
             blocks.append(Block(cohort, treated, donors, pre, design.periods >= cohort))
     return tuple(blocks)
 
@@ -170,6 +174,20 @@ def cell_frame(design: Design, paths: Floats, n_donors: Sequence[int]) -> pd.Dat
             "n_comparison": np.repeat(np.asarray(n_donors), len(periods)),
         }
     )
+
+
+def with_rank_note(result: Result) -> Result:
+    """Add where the average effect ranks among its placebos, if there are any."""
+    att = result.att()
+    if not isinstance(att.uncertainty, PlaceboDraws):
+        return result
+    draws = att.uncertainty
+    note = (
+        f"Rank of the average effect among {plural(len(draws.draws), 'placebo')}: two-sided p = "
+        f"{draws.p_values(att.estimates)[0]:.3f}; no smaller p than {draws.p_lattice:.3f} is "
+        "possible."
+    )
+    return replace(result, notes=(*result.notes, note))
 
 
 def _gaps(design: Design) -> str | None:

@@ -19,19 +19,23 @@ from impact.estimators.donors import (
     cell_frame,
     cohort_shares,
     donor_blocks,
+    with_rank_note,
 )
-from impact.inference.placebo import PlaceboDraws, placebo_assignments
+from impact.inference.placebo import (
+    PlaceboDraws,
+    canonical_order,
+    no_uncertainty,
+    placebo_assignments,
+)
 from impact.inference.scores import Replicates, Uncertainty
 from impact.kernels.absorb import absorb
 from impact.kernels.bilinear import (
-    BilinearWeights,
-    effect_paths,
-    gap_paths,
+    BilinearChoice,
+    BilinearFit,
+    bilinear_fit,
     leave_one_out_paths,
     noise_level,
     placebo_paths,
-    time_weights,
-    unit_weights,
 )
 from impact.result import Result
 
@@ -78,7 +82,8 @@ class SyntheticDiD(Estimator):
     pool : which units never treated may be donors
     inference : "placebo" re-estimates with donors in the treated units' place; "jackknife"
         leaves out one cluster at a time with weights held fixed; "bootstrap" redraws clusters
-        and re-estimates; "none"
+        and re-estimates; "auto" is "placebo" where donors outnumber treated units, else
+        "jackknife"; "none"
     draws : placebo assignments or bootstrap samples
     seed : of the draws
 
@@ -115,7 +120,7 @@ class SyntheticDiD(Estimator):
     """
 
     pool: DonorPool = field(default_factory=DonorPool)
-    inference: Literal["placebo", "jackknife", "bootstrap", "none"] = "placebo"
+    inference: Literal["auto", "placebo", "jackknife", "bootstrap", "none"] = "auto"
     draws: int = 200
     seed: int = 0
 
@@ -126,8 +131,8 @@ class SyntheticDiD(Estimator):
         outcomes = _adjusted(design.outcomes, design.covariate_array(), _untreated(design))
         blocks = donor_blocks(design, self.pool)
         fits = [_fit_block(outcomes, block) for block in blocks]
-        paths = np.stack([fit.path for fit in fits])
-        return Result(
+        paths = np.stack([fit.weights.path for fit in fits])
+        result = Result(
             estimator=self.name,
             design=design,
             cells=cell_frame(design, paths, [len(b.donors) for b in blocks]),
@@ -138,57 +143,52 @@ class SyntheticDiD(Estimator):
             notes=_notes(blocks, fits),
             extra={"fit": _describe(design, blocks, fits)},
         )
+        return with_rank_note(result)
 
     def _uncertainty(
         self, design: Design, outcomes: Floats, blocks: Blocks, fits: list[_BlockFit]
     ) -> Uncertainty:
-        size = len(blocks) * (outcomes.shape[1] + 1)
-        if self.inference == "none":
-            draws = np.full((2, size), np.nan)
-            return Replicates(draws, design.n_clusters, "no standard errors asked for")
-        if self.inference == "placebo":
+        inference = self.inference
+        if inference == "auto":
+            n_treated = sum(len(block.treated) for block in blocks)
+            enough = all(len(block.donors) > n_treated for block in blocks)
+            inference = "placebo" if enough else "jackknife"
+        if inference == "none":
+            return no_uncertainty(len(blocks) * (outcomes.shape[1] + 1), design.n_clusters)
+        if inference == "placebo":
             paths = _placebos(outcomes, blocks, fits, self.draws, self.seed)
             draws = np.concatenate((paths, np.zeros((len(paths), len(blocks)))), axis=1)
-            method = f"{plural(len(draws), 'placebo assignment')}"
-            return PlaceboDraws(draws, design.n_clusters, method)
-        _refuse_few_clusters(design, self.inference)
-        if self.inference == "jackknife":
+            return PlaceboDraws(draws, design.n_clusters)
+        _refuse_few_clusters(design, inference)
+        if inference == "jackknife":
             draws = _jackknife(design, outcomes, blocks, fits)
             scale = (len(draws) - 1) / len(draws)
             return Replicates(draws, design.n_clusters, "jackknife, weights held fixed", scale)
         draws = _bootstrap(design, self.pool, self.draws, self.seed)
-        return Replicates(
-            draws, design.n_clusters, f"bootstrap of clusters, {len(draws)} draws", 1.0 / len(draws)
-        )
+        method = f"bootstrap of clusters, {plural(len(draws), 'draw')}"
+        return Replicates(draws, design.n_clusters, method, 1.0 / len(draws))
 
 
 @dataclass(frozen=True, eq=False)
 class _BlockFit:
-    """A cohort's weights, how they were chosen, and the effect path, shape (T,)."""
+    """A cohort's weights and effect path, with how the weights were chosen."""
 
-    omega: Floats
-    lambda_: Floats
-    path: Floats
-    choice: BilinearWeights
+    weights: BilinearFit
+    choice: BilinearChoice
     noise: float
-    residual: float
 
 
 def _fit_block(outcomes: Floats, block: Block) -> _BlockFit:
     donors, treated = outcomes[block.donors], outcomes[block.treated].mean(axis=0)
-    before = donors[:, block.pre]
-    noise = noise_level(before) if len(block.donors) * (before.shape[1] - 1) > 1 else 0.0
+    noise = noise_level(donors[:, block.pre])
     strength = noise**2 * np.sqrt(len(block.treated) * block.post.sum())
-    choice = BilinearWeights(
-        unit_ridge=float(strength * before.shape[1]),
+    choice = BilinearChoice(
+        times="fitted",
+        unit_ridge=float(strength * block.pre.sum()),
         time_ridge=(TIME_RIDGE * noise) ** 2 * len(donors),
         intercept=True,
     )
-    omega = unit_weights(before, treated[block.pre], ridge=choice.unit_ridge, intercept=True)
-    lambda_ = time_weights(before, donors[:, block.post].mean(axis=1), ridge=choice.time_ridge or 0)
-    path = effect_paths(gap_paths(treated, donors, omega.weights), block.pre, lambda_.weights)
-    residual = max(omega.residual, lambda_.residual)
-    return _BlockFit(omega.weights, lambda_.weights, path, choice, noise, residual)
+    return _BlockFit(bilinear_fit(treated, donors, block.pre, block.post, choice), choice, noise)
 
 
 def _adjusted(outcomes: Floats, covariates: Floats, untreated: Booleans) -> Floats:
@@ -222,7 +222,7 @@ def _placebos(
             assignment.groups,
             assignment.barred,
             fit.choice,
-            fit.lambda_,
+            fit.weights.lambda_,
         )
         for block, fit, assignment in zip(blocks, fits, assignments, strict=True)
     ]
@@ -250,8 +250,8 @@ def _jackknife(design: Design, outcomes: Floats, blocks: Blocks, fits: list[_Blo
         path = leave_one_out_paths(
             outcomes[block.treated],
             outcomes[block.donors],
-            fit.omega,
-            fit.lambda_,
+            fit.weights.omega,
+            fit.weights.lambda_,
             block.pre,
             treated,
             donors,
@@ -271,7 +271,8 @@ def _bootstrap(design: Design, pool: DonorPool, draws: int, seed: int) -> Floats
     """Redraw clusters with replacement and estimate anew, shape (draws, C * T + C)."""
     rng = np.random.default_rng(seed)
     codes, untreated = design.cluster_codes, _untreated(design)
-    members = [np.flatnonzero(codes == g) for g in range(int(codes.max()) + 1)]
+    order = canonical_order(design.outcomes)
+    members = [order[codes[order] == g] for g in pd.unique(codes[order])]
     covariates = design.covariate_array()
     blocks = donor_blocks(design, pool)
     rows: list[Floats] = []
@@ -282,7 +283,7 @@ def _bootstrap(design: Design, pool: DonorPool, draws: int, seed: int) -> Floats
         drawn = [_redrawn(block, units) for block in blocks]
         if any(len(block.treated) == 0 or len(block.donors) < 2 for block in drawn):
             continue
-        paths = [_fit_block(outcomes, block).path for block in drawn]
+        paths = [_fit_block(outcomes, block).weights.path for block in drawn]
         shares = [len(block.treated) / len(units) for block in drawn]
         rows.append(np.concatenate([*paths, shares]))
     return np.stack(rows)
@@ -300,22 +301,25 @@ def _redrawn(block: Block, units: Indices) -> Block:
 def _describe(design: Design, blocks: Blocks, fits: list[_BlockFit]) -> SyntheticDiDFit:
     units, periods = design.sample.units, design.periods
     cohorts = pd.Index(design.cohort_values, name="cohort")
-    omega = [pd.Series(f.omega, units[b.donors]) for b, f in zip(blocks, fits, strict=True)]
-    lambda_ = [pd.Series(f.lambda_, periods[b.pre]) for b, f in zip(blocks, fits, strict=True)]
+    omega = [pd.Series(f.weights.omega, units[b.donors]) for b, f in zip(blocks, fits, strict=True)]
+    lambda_ = [
+        pd.Series(f.weights.lambda_, periods[b.pre]) for b, f in zip(blocks, fits, strict=True)
+    ]
     return SyntheticDiDFit(
         unit_weights=pd.concat(omega, axis=1, keys=cohorts).rename_axis(design.panel.unit),
         time_weights=pd.concat(lambda_, axis=1, keys=cohorts)
         .reindex(periods)
         .rename_axis(design.panel.time),
-        residuals=pd.Series([fit.residual for fit in fits], cohorts),
+        residuals=pd.Series([fit.weights.residual for fit in fits], cohorts),
         noise_levels=pd.Series([fit.noise for fit in fits], cohorts),
     )
 
 
 def _notes(blocks: Blocks, fits: list[_BlockFit]) -> tuple[str, ...]:
-    used = listing((int(np.sum(fit.omega > 0)) for fit in fits), 12)
+    used = listing((int(np.sum(fit.weights.omega > 0)) for fit in fits), 12)
     available = listing((len(block.donors) for block in blocks), 12)
+    residual = max(fit.weights.residual for fit in fits)
     return (
-        f"Donors with weight: {used} of {available}; "
-        f"optimal to {max(fit.residual for fit in fits):.0e} (Karush-Kuhn-Tucker residual).",
+        f"Donors with weight: {used} of {available}; optimal to {residual:.0e} "
+        "(Karush-Kuhn-Tucker residual).",
     )

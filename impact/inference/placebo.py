@@ -10,15 +10,18 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.errors import InferenceError
+from impact.errors import InferenceError, plural
+from impact.inference.scores import Replicates
 
 __all__ = [
     "Assignment",
     "CrossFit",
     "PlaceboDraws",
+    "canonical_order",
     "conformal_interval",
     "conformal_p_value",
     "cross_fit_t",
+    "no_uncertainty",
     "placebo_assignments",
     "rank_p_value",
     "rmspe_ratios",
@@ -41,7 +44,6 @@ class PlaceboDraws:
     draws : shape (B, K), each row the estimates of one placebo assignment; under the null of
         no effect and exchangeable units they have the law of the actual estimates
     n_clusters : number of units that take part
-    method : what was done, in words
 
     Notes
     -----
@@ -57,8 +59,12 @@ class PlaceboDraws:
 
     draws: Floats
     n_clusters: int
-    method: str = "placebo assignments"
     df: float | None = None
+
+    @property
+    def method(self) -> str:
+        """What the draws are, in words."""
+        return plural(len(self.draws), "placebo assignment")
 
     def covariance(self) -> Floats:
         """Return the covariance of the placebo estimates, shape (K, K)."""
@@ -74,7 +80,7 @@ class PlaceboDraws:
 
     def combine(self, weights: Floats) -> PlaceboDraws:
         """Return the placebo draws of ``weights @ estimates``."""
-        return PlaceboDraws(self.draws @ weights.T, self.n_clusters, self.method, self.df)
+        return PlaceboDraws(self.draws @ weights.T, self.n_clusters, self.df)
 
     @property
     def p_lattice(self) -> float:
@@ -105,6 +111,11 @@ class PlaceboDraws:
         return np.stack([estimates - reach, estimates + reach], axis=1)
 
 
+def no_uncertainty(width: int, n_clusters: int) -> Replicates:
+    """Return the uncertainty of estimates that come without any: all missing."""
+    return Replicates(np.full((2, width), np.nan), n_clusters, "none asked for")
+
+
 def rank_p_value(statistic: float, placebos: Floats) -> float:
     """Return (1 + number of placebos at least as large) / (1 + number of placebos).
 
@@ -125,6 +136,20 @@ def rmspe_ratios(gaps: Floats, pre: NDArray[np.bool_], post: NDArray[np.bool_]) 
     before = np.sqrt(np.mean(gaps[:, pre] ** 2, axis=1))
     after = np.sqrt(np.mean(gaps[:, post] ** 2, axis=1))
     return np.asarray(np.divide(after, before, out=np.full(len(gaps), np.inf), where=before > 0.0))
+
+
+def canonical_order(outcomes: Floats) -> Indices:
+    """Order units by the size of their path about unit and period means, shape (n,).
+
+    Random draws made in this order do not depend on labels, on the order of rows, on the
+    outcome's unit of measure, nor on constants added to units or periods.
+    """
+    centred = outcomes - outcomes.mean(axis=1, keepdims=True)
+    centred = centred - centred.mean(axis=0)
+    sizes = np.einsum("it,it->i", centred, centred)
+    # Rounded, so that what another order of additions changes does not decide a near tie.
+    rounded = np.round(sizes / max(float(sizes.max(initial=0.0)), np.finfo(float).tiny), 9)
+    return np.argsort(rounded, kind="stable")
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ in which weights are fixed and which are chosen.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,32 +19,62 @@ Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 
 __all__ = [
-    "BilinearWeights",
+    "BilinearChoice",
+    "BilinearFit",
+    "bilinear_fit",
     "effect_paths",
     "gap_paths",
     "leave_one_out_paths",
     "noise_level",
     "placebo_paths",
-    "time_weights",
-    "unit_weights",
 ]
 
 
 @dataclass(frozen=True)
-class BilinearWeights:
-    """How weights are chosen in a block of donors and treated units.
+class BilinearChoice:
+    """Which weights are chosen, which are fixed, and how much a donor's weight costs.
 
     Attributes
     ----------
-    unit_ridge : ridge on the unit weights, in squared outcome units
-    time_ridge : ridge on the time weights; None leaves time weights at zero (no differencing
-        against the pre-period, as in synthetic control)
-    intercept : whether weights fit the shape of the path and not its level
+    units : "fitted" to the treated path before treatment, or "uniform" over donors
+    times : "fitted" to the donors' mean after treatment, "uniform" over pre-periods, or "none",
+        which leaves gaps in levels
+    unit_ridge, time_ridge : on squared norms of the weights, in squared outcome units
+    intercept : whether unit weights fit the shape of the path and not its level
+    proximity : cost of a donor's weight, times its own squared distance to the treated path
+
+    Notes
+    -----
+    Difference-in-differences: both uniform. Synthetic control: units fitted, times none, no
+    ridge, no intercept. Synthetic difference-in-differences: both fitted, with ridge and
+    intercept.
     """
 
-    unit_ridge: float
-    time_ridge: float | None
-    intercept: bool
+    units: Literal["fitted", "uniform"] = "fitted"
+    times: Literal["fitted", "uniform", "none"] = "none"
+    unit_ridge: float = 0.0
+    time_ridge: float = 0.0
+    intercept: bool = False
+    proximity: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class BilinearFit:
+    """Weights and the effect path they give.
+
+    Attributes
+    ----------
+    omega : shape (n,), weights of donors; lambda_ : shape (T0,), weights of pre-periods
+    path : shape (T,), the effect by period, its time-weighted pre-period mean taken out
+    residual : largest Karush-Kuhn-Tucker residual of the two problems
+    unique : whether the unit weights are the only optimum
+    """
+
+    omega: Floats
+    lambda_: Floats
+    path: Floats
+    residual: float
+    unique: bool
 
 
 def noise_level(outcomes: Floats) -> float:
@@ -54,46 +84,70 @@ def noise_level(outcomes: Floats) -> float:
     ------
     Arkhangelsky et al. (2021), eq. (5).
     """
-    return float(np.diff(outcomes, axis=1).std(ddof=1))
+    changes = np.diff(outcomes, axis=1)
+    return float(changes.std(ddof=1)) if changes.size > 1 else 0.0
 
 
-def unit_weights(
-    donors: Floats, target: Floats, *, ridge: float = 0.0, intercept: bool = False
-) -> SimplexFit:
-    """Weigh donors so that their average follows the target before treatment.
-
-    Parameters
-    ----------
-    donors : shape (n, T0), target : shape (T0,)
-    ridge : in squared outcome units, on the squared norm of the weights
-    intercept : whether a constant gap is left to differencing
-
-    Source
-    ------
-    Arkhangelsky et al. (2021), eq. (4), times T0.
-    """
-    columns, goal = donors.T, target
-    if intercept:
-        columns, goal = columns - columns.mean(axis=0), goal - goal.mean()
-    return simplex_least_squares(columns, goal, ridge=ridge)
-
-
-def time_weights(
-    donors: Floats, after: Floats, *, ridge: float = 0.0, start: Floats | None = None
-) -> SimplexFit:
-    """Weigh pre-periods so that donors' average equals their mean after treatment, up to a shift.
+def bilinear_fit(
+    treated: Floats, donors: Floats, pre: Booleans, post: Booleans, choice: BilinearChoice
+) -> BilinearFit:
+    """Choose weights and compute (1, -omega)' outcomes (1, -lambda) by period.
 
     Parameters
     ----------
-    donors : shape (n, T0); after : shape (n,), each donor's mean outcome after treatment
-    start : shape (T0,), weights to start from
+    treated : shape (T,); donors : shape (n, T)
+    pre, post : shape (T,), periods before and after treatment
 
     Source
     ------
-    Arkhangelsky et al. (2021), eq. (6), times the number of donors.
+    Arkhangelsky et al. (2021), eqs. (1)-(6), with the objectives of (4) and (6) multiplied by
+    the number of periods and of donors; Abadie and L'Hour (2021), eq. (5), for proximity.
     """
+    before = donors[:, pre]
+    if choice.units == "uniform":
+        omega = _uniform(len(donors))
+    else:
+        columns, goal = _unit_problem(before.T, treated[None, pre], choice.intercept)
+        omega = simplex_least_squares(
+            columns,
+            goal[0],
+            ridge=choice.unit_ridge,
+            penalty=_proximity(columns, goal[0], choice.proximity),
+        )
+    lambda_ = _time_weights(before, donors[:, post].mean(axis=1), choice)
+    path = effect_paths(gap_paths(treated, donors, omega.weights), pre, lambda_.weights)
+    residual = max(omega.residual, lambda_.residual)
+    return BilinearFit(omega.weights, lambda_.weights, path, residual, omega.unique)
+
+
+def _uniform(n: int, total: float = 1.0) -> SimplexFit:
+    """Return weights that are fixed and equal."""
+    return SimplexFit(np.full(n, total / n), residual=0.0, loss=0.0, unique=True)
+
+
+def _unit_problem(columns: Floats, goals: Floats, intercept: bool) -> tuple[Floats, Floats]:
+    """Take each path's own mean out where the level is left to differencing."""
+    if not intercept:
+        return columns, goals
+    return columns - columns.mean(axis=0), goals - goals.mean(axis=1, keepdims=True)
+
+
+def _proximity(columns: Floats, goal: Floats, strength: float) -> Floats | None:
+    """Price each donor by its own squared distance to the goal."""
+    if strength == 0.0:
+        return None
+    gaps = columns - goal[:, None]
+    return np.asarray(strength * np.einsum("ij,ij->j", gaps, gaps))
+
+
+def _time_weights(
+    before: Floats, after: Floats, choice: BilinearChoice, start: Floats | None = None
+) -> SimplexFit:
+    """Weigh pre-periods so that donors' average meets their mean after treatment, up to a shift."""
+    if choice.times != "fitted":
+        return _uniform(before.shape[1], float(choice.times == "uniform"))
     return simplex_least_squares(
-        donors - donors.mean(axis=0), after - after.mean(), ridge=ridge, start=start
+        before - before.mean(axis=0), after - after.mean(), ridge=choice.time_ridge, start=start
     )
 
 
@@ -123,7 +177,7 @@ def placebo_paths(
     post: Booleans,
     groups: Indices,
     barred: Booleans,
-    choice: BilinearWeights,
+    choice: BilinearChoice,
     lambda_start: Floats,
 ) -> Floats:
     """Estimate the effect path anew with groups of donors taken as if treated, shape (B, T).
@@ -145,25 +199,33 @@ def placebo_paths(
     Arkhangelsky et al. (2021), algorithm 4; Abadie, Diamond and Hainmueller (2010), section 3.4.
     """
     targets = outcomes[groups].mean(axis=1)
-    columns, goals = outcomes[:, pre].T, targets[:, pre]
-    if choice.intercept:
-        columns = columns - columns.mean(axis=0)
-        goals = goals - goals.mean(axis=1, keepdims=True)
-    omega = simplex_ridge(columns, goals, ridge=choice.unit_ridge, allowed=~barred).weights
+    omega = _placebo_weights(outcomes[:, pre].T, targets[:, pre], ~barred, choice)
     gaps = gap_paths(targets, outcomes, omega)
-    if choice.time_ridge is None:
+    if choice.times == "none":
         return gaps
-    after = outcomes[:, post].mean(axis=1)
-    before = outcomes[:, pre]
-    lambdas = np.stack(
-        [
-            time_weights(
-                before[~out], after[~out], ridge=choice.time_ridge, start=lambda_start
-            ).weights
-            for out in barred
-        ]
-    )
-    return effect_paths(gaps, pre, lambdas)
+    before, after = outcomes[:, pre], outcomes[:, post].mean(axis=1)
+    lambdas = [
+        _time_weights(before[~out], after[~out], choice, lambda_start).weights for out in barred
+    ]
+    return effect_paths(gaps, pre, np.stack(lambdas))
+
+
+def _placebo_weights(
+    columns: Floats, goals: Floats, allowed: Booleans, choice: BilinearChoice
+) -> Floats:
+    """Choose unit weights for each goal, shape (B, n)."""
+    if choice.units == "uniform":
+        return np.asarray(allowed / allowed.sum(axis=1, keepdims=True))
+    columns, goals = _unit_problem(columns, goals, choice.intercept)
+    if choice.proximity == 0.0:
+        return simplex_ridge(columns, goals, ridge=choice.unit_ridge, allowed=allowed).weights
+    weights = np.zeros(allowed.shape)
+    for goal, use, row in zip(goals, allowed, weights, strict=True):
+        penalty = _proximity(columns[:, use], goal, choice.proximity)
+        row[use] = simplex_least_squares(
+            columns[:, use], goal, ridge=choice.unit_ridge, penalty=penalty
+        ).weights
+    return weights
 
 
 def leave_one_out_paths(

@@ -1,0 +1,701 @@
+"""Synthetic control of Abadie, Diamond and Hainmueller, solved exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, InferenceError, listing, plural
+from impact.estimators.base import Estimator, Requirement
+from impact.estimators.donors import (
+    NO_COVARIATES,
+    SYNTHETIC,
+    Block,
+    DonorPool,
+    cell_frame,
+    cohort_shares,
+    donor_blocks,
+    with_rank_note,
+)
+from impact.inference.placebo import (
+    Assignment,
+    CrossFit,
+    PlaceboDraws,
+    conformal_interval,
+    conformal_p_value,
+    cross_fit_t,
+    no_uncertainty,
+    placebo_assignments,
+    rank_p_value,
+    rmspe_ratios,
+)
+from impact.inference.scores import Uncertainty
+from impact.kernels.bilinear import (
+    BilinearChoice,
+    bilinear_fit,
+    effect_paths,
+    gap_paths,
+    placebo_paths,
+)
+from impact.kernels.predictor_weights import nested_fit, weighted_fit
+from impact.kernels.simplex import simplex_least_squares
+from impact.result import Result
+
+__all__ = ["Predictor", "SyntheticControl", "SyntheticControlFit"]
+
+Floats: TypeAlias = NDArray[np.float64]
+Blocks: TypeAlias = tuple[Block, ...]
+PredictorWeights: TypeAlias = Literal["nested", "cross_validation", "equal"]
+
+# A pre-period gap below this share of the donors' spread counts as a perfect fit.
+PERFECT = 1e-8
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A variable that donors should match: the mean of a column over periods before treatment.
+
+    Parameters
+    ----------
+    column : name of the column; the outcome's for single years of it
+    first, last : first and last period of the mean; the whole pre-period where None
+    """
+
+    column: str
+    first: int | None = None
+    last: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Name with the periods, for tables."""
+        if self.first is None and self.last is None:
+            return self.column
+        ends = [str(p) for p in (self.first, self.last) if p is not None]
+        return f"{self.column} {'-'.join(dict.fromkeys(ends))}"
+
+
+@dataclass(frozen=True, eq=False)
+class SyntheticControlFit:
+    """What lies behind a synthetic control, one column or row a treated unit (or cohort).
+
+    Attributes
+    ----------
+    unit_weights : indexed by donor; NaN outside the unit's donor pool
+    predictor_weights : indexed by predictor, the diagonal of V; empty without predictors
+    balance : values of treated, synthetic and donors' mean, by predictor or pre-period
+    paths : observed, synthetic and gap by treated unit and period
+    quality : root mean squared gap before and after treatment and their ratio, distance to the
+        donors' hull, donors used, certificate, uniqueness of the weights, rank p-value of the
+        ratio where placebos were run
+    placebos : gap by placebo unit and period; empty unless one unit is treated and placebos ran
+    """
+
+    unit_weights: pd.DataFrame
+    predictor_weights: pd.DataFrame
+    balance: pd.DataFrame
+    paths: pd.DataFrame
+    quality: pd.DataFrame
+    placebos: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class SyntheticControl(Estimator):
+    """Compare each treated unit with a convex combination of donors that tracks it.
+
+    effect_t = Y_1t - sum_j w_j Y_jt, with w >= 0 and sum w = 1 chosen to match the treated
+    unit's path, or its predictors, before treatment.
+
+    Parameters
+    ----------
+    predictors : what donors match; every pre-period outcome if empty
+    predictor_weights : "nested" chooses V so that the outcome's pre-period path is predicted
+        best; "cross_validation" measures predictors in the first half of the pre-period, judges
+        V by the second half, and measures them again in the second; "equal" weighs
+        standardised predictors equally
+    demean : match paths about their pre-period mean, and measure effects against it
+    proximity : cost of a donor's weight, times its squared distance to the treated unit: 0 is
+        synthetic control, large values approach the nearest neighbour; makes weights unique
+    pooled : match the mean of each cohort instead of each treated unit by itself
+    pool : which units never treated may be donors
+    inference : "placebo" re-estimates with donors in the treated units' place, every donor in
+        turn where one unit is treated; "none"
+    draws, seed : placebo assignments where several units are treated
+
+    Raises
+    ------
+    DesignError : gaps, weights, covariates, nobody never treated, fewer than two pre-periods, a
+        predictor that is missing, constant or measured after treatment began
+    InferenceError : no more donors than treated units
+
+    Notes
+    -----
+    Without predictors the weights are the exact optimum, with its certificate in ``quality``;
+    with them the inner problem is exact and the outer one a search (see ``nested_fit``).
+    Matching is in levels, so constants added to units change the result unless ``demean``.
+    With a covariate as predictor, V weighs standardised predictors (over treated and donors).
+
+    Standard errors are the spread of placebo estimates, valid if units vary alike; ranks need
+    exchangeability only. The ratio of gaps after and before treatment, ranked among placebos, is
+    in ``quality``. With J donors no p-value below 1/(J + 1) is possible. A bootstrap would treat
+    one treated unit as a sample; it is not offered.
+
+    Source
+    ------
+    Abadie, Diamond and Hainmueller (2010), Journal of the American Statistical Association
+    105(490), sections 2.3 and 3.4; (2015), American Journal of Political Science 59(2), for
+    cross-validation; Abadie and L'Hour (2021), JASA 116(536), eq. (5), for proximity; Ferman and
+    Pinto (2021), Quantitative Economics 12(4), for demeaning.
+
+    Example
+    -------
+    >>> result = SyntheticControl().fit(design)                       # doctest: +SKIP
+    >>> result.extra["fit"].unit_weights                              # doctest: +SKIP
+    """
+
+    predictors: tuple[Predictor, ...] = ()
+    predictor_weights: PredictorWeights = "nested"
+    demean: bool = False
+    proximity: float = 0.0
+    pooled: bool = False
+    pool: DonorPool = field(default_factory=DonorPool)
+    inference: Literal["placebo", "none"] = "placebo"
+    draws: int = 200
+    seed: int = 0
+
+    requires: ClassVar[tuple[Requirement, ...]] = (*SYNTHETIC, NO_COVARIATES)
+    estimand: ClassVar[str] = "effects on the treated by cohort and period"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.proximity < 0.0:
+            raise DesignError(f"proximity is a cost, 0 or more; it was {self.proximity!r}.")
+        if self.proximity and self.predictors:
+            raise DesignError(
+                "proximity prices distances between outcome paths and does not go with "
+                "predictors. Leave one of the two out."
+            )
+        if self.predictor_weights == "cross_validation" and any(
+            p.first is not None or p.last is not None for p in self.predictors
+        ):
+            raise DesignError(
+                'predictor_weights="cross_validation" measures each predictor in two halves of '
+                "the pre-period, so predictors must come without first and last."
+            )
+
+    def _estimate(self, design: Design) -> Result:
+        blocks = donor_blocks(design, self.pool, separate=not self.pooled)
+        problems = [self._problem(design, block) for block in blocks]
+        fits = [_solve(problem, self) for problem in problems]
+        paths = _by_cohort(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
+        uncertainty, placebos = self._placebos(design, blocks, problems)
+        description = _describe(self, design, problems, fits, placebos)
+        result = Result(
+            estimator=self.name,
+            design=design,
+            cells=cell_frame(design, paths, _donors_by_cohort(design, blocks)),
+            uncertainty=uncertainty,
+            estimand=self.estimand,
+            shares=cohort_shares(design),
+            settings=self.settings(),
+            notes=_notes(description),
+            extra={"fit": description},
+        )
+        return with_rank_note(result)
+
+    def leave_one_out(self, design: Design) -> pd.DataFrame:
+        """Estimate again without each donor that has weight.
+
+        Returns
+        -------
+        DataFrame with the treated unit, the donor left out, time and gap
+
+        Source
+        ------
+        Abadie, Diamond and Hainmueller (2015), section 4.3.
+        """
+        frames = []
+        for block in donor_blocks(design, self.pool, separate=not self.pooled):
+            problem = self._problem(design, block)
+            for k in np.flatnonzero(_solve(problem, self).omega):
+                if len(block.donors) == 1:
+                    raise InferenceError(
+                        "one donor carries all weight and there is no other: leaving it out "
+                        "leaves nothing to compare with. Widen the donor pool."
+                    )
+                path = _solve(_without(problem, np.array([k])), self).path
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "treated": _label(design, block),
+                            "left_out": design.sample.units[block.donors[k]],
+                            "time": design.periods,
+                            "gap": path,
+                        }
+                    )
+                )
+        return pd.concat(frames, ignore_index=True)
+
+    def placebo_in_time(self, design: Design, period: int) -> pd.DataFrame:
+        """Estimate as if treatment had begun at an earlier period, with data before treatment only.
+
+        Returns
+        -------
+        DataFrame with the treated unit, time, event_time (from the pretended start) and gap,
+        up to the last period before treatment
+
+        Raises
+        ------
+        DesignError : the pretended start leaves fewer than two periods before it or none after
+
+        Source
+        ------
+        Abadie, Diamond and Hainmueller (2015), section 4.3.
+        """
+        frames = []
+        for block in donor_blocks(design, self.pool, separate=not self.pooled):
+            times = design.periods[block.pre]
+            if (times < period).sum() < 2 or times[-1] < period:
+                raise DesignError(
+                    f"a placebo start at {period} for the cohort of {block.cohort:g} leaves "
+                    f"{plural(int((times < period).sum()), 'period')} before and "
+                    f"{plural(int((times >= period).sum()), 'period')} after it; two before and "
+                    f"one after are needed. Choose a period from {times[2:3]} to {times[-1:]}."
+                )
+            pretended = replace(
+                block, pre=design.periods < period, post=block.pre & (design.periods >= period)
+            )
+            path = _solve(self._problem(design, pretended), self).path[block.pre]
+            frames.append(
+                pd.DataFrame(
+                    {
+                        "treated": _label(design, block),
+                        "time": times,
+                        "event_time": times - period,
+                        "gap": path,
+                    }
+                )
+            )
+        return pd.concat(frames, ignore_index=True)
+
+    def conformal(self, design: Design, level: float = 0.9) -> pd.DataFrame:
+        """Test and bound the effect of each treated period by permuting residuals over time.
+
+        Returns
+        -------
+        DataFrame with time, estimate (weights from pre-periods alone), p_value of no effect,
+        conf_low and conf_high
+
+        Raises
+        ------
+        InferenceError : several treated units, predictors, or too few pre-periods for the level
+
+        Notes
+        -----
+        For each treated period the weights are fitted to all pre-periods and that period with
+        the hypothesised effect taken out, so that residuals are exchangeable under it.
+
+        Source
+        ------
+        Chernozhukov, Wuthrich and Zhu (2021), JASA 116(536), sections 2.2 and 4.
+        """
+        block, treated, donors = self._single_path(design, "conformal inference")
+        n_before = int(block.pre.sum())
+        if (n_before + 1) * (1.0 - level) < 1.0:
+            raise InferenceError(
+                f"{plural(n_before, 'period')} before treatment give p-values no smaller than "
+                f"{1 / (n_before + 1):.3f}, too coarse for {level:.0%} intervals. Ask for a lower "
+                "level."
+            )
+        estimates = _solve(self._problem(design, block), self).path
+        rows = []
+        for t in np.flatnonzero(block.post):
+            used = np.append(np.flatnonzero(block.pre), t)
+
+            def p_value(effect: float, used: NDArray[np.intp] = used) -> float:
+                path = treated[used].copy()
+                path[-1] -= effect
+                return conformal_p_value(self._residuals(path, donors[:, used]), 1)
+
+            spread = 4.0 * float(np.std(treated[block.pre] - donors[:, block.pre].mean(axis=0)))
+            low, high = conformal_interval(p_value, float(estimates[t]), spread, level)
+            rows.append((design.periods[t], estimates[t], p_value(0.0), low, high))
+        columns = ["time", "estimate", "p_value", "conf_low", "conf_high"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def debiased_average(self, design: Design, *, folds: int = 3) -> CrossFit:
+        """Estimate the average effect with its bias measured in held-out pre-periods.
+
+        Returns
+        -------
+        CrossFit, an estimate with a standard error to be read against t(folds - 1)
+
+        Raises
+        ------
+        InferenceError : several treated units, predictors, or fewer than two periods a block
+
+        Source
+        ------
+        Chernozhukov, Wuthrich and Zhu, "A t-test for synthetic controls", arXiv:1812.10820.
+        """
+        block, treated, donors = self._single_path(design, "the debiased average")
+        order = np.concatenate([np.flatnonzero(block.pre), np.flatnonzero(block.post)])
+        treated, donors = treated[order], donors[:, order]
+
+        def fitted(kept: NDArray[np.intp]) -> Floats:
+            return np.asarray(treated - self._residuals(treated, donors, kept))
+
+        return cross_fit_t(treated, fitted, int(block.pre.sum()), folds=folds)
+
+    def _residuals(
+        self, path: Floats, donors: Floats, kept: NDArray[np.intp] | None = None
+    ) -> Floats:
+        """Return gaps of all periods with weights fitted to the periods kept."""
+        pre = np.ones(len(path), dtype=bool)
+        if kept is not None:
+            pre = np.isin(np.arange(len(path)), kept)
+        return bilinear_fit(path, donors, pre, pre, self._choice()).path
+
+    def _single_path(self, design: Design, what: str) -> tuple[Block, Floats, Floats]:
+        blocks = donor_blocks(design, self.pool, separate=not self.pooled)
+        if len(blocks) > 1 or self.predictors:
+            raise InferenceError(
+                f"{what} is for one treated unit matched on its outcomes; here are "
+                f"{plural(len(blocks), 'treated unit')} and "
+                f"{plural(len(self.predictors), 'predictor')}. Keep one treated unit (or pooled=True with one cohort) and leave predictors out."
+            )
+        treated = design.outcomes[blocks[0].treated].mean(axis=0)
+        return blocks[0], treated, design.outcomes[blocks[0].donors]
+
+    def _choice(self) -> BilinearChoice:
+        return BilinearChoice(
+            times="uniform" if self.demean else "none",
+            intercept=self.demean,
+            proximity=self.proximity,
+        )
+
+    def _problem(self, design: Design, block: Block) -> _Problem:
+        halves = _windows(design, block, self.predictor_weights)
+        return _Problem(
+            treated=design.outcomes[block.treated].mean(axis=0),
+            donors=design.outcomes[block.donors],
+            predictors=[
+                _predictor_matrix(design, block, self.predictors, window) for window in halves
+            ],
+            block=block,
+        )
+
+    def _placebos(
+        self, design: Design, blocks: Blocks, problems: list[_Problem]
+    ) -> tuple[Uncertainty, list[Floats]]:
+        """Return the uncertainty, and placebo paths of each block, shape (B, T)."""
+        n_cohorts = len(design.cohort_values)
+        if self.inference == "none":
+            width = n_cohorts * (len(design.periods) + 1)
+            return no_uncertainty(width, design.n_units), []
+        assignments = placebo_assignments(
+            [block.donors for block in blocks],
+            [len(block.treated) for block in blocks],
+            self.draws,
+            self.seed,
+        )
+        paths = [
+            _placebo_block(problem, assignment, self)
+            for problem, assignment in zip(problems, assignments, strict=True)
+        ]
+        joint = _by_cohort(design, blocks, np.stack(paths, axis=1))
+        draws = joint.reshape(len(joint), -1)
+        draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
+        return PlaceboDraws(draws, design.n_units), paths
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Paths (T,) and (n, T) to match; predictors (k, 1 + n) by window, the treated first."""
+
+    treated: Floats
+    donors: Floats
+    predictors: list[Floats]
+    block: Block
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """Donor weights (n,), effect path (T,), predictor weights (k,) and the certificate."""
+
+    omega: Floats
+    path: Floats
+    importance: Floats
+    residual: float
+    unique: bool
+
+
+def _solve(problem: _Problem, settings: SyntheticControl) -> _Fit:
+    block, choice = problem.block, settings._choice()
+    if not settings.predictors:
+        fit = bilinear_fit(problem.treated, problem.donors, block.pre, block.post, choice)
+        return _Fit(fit.omega, fit.path, np.empty(0), fit.residual, fit.unique)
+    first, last = (_standardised(X) for X in (problem.predictors[0], problem.predictors[-1]))
+    judged = np.flatnonzero(block.pre)
+    if settings.predictor_weights == "cross_validation":
+        judged = judged[len(judged) // 2 :]
+    importance = np.full(len(first), 1.0 / len(first))
+    if settings.predictor_weights != "equal":
+        importance = nested_fit(
+            first[:, 1:], first[:, 0], problem.donors[:, judged].T, problem.treated[judged]
+        ).importance
+    inner = weighted_fit(last[:, 1:], last[:, 0], importance)
+    gaps = gap_paths(problem.treated, problem.donors, inner.weights)
+    n_before = int(block.pre.sum())
+    level = np.full(n_before, 1.0 / n_before if settings.demean else 0.0)
+    path = effect_paths(gaps, block.pre, level)
+    return _Fit(inner.weights, path, importance, inner.residual, inner.unique)
+
+
+def _standardised(values: Floats) -> Floats:
+    """Divide each predictor by its standard deviation over treated and donors."""
+    spread = values.std(axis=1, ddof=1, keepdims=True)
+    return values / np.where(spread > 0.0, spread, 1.0)
+
+
+def _without(problem: _Problem, dropped: NDArray[np.intp]) -> _Problem:
+    """Take donors out of a problem."""
+    return replace(
+        problem,
+        donors=np.delete(problem.donors, dropped, axis=0),
+        predictors=[np.delete(X, dropped + 1, axis=1) for X in problem.predictors],
+    )
+
+
+def _placebo_block(problem: _Problem, assignment: Assignment, settings: SyntheticControl) -> Floats:
+    """Return the paths of donors taken as treated, shape (B, T)."""
+    block = problem.block
+    if not settings.predictors:
+        return placebo_paths(
+            problem.donors,
+            block.pre,
+            block.post,
+            assignment.groups,
+            assignment.barred,
+            settings._choice(),
+            np.empty(0),
+        )
+    paths = []
+    for group, barred in zip(assignment.groups, assignment.barred, strict=True):
+        pretended = _Problem(
+            treated=problem.donors[group].mean(axis=0),
+            donors=problem.donors[~barred],
+            predictors=[
+                np.column_stack([X[:, 1 + group].mean(axis=1), X[:, 1:][:, ~barred]])
+                for X in problem.predictors
+            ],
+            block=block,
+        )
+        paths.append(_solve(pretended, settings).path)
+    return np.stack(paths)
+
+
+def _windows(
+    design: Design, block: Block, predictor_weights: PredictorWeights
+) -> list[NDArray[np.intp]]:
+    """Return the positions of periods predictors are measured in: one window, or two halves."""
+    pre = np.flatnonzero(block.pre)
+    if predictor_weights != "cross_validation":
+        return [pre]
+    half = len(pre) // 2
+    return [pre[:half], pre[half:]]
+
+
+def _predictor_matrix(
+    design: Design, block: Block, predictors: tuple[Predictor, ...], window: NDArray[np.intp]
+) -> Floats:
+    """Measure predictors for the treated (first column) and each donor, shape (k, 1 + n)."""
+    rows = []
+    for predictor in predictors:
+        values = _measured(design, block, predictor, window)
+        row = np.append(values[block.treated].mean(), values[block.donors])
+        if not np.ptp(row) > 0.0:
+            raise DesignError(
+                f"predictor {predictor.label} has one value for treated and donors alike, so it "
+                "cannot tell donors apart. Leave it out."
+            )
+        rows.append(row)
+    return np.stack(rows) if rows else np.empty((0, 1 + len(block.donors)))
+
+
+def _measured(
+    design: Design, block: Block, predictor: Predictor, window: NDArray[np.intp]
+) -> Floats:
+    """Average a column over the predictor's periods, shape (N,)."""
+    times = design.periods[window]
+    last_before = int(design.periods[block.pre][-1])
+    first = times[0] if predictor.first is None else predictor.first
+    last = times[-1] if predictor.last is None else predictor.last
+    if last > last_before:
+        raise DesignError(
+            f"predictor {predictor.label} is measured up to {last}, after the last period before "
+            f"treatment ({last_before}); it would hold the effect itself. End it earlier."
+        )
+    used = window[(times >= first) & (times <= last)]
+    values = design.sample.matrix(predictor.column)[:, used]
+    known = ~np.isnan(values)
+    needed = np.append(block.treated, block.donors)
+    absent = needed[~known[needed].any(axis=1)]
+    if len(absent):
+        raise DesignError(
+            f"predictor {predictor.label} is missing from {first} to {last} for "
+            f"{plural(len(absent), 'unit')}, first {design.panel.unit} "
+            f"{listing(design.sample.units[absent])}. Choose periods in which it was measured, or "
+            "leave those donors out."
+        )
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.asarray(total / np.maximum(known.sum(axis=1), 1))
+
+
+def _by_cohort(design: Design, blocks: Blocks, paths: Floats) -> Floats:
+    """Average paths of blocks, shape (B, blocks, T), into cohorts, shape (B, C, T)."""
+    cohorts = np.array([block.cohort for block in blocks])
+    return np.stack(
+        [paths[:, cohorts == cohort].mean(axis=1) for cohort in design.cohort_values], axis=1
+    )
+
+
+def _donors_by_cohort(design: Design, blocks: Blocks) -> list[int]:
+    """Count the units that may be donors to some treated unit of each cohort."""
+    return [
+        len(np.unique(np.concatenate([b.donors for b in blocks if b.cohort == cohort])))
+        for cohort in design.cohort_values
+    ]
+
+
+def _label(design: Design, block: Block) -> object:
+    """Name a block by its treated unit, or by its cohort if there are several."""
+    if len(block.treated) == 1:
+        return design.sample.units[block.treated[0]]
+    return f"cohort {block.cohort:g}"
+
+
+def _describe(
+    settings: SyntheticControl,
+    design: Design,
+    problems: list[_Problem],
+    fits: list[_Fit],
+    placebos: list[Floats],
+) -> SyntheticControlFit:
+    blocks = [problem.block for problem in problems]
+    labels = pd.Index([_label(design, block) for block in blocks], name="treated")
+    names = pd.Index([predictor.label for predictor in settings.predictors], name="predictor")
+    cases = list(zip(problems, fits, strict=True))
+    weights = [pd.Series(fit.omega, design.sample.units[p.block.donors]) for p, fit in cases]
+    alone = len(blocks) == 1 and len(blocks[0].treated) == 1 and bool(placebos)
+    return SyntheticControlFit(
+        unit_weights=pd.concat(weights, axis=1, keys=labels).rename_axis(design.panel.unit),
+        predictor_weights=pd.DataFrame(
+            np.array([fit.importance for fit in fits]).T, index=names, columns=labels
+        ),
+        balance=pd.concat([_balance(design, names, *case) for case in cases], keys=labels),
+        paths=pd.concat(
+            [_path_frame(design, label, *case) for label, case in zip(labels, cases, strict=True)],
+            ignore_index=True,
+        ),
+        quality=_quality(problems, fits, placebos).set_axis(labels),
+        placebos=_placebo_frame(design, blocks[0], placebos[0]) if alone else pd.DataFrame(),
+    )
+
+
+def _balance(design: Design, names: pd.Index, problem: _Problem, fit: _Fit) -> pd.DataFrame:
+    """Set treated, synthetic and mean donor side by side, by predictor or pre-period."""
+    pre = problem.block.pre
+    if len(names):
+        treated, donors = problem.predictors[-1][:, 0], problem.predictors[-1][:, 1:]
+    else:
+        treated, donors = problem.treated[pre], problem.donors[:, pre].T
+        names = pd.Index(design.periods[pre], name=design.panel.time)
+    return pd.DataFrame(
+        {"treated": treated, "synthetic": donors @ fit.omega, "donors": donors.mean(axis=1)},
+        index=names,
+    )
+
+
+def _path_frame(design: Design, label: object, problem: _Problem, fit: _Fit) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "treated": [label] * len(design.periods),
+            "time": design.periods,
+            "observed": problem.treated,
+            "synthetic": problem.treated - fit.path,
+            "gap": fit.path,
+        }
+    )
+
+
+def _quality(problems: list[_Problem], fits: list[_Fit], placebos: list[Floats]) -> pd.DataFrame:
+    rows = []
+    for k, (problem, fit) in enumerate(zip(problems, fits, strict=True)):
+        pre, post = problem.block.pre, problem.block.post
+        ratio = float(rmspe_ratios(fit.path[None], pre, post)[0])
+        p_value = np.nan
+        if placebos:
+            p_value = rank_p_value(ratio, rmspe_ratios(placebos[k], pre, post))
+        before = problem.donors[:, pre]
+        hull = simplex_least_squares(before.T, problem.treated[pre])
+        rows.append(
+            {
+                "rmspe_before": float(np.sqrt(np.mean(fit.path[pre] ** 2))),
+                "rmspe_after": float(np.sqrt(np.mean(fit.path[post] ** 2))),
+                "ratio": ratio,
+                "ratio_p_value": p_value,
+                "hull_distance": float(np.sqrt(hull.loss / pre.sum())),
+                "donors_spread": float(before.std(axis=0).mean()),
+                "donors": len(problem.donors),
+                "donors_used": int(np.sum(fit.omega > 0.0)),
+                "residual": fit.residual,
+                "unique": fit.unique,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _placebo_frame(design: Design, block: Block, paths: Floats) -> pd.DataFrame:
+    """Lay gaps of every donor taken as treated out in long form."""
+    units = design.sample.units[block.donors]
+    return pd.DataFrame(
+        {
+            design.panel.unit: np.repeat(units, len(design.periods)),
+            "time": np.tile(design.periods, len(units)),
+            "gap": paths.ravel(),
+        }
+    )
+
+
+def _notes(fit: SyntheticControlFit) -> tuple[str, ...]:
+    quality = fit.quality
+    used = listing(quality["donors_used"], 12)
+    notes = [
+        f"Donors with weight: {used} of {listing(quality['donors'], 12)}; optimal to "
+        f"{quality['residual'].max():.0e} (Karush-Kuhn-Tucker residual)."
+    ]
+    outside = quality[quality["hull_distance"] > PERFECT * quality["donors_spread"]]
+    for label, row in list(outside.iterrows())[:3]:
+        notes.append(
+            f"{label} lies outside the donors' hull before treatment: no weights come closer to "
+            f"its path than {row['hull_distance']:.4g} (root mean square), "
+            f"{row['hull_distance'] / row['donors_spread']:.0%} of the spread between donors; "
+            f"these weights leave {row['rmspe_before']:.4g}."
+        )
+    if not quality["unique"].all():
+        notes.append(
+            f"Other weights fit {listing(quality.index[~quality['unique']])} as well, and may give "
+            "other effects; a small proximity picks the nearest donors."
+        )
+    ranked = quality["ratio_p_value"].dropna()
+    if len(ranked):
+        notes.append(
+            "Ratio of root mean squared gaps after and before treatment, rank among placebos: p = "
+            f"{listing((f'{p:.3f}' for p in ranked), 12)}."
+        )
+    return tuple(notes)

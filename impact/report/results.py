@@ -357,7 +357,7 @@ class Record:
                     and block["id"] not in (blocks[block["kind"] + "s"])
                 ):
                     raise ReportError(f'section "{section["id"]}" shows no {block["kind"]} known.')
-        for where, template in _templates(content):
+        for where, template in [*_sentences(content), *_labels(content)]:
             for name, form in named_values(template):
                 if name not in self.values:
                     raise ReportError(
@@ -365,6 +365,7 @@ class Record:
                         f"{near(name, self.values)}The sentence was: {template}"
                     )
                 check_choice(f"the form of {{{name}}} in {where}", form, FORMS, ReportError)
+        for where, template in _sentences(content):
             stray = stray_digits(template)
             if stray:
                 raise ReportError(
@@ -394,7 +395,19 @@ def _block(block: Text | Block, where: str) -> Block:
     return {"kind": "paragraph", "text": check_text(block, f"{where}, a paragraph")}
 
 
-def _templates(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def _labels(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Walk through what may print numbers that are no results: headings and cells of tables."""
+    for id, table in content["tables"].items():
+        for column in table["columns"]:
+            yield from _languages(f'table "{id}", a heading', column["label"])
+        for number, row in enumerate(table["rows"], start=1):
+            for cell in row:
+                words = {"text": cell} if isinstance(cell, str) else cell
+                if isinstance(words, Mapping):
+                    yield from _languages(f'table "{id}", row {number}', words)
+
+
+def _sentences(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
     """Walk through every sentence of a record: where it stands, and the sentence."""
     front = content["summary"] or {}
     for key, item in front.items():
@@ -416,7 +429,7 @@ def _templates(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
                 yield from _languages(where, text)
 
 
-def _languages(where: str, text: Text | None) -> Iterable[tuple[str, str]]:
+def _languages(where: str, text: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
     for code, template in (text or {}).items():
         yield f"{where} ({code})", template
 

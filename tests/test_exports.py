@@ -1,0 +1,64 @@
+"""The public names: importable, documented, and cheap to import."""
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import impact
+from impact.estimators import ESTIMATORS, estimator_class
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(
+    ".".join(("impact", *path.relative_to(ROOT / "impact").with_suffix("").parts))
+    for path in (ROOT / "impact").rglob("*.py")
+    if path.name not in ("__init__.py", "__main__.py")
+)
+HEAVY = ("matplotlib", "statsmodels", "linearmodels", "papermill", "nbconvert", "jinja2")
+
+
+@pytest.mark.parametrize("name", ["impact", "impact.report", "impact.estimators"])
+def test_all_names_can_be_imported(name):
+    module = importlib.import_module(name)
+    missing = [public for public in module.__all__ if not hasattr(module, public)]
+    assert not missing, f"{name}.__all__ names {missing}, which cannot be imported"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_modules_export_only_public_names_they_have(name):
+    module = importlib.import_module(name)
+    exported = getattr(module, "__all__", ())
+    assert not [public for public in exported if not hasattr(module, public)]
+    assert not [public for public in exported if public.startswith("_")]
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_estimators_are_documented_and_in_the_readme(name):
+    text = estimator_class(name).__doc__ or ""
+    assert "Source" in text, f"{name} names no source in its docstring"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\|.*`{name}`.*\|$", readme, re.MULTILINE)
+    assert row, f'add a row for {name} to "Which estimator?" in README.md'
+
+
+def test_importing_is_light():
+    code = (
+        "import time; start = time.perf_counter(); import impact; "
+        "seconds = time.perf_counter() - start; import sys; "
+        f"print(seconds, *[m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    seconds, *heavy = min((run.stdout.split() for run in runs), key=lambda words: float(words[0]))
+    assert not heavy, f"import impact loads {heavy}"
+    assert float(seconds) < 0.5
+
+
+def test_unknown_name_is_refused():
+    with pytest.raises(AttributeError, match="no attribute"):
+        _ = impact.Pannel

@@ -462,8 +462,11 @@ def test_units_that_cannot_be_dated_within_the_panel():
     result = assigned({}, frame=early)
     assert set(result.frame["id"]) == {"101", "102", "103"}
     assert result.waterfall["step"].to_list() == [
-        "in the ledger", "treated when first observed", "treatment",
+        "in the ledger", "no period before treatment", "treatment",
     ]  # fmt: skip
+    one_before = outcomes(years=range(2018, 2023))
+    assert "100" in set(assigned({}, frame=one_before).frame["id"])
+    assert "100" not in set(assigned({}, frame=one_before, anticipation=1).frame["id"])
     short = outcomes(years=range(2015, 2019))
     with pytest.raises(
         LedgerError, match=r"1 unit begins after the last period \(2018\), first 10"

@@ -55,6 +55,8 @@ class AssignmentRules:
     missing_onset : paid or accepted projects without the onset's date: "refuse" or "drop" (units)
     after_panel : onset after the last period: "refuse", "drop" (units), or "comparison", which
         uses the units as not yet treated
+    anticipation : periods before onset in which the programme may already act; units need a
+        period before those
     price_base : year at whose consumer prices the dose is also given; none if None
     """
 
@@ -71,6 +73,7 @@ class AssignmentRules:
     rejected: Literal["comparison", "drop"] = "comparison"
     missing_onset: Literal["refuse", "drop"] = "refuse"
     after_panel: Literal["refuse", "drop", "comparison"] = "refuse"
+    anticipation: int = 0
     price_base: int | None = None
 
     def __post_init__(self) -> None:
@@ -156,8 +159,8 @@ def assign(
 
     Notes
     -----
-    Units treated in or before the first period they are observed have no period to be compared
-    from; they are left out and counted. A unit with money returned in full stays treated under
+    Units without a period before treatment, or before its anticipation, have nothing to be
+    compared from; they are left out and counted. A unit with money returned in full stays treated under
     "treated": what was offered is evaluated, not what was kept.
     """
     ledger.require_sound(accept)
@@ -360,7 +363,7 @@ def _fit_to_panel(
     leave(first_seen.isna(), "not in the outcome table")
     if rules.repeated == "drop":
         leave(work["n_projects"] > 1, "several projects")
-    leave(work["cohort"] <= first_seen, "treated when first observed")
+    leave(work["cohort"] - rules.anticipation <= first_seen, "no period before treatment")
     late = (work["cohort"] > last) & (work["arm"] == "treated")
     if late.any() and rules.after_panel == "refuse":
         raise LedgerError(

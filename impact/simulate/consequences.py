@@ -15,7 +15,7 @@ __all__ = ["displace", "observe", "true_effects"]
 
 SIZE_EFFECTS = np.array([1.3, 1.0, 0.0])
 CONTENT_EFFECTS = np.array([1.0, 0.5, 0.3, 0.2, 0.0])
-EFFECT_PROFILE = np.array([0.02, 0.05, 0.07, 0.07])
+EFFECT_PROFILE = np.array([0.03, 0.075, 0.105, 0.105])
 LATER_DECAY = 0.9
 DOSE_ELASTICITY = 0.3
 TYPICAL_SUPPORT = 150e6

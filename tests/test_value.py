@@ -1,0 +1,225 @@
+"""Ratios with confidence sets, their words, and the accounting beside them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import value
+from impact.design import Design
+from impact.errors import EstimationError, InferenceError
+from impact.estimators.callaway_santanna import CallawaySantAnna
+from impact.inference.sets import ConfidenceSet, interval
+from impact.ledger import Ledger
+from impact.panel import Panel
+from impact.simulate import simulate_programme, staggered_panel
+
+Z95 = 1.959963984540054
+
+
+def effects(seed=1, **settings):
+    panel = staggered_panel(seed, **settings)
+    design = Design(
+        Panel(panel.frame, unit="unit", time="time"), outcome="outcome", cohort="cohort"
+    )
+    return panel, CallawaySantAnna().fit(design)
+
+
+def rejects(theta, n, d, v):
+    spread = v[0][0] - 2 * theta * v[0][1] + theta**2 * v[1][1]
+    return (n - theta * d) ** 2 > Z95**2 * spread
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "v"),
+    [
+        (10.0, 5.0, [[1.0, 0.2], [0.2, 1.0]]),
+        (10.0, -5.0, [[1.0, 0.2], [0.2, 1.0]]),
+        (10.0, 1.0, [[1.0, 0.2], [0.2, 1.0]]),
+        (0.5, 0.3, [[1.0, 0.2], [0.2, 1.0]]),
+        (100.0, 2.0, [[0.0, 0.0], [0.0, 4.0]]),
+        (0.0, 5.0, [[1.0, 0.0], [0.0, 1.0]]),
+    ],
+)
+def test_fieller_is_the_inversion_of_its_test(n, d, v):
+    chosen = value.fieller(n, d, v)
+    for theta in np.concatenate([np.linspace(-300, 300, 4001), [n / d]]):
+        assert chosen.contains(theta) != rejects(theta, n, d, v)
+
+
+def test_fieller_by_hand():
+    # n = 4 known, d = 2 with variance 1/4: 4 / (2 -+ 1.96 / 2)
+    chosen = value.fieller(4.0, 2.0, [[0, 0], [0, 0.25]])
+    assert chosen.intervals[0] == pytest.approx((4 / (2 + Z95 / 2), 4 / (2 - Z95 / 2)), rel=1e-12)
+    unbounded = value.fieller(4.0, 0.5, [[0, 0], [0, 0.25]])
+    low, high = unbounded.intervals
+    assert low == (-np.inf, pytest.approx(4 / (0.5 - Z95 / 2)))
+    assert high == (pytest.approx(4 / (0.5 + Z95 / 2)), np.inf)
+    assert value.fieller(0.5, 0.3, [[1, 0.2], [0.2, 1]]).intervals == ((-np.inf, np.inf),)
+    with pytest.raises(InferenceError, match="covariance that is not finite"):
+        value.fieller(1.0, 1.0, [[np.nan, 0], [0, 1]])
+
+
+@pytest.mark.slow
+def test_fieller_covers_where_the_denominator_is_weak():
+    rng = np.random.default_rng(5)
+    draws = rng.multivariate_normal([3.0, 1.5], [[1, 0.3], [0.3, 1]], 4000)
+    covered = [value.fieller(n, d, [[1, 0.3], [0.3, 1]]).contains(2.0) for n, d in draws]
+    assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / 4000) <= np.mean(covered)
+    assert np.mean(covered) <= 0.95 + 3 * np.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_cost_per_unit_is_cost_over_effect_and_its_set_inverts_the_interval():
+    _, result = effects(effect=2.0, noise=0.5)
+    spent = value.cost_per_unit(result, cost=600e6, scale=100.0, displacement=0.1)
+    row = result.att().tidy().iloc[0]
+    assert spent.estimate == pytest.approx(600e6 / (90 * row["estimate"]), rel=1e-12)
+    assert spent.confidence_set.intervals[0] == pytest.approx(
+        (600e6 / (90 * row["conf_high"]), 600e6 / (90 * row["conf_low"])), rel=1e-12
+    )
+    matrix = [[0, 0], [0, (90 * row["std_error"]) ** 2]]
+    fieller = value.fieller(600e6, 90 * row["estimate"], matrix)
+    assert fieller.intervals[0] == pytest.approx(spent.confidence_set.intervals[0], rel=1e-9)
+    assert spent.sentence().startswith("between 3.")
+    other = value.cost_per_unit(
+        result, cost=600e6, scale=100.0, effect_set=ConfidenceSet(((-1.0, 3.0),), 0.9)
+    )
+    assert other.confidence_set == ConfidenceSet(((-np.inf, -6e6), (2e6, np.inf)), 0.9)
+
+
+def test_cost_per_job_year_counts_treated_years():
+    panel, result = effects(effect=lambda e, g: 1.0 + e, noise=1e-6)
+    treated = panel.frame["treated"].sum()
+    gained = (panel.frame["outcome"] - panel.frame["untreated"]).sum()
+    spent = value.cost_per_unit(result, cost=1e9, scale=treated, weighting="cell", unit="job-year")
+    assert spent.estimate == pytest.approx(1e9 / gained, rel=1e-5)
+
+
+def test_an_effect_that_may_be_zero_gives_no_upper_bound():
+    spent = value.CostPerUnit(600e6, 2.0, interval(-1.0, 3.0, 0.95), "job")
+    assert spent.confidence_set.intervals == ((-np.inf, -600e6), (200e6, np.inf))
+    assert spent.sentence("en") == (
+        "at least 200 million VND a job; no upper bound, since no gain at all is not ruled out"
+    )
+    assert spent.sentence("vi").startswith("ít nhất 200 triệu đồng một job")
+    zero = value.CostPerUnit(600e6, 2.0, interval(0.0, 3.0, 0.95), "job")
+    assert zero.confidence_set.intervals == ((200e6, np.inf),)
+
+
+def test_losses_and_nothing_at_all_in_words():
+    lost = value.CostPerUnit(600e6, -2.0, interval(-3.0, -1.0, 0.95), "job")
+    assert np.isnan(lost.estimate)
+    assert lost.sentence() == "no cost a job: the data rule out any gain"
+    unbounded = ConfidenceSet(((-np.inf, np.inf),), 0.95)
+    assert value.spell_set(unbounded, "job") == "the data do not bound the cost of a job"
+    bounded = value.CostPerUnit(1e9, 5.0, interval(2.0, 8.0, 0.95), "việc làm")
+    assert bounded.sentence("vi") == "từ 125 triệu đồng đến 500 triệu đồng một việc làm"
+
+
+@pytest.mark.parametrize(
+    ("amount", "en", "vi"),
+    [
+        (210e6, "210 million VND", "210 triệu đồng"),
+        (1.436e12, "1.44 trillion VND", "1,44 nghìn tỷ đồng"),
+        (9.04e6, "9.04 million VND", "9,04 triệu đồng"),
+        (750, "750 VND", "750 đồng"),
+    ],
+)
+def test_money_in_words(amount, en, vi):
+    assert value.spell_money(amount, "en") == en
+    assert value.spell_money(amount, "vi") == vi
+
+
+def test_refusals_of_cost_per_unit():
+    _, result = effects()
+    with pytest.raises(EstimationError, match="cost and scale must be positive; they are 0 and 5"):
+        value.cost_per_unit(result, cost=0, scale=5)
+    with pytest.raises(EstimationError, match="displacement is a share of at least 0 and below 1"):
+        value.cost_per_unit(result, cost=1, scale=5, displacement=1.0)
+    _, exact = effects(noise=0)
+    with pytest.raises(InferenceError, match="no standard error"):
+        value.cost_per_unit(exact, cost=1, scale=5)
+
+
+def test_ratio_of_effects_of_one_panel():
+    panel = staggered_panel(3, effect=2.0, noise=0.5)
+    noise = np.random.default_rng(1).normal(size=len(panel.frame))
+    subsidy = panel.frame["treated"] * 4.0
+    frame = panel.frame.assign(subsidy=subsidy + 0.1 * noise)
+    whole = Panel(frame, unit="unit", time="time")
+    fit = CallawaySantAnna().fit
+    invested = fit(Design(whole, outcome="outcome", cohort="cohort"))
+    received = fit(Design(whole, outcome="subsidy", cohort="cohort"))
+    ratio, chosen = value.ratio_of_effects(invested, received)
+    assert ratio == pytest.approx(invested.att().estimates[0] / received.att().estimates[0])
+    assert chosen.contains(0.5)
+    same, own = value.ratio_of_effects(invested, invested)
+    assert same == 1.0
+    assert own.intervals[0] == pytest.approx((1.0, 1.0), abs=1e-6)
+    fewer = Panel(frame[frame["unit"] > 0], unit="unit", time="time")
+    other = fit(Design(fewer, outcome="subsidy", cohort="cohort"))
+    with pytest.raises(InferenceError, match="same units and clusters"):
+        value.ratio_of_effects(invested, other)
+
+
+def test_leverage_by_content_by_hand():
+    projects = pd.DataFrame(
+        {
+            "content": ["technology", "technology", "training", "training"],
+            "disbursed_support": [300, 100, 50, 0],
+            "counterpart": [700, 100, 0, 10],
+        }
+    )
+    table = value.leverage(projects)
+    assert table["leverage"].to_dict() == {"technology": 2.0, "training": 0.0, "all": 800 / 450}
+    assert table["projects"].to_dict() == {"technology": 2, "training": 1, "all": 3}
+    assert table["share"]["technology"] == pytest.approx(400 / 450)
+    with pytest.raises(EstimationError, match="not given pooled alone"):
+        value.leverage(projects, by=[])
+    ledger = Ledger.from_frames(simulate_programme(1, n_establishments=4000, approvals=5).projects)
+    two_ways = value.leverage(ledger.projects, by=["content", "source"])
+    assert two_ways.index[-1] == ("all", "all")
+    assert two_ways["support"].iloc[:-1].sum() == two_ways["support"].iloc[-1]
+
+
+def test_net_jobs_and_additionality_by_hand():
+    assert value.net_jobs(100, deadweight=0.45, displacement=0.15) == pytest.approx(46.75)
+    assert value.net_jobs(
+        100, deadweight=0, displacement=0, leakage=0.1, multiplier=1.2
+    ) == pytest.approx(108)
+    with pytest.raises(EstimationError, match="deadweight is a share"):
+        value.net_jobs(100, deadweight=1.2, displacement=0)
+    assert value.additionality(700, 315, 300) == {
+        "additionality": pytest.approx(385 / 300),
+        "deadweight": 0.45,
+    }
+    with pytest.raises(EstimationError, match="must be positive"):
+        value.additionality(700, 315, 0)
+
+
+def test_present_value():
+    flows, years = [110.0, 121.0], [2021, 2022]
+    assert value.present_value(flows, years, rate=0.10, base=2020) == pytest.approx(200.0)
+    with pytest.raises(EstimationError, match="must lie above -1"):
+        value.present_value(flows, years, rate=-1.5, base=2020)
+
+
+def test_benefit_cost_discounts_each_year_since_treatment():
+    _, result = effects(effect=lambda e, g: 1.0 + e, noise=0.3)
+    units = {0: 100.0, 1: 80.0}
+    ruled = value.benefit_cost(result, cost=150.0, units=units, value=2.0, rate=0.1, funds_cost=1.2)
+    study = result.event_study().tidy().set_index("event_time")
+    expected = 200 * study["estimate"][0] + 160 / 1.1 * study["estimate"][1]
+    assert ruled.benefit == pytest.approx(expected, rel=1e-12)
+    assert ruled.cost == 180.0
+    assert ruled.ratio == pytest.approx(expected / 180)
+    weights = np.array([200, 160 / 1.1])
+    spread = (
+        result.event_study()
+        .covariance()
+        .loc[["event_time 0", "event_time 1"], ["event_time 0", "event_time 1"]]
+    )
+    error = np.sqrt(weights @ spread.to_numpy() @ weights)
+    assert ruled.ratio_set.high - ruled.ratio_set.low == pytest.approx(2 * Z95 * error / 180)
+    assert ruled.net_set.contains(ruled.net)
+    with pytest.raises(EstimationError, match="no effect is estimated 40 years after"):
+        value.benefit_cost(result, cost=1, units={40: 1.0}, value=1, rate=0)

@@ -209,6 +209,11 @@ class Panel:
 
     def _require(self, name: Hashable) -> None:
         if name not in self.frame.columns:
+            if name in self.frame.index.names:
+                raise PanelError(
+                    f'"{name}" is a level of the frame\'s index, not a column. Use '
+                    "frame.reset_index() first."
+                )
             raise PanelError(
                 f'the frame has no column "{name}". {near(str(name), self.frame.columns)}'
                 f"It has: {listing(self.frame.columns, 12)}."

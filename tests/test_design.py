@@ -175,6 +175,12 @@ def test_clusters_that_units_cross_are_refused_where_units_must_nest():
         CallawaySantAnna().fit(design)
 
 
+def test_one_cluster_for_all_is_refused():
+    design = Design(panel(staggered().assign(one=1)), outcome="y", cohort="first", clusters="one")
+    with pytest.raises(DesignError, match='all units share one value of "one"'):
+        CallawaySantAnna().fit(design)
+
+
 def test_the_timing_of_treatment_is_drawn():
     axes = Design(panel(), outcome="y", cohort="first").plot()
     assert axes.get_ylabel() == "6 units by id"

@@ -117,6 +117,11 @@ def test_an_absent_column_names_a_near_one():
         Panel(frame(), unit="firm", time="year").matrix("job")
 
 
+def test_keys_in_the_index_are_pointed_out():
+    with pytest.raises(PanelError, match=r'"firm" is a level of the frame.s index.*reset_index'):
+        Panel(frame().set_index(["firm", "year"]), unit="firm", time="year")
+
+
 def test_a_column_given_twice_and_one_name_for_both_keys_are_refused():
     twice = pd.concat([frame(), frame()[["jobs"]]], axis=1)
     with pytest.raises(PanelError, match='2 columns named "jobs"'):

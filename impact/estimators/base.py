@@ -158,8 +158,8 @@ def _lacks_unit_clusters(design: Design) -> str | None:
         )
     if len(np.unique(design.cluster_codes)) < 2:
         return (
-            f'all units share one value of "{design.cluster_columns[0]}", so nothing tells how much '
-            "the estimate varies. Name the level at which treatment was assigned."
+            f'all units share one value of "{design.cluster_columns[0]}", so nothing tells how '
+            "much the estimate varies. Name the level at which treatment was assigned."
         )
     return None
 

@@ -14,6 +14,7 @@ from impact import (
     FixedEffects,
     Imputation,
     PooledOLS,
+    StackedDiD,
     SunAbraham,
     TwoStage,
     TwoWayFixedEffects,
@@ -49,6 +50,7 @@ POOLED = {
     "unit_constants": "pooled regression compares levels between units",
     "time_path": "pooled regression has one intercept for all periods",
 }
+POOLED_STACK = {"time_path": "pooled event times leave common shocks in the residuals"}
 RANDOM_TIMING = {"unit_constants": "under random timing levels are compared, not changes alone"}
 BY_COHORT = {"cohort": "cohort"}
 CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}
@@ -94,6 +96,8 @@ SUBJECTS = [
         BY_COHORT,
         RANDOM_TIMING,
     ),
+    Subject(StackedDiD(pre=2, post=1), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED_STACK),
+    Subject(StackedDiD(pre=2, post=1, effects="stack"), GAPS, CLUSTERED),
 ]
 
 

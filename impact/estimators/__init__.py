@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from impact.estimators.fixed_effects import FixedEffects
     from impact.estimators.imputation import Imputation
     from impact.estimators.pooled import PooledOLS
+    from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
     from impact.estimators.twfe import TwoWayFixedEffects
     from impact.estimators.two_stage import TwoStage
@@ -30,6 +31,7 @@ ESTIMATORS = {
     "FixedEffects": "impact.estimators.fixed_effects",
     "Imputation": "impact.estimators.imputation",
     "PooledOLS": "impact.estimators.pooled",
+    "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
     "TwoStage": "impact.estimators.two_stage",
     "TwoWayFixedEffects": "impact.estimators.twfe",
@@ -43,6 +45,7 @@ __all__ = [
     "FixedEffects",
     "Imputation",
     "PooledOLS",
+    "StackedDiD",
     "SunAbraham",
     "TwoStage",
     "TwoWayFixedEffects",

@@ -198,7 +198,7 @@ class HonestProblem:
         """Weights on post-treatment effects, shape (T,)."""
         if self.target is not None:
             return np.array(self.target, dtype=np.float64)
-        return np.eye(len(self.estimate) - self.n_pre)[0]
+        return np.asarray(np.eye(len(self.estimate) - self.n_pre)[0])
 
     @property
     def method_used(self) -> Method:

@@ -1,0 +1,203 @@
+"""The effect a report prints, laid out by event time with its joint uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.errors import DesignError, listing
+from impact.inference.aggregation import share_average
+from impact.inference.bands import pointwise_critical_value
+from impact.result import Result, Weighting
+
+__all__ = ["EventPath", "event_path", "path_fault"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class EventPath:
+    """An event study whose post-treatment part averages to the printed effect.
+
+    Attributes
+    ----------
+    times : array, shape (K,), consecutive event times, the reference left out
+    reference : event time the estimates are measured from
+    n_pre : number of event times before the reference
+    estimate : array, shape (K,)
+    covariance : array, shape (K, K)
+    target : array, shape (K - n_pre,), weights on the later part; zero in anticipation periods
+    df : degrees of freedom of t critical values; None for normal ones
+    """
+
+    times: NDArray[np.int64]
+    reference: int
+    n_pre: int
+    estimate: Floats
+    covariance: Floats
+    target: Floats
+    df: float | None
+
+    @property
+    def effect(self) -> float:
+        """The printed effect."""
+        return float(self.target @ self.estimate[self.n_pre :])
+
+    @property
+    def std_error(self) -> float:
+        """Its standard error."""
+        weights = np.concatenate((np.zeros(self.n_pre), self.target))
+        return float(np.sqrt(weights @ self.covariance @ weights))
+
+    def widened(self, level: float) -> Floats:
+        """Covariance scaled so that normal intervals become t intervals, shape (K, K)."""
+        ratio = pointwise_critical_value(level, self.df) / pointwise_critical_value(level, None)
+        return np.asarray(self.covariance * float(ratio) ** 2)
+
+
+def event_path(result: Result, weighting: Weighting | None = None) -> EventPath:
+    """Lay the effect ``result.att(weighting)`` out by event time.
+
+    Parameters
+    ----------
+    result : with cells by cohort and event time, or an event study
+    weighting : as in ``Result.att``
+
+    Raises
+    ------
+    DesignError : the estimates before treatment are not measured from one reference period, none
+        lies on one side of it, or the event times that carry the effect have a gap
+    EstimationError : the estimates do not carry what the weighting needs
+
+    Notes
+    -----
+    Each post-treatment point averages the cells of its event time with the weights they have in
+    the printed effect, so that the points, weighted by their sums, add up to it. Points before
+    treatment weight each cohort by its total weight in the effect. Estimated cohort shares enter
+    the covariance, so that the points give the effect's own standard error.
+    """
+    reason = path_fault(result)
+    if reason:
+        raise DesignError(reason)
+    _ = result.att(weighting)
+    event = result.cells["event_time"].to_numpy(dtype=np.float64)
+    reference = -1 - result.design.anticipation
+    known = ~np.isnan(result.std_errors) & (event != reference)
+    weight = _cell_weights(result, weighting)
+    times = _consecutive(np.unique(event[known]), reference)
+    lost = np.setdiff1d(np.unique(event[weight > 0]), times)
+    if len(lost):
+        raise DesignError(
+            f"the printed effect includes event time {listing(f'{e:g}' for e in lost)}, which the "
+            "event study reaches only across a gap. Restrict the panel to consecutive periods."
+        )
+    incidence = (event == times[:, None]) & known
+    target = incidence[times > reference] @ weight
+    if len(result.shares):
+        estimate, covariance = _averaged(result, incidence, weight, weighting)
+    else:
+        positions = incidence.argmax(axis=1)
+        estimate = result.estimates[positions]
+        covariance = result.uncertainty.covariance()[np.ix_(positions, positions)]
+    return EventPath(
+        times=times.astype(np.int64),
+        reference=reference,
+        n_pre=int((times < reference).sum()),
+        estimate=estimate,
+        covariance=covariance,
+        target=target,
+        df=result.uncertainty.df,
+    )
+
+
+def _cell_weights(result: Result, weighting: Weighting | None) -> Floats:
+    """Weight of each cell in the printed effect, shape (K,)."""
+    cells = result.cells
+    after = (cells["event_time"] >= 0).to_numpy() & ~np.isnan(result.estimates)
+    if not len(result.shares):
+        return np.asarray(after / after.sum())
+    share = result.shares.reindex(cells["cohort"]).to_numpy(dtype=np.float64) * after
+    if weighting == "cell":
+        return np.asarray(share / share.sum())
+    groups = cells[weighting or "cohort"].to_numpy(dtype=np.float64)
+    codes = np.unique(groups, return_inverse=True)[1]
+    total = np.bincount(codes, share)
+    within = np.divide(share, total[codes], out=np.zeros_like(share), where=after)
+    if weighting in ("event_time", "time"):
+        return np.asarray(within / (total > 0).sum())
+    size = np.bincount(codes, share) / np.maximum(np.bincount(codes, after), 1)
+    return np.asarray(within * size[codes] / size.sum())
+
+
+def _averaged(
+    result: Result, incidence: NDArray[np.bool_], weight: Floats, weighting: Weighting | None
+) -> tuple[Floats, Floats]:
+    """Average cells by event time with the effect's weights, shares estimated.
+
+    The points' covariance gets what estimated shares add to the effect beyond the points.
+    """
+    labels = result.shares.index.to_numpy(dtype=np.float64)
+    shares = result.shares.to_numpy(dtype=np.float64)
+    index = np.searchsorted(labels, result.cells["cohort"].to_numpy(dtype=np.float64))
+    by_cohort = np.bincount(index, weight, len(shares)) / shares
+    own = weight / shares[index]
+
+    def derivative(rows: Floats) -> Floats:
+        average = share_average(result.estimates, rows, index, shares)
+        return average.jacobian()[: len(rows)]
+
+    multiplier = np.where(weight > 0, own, by_cohort[index])
+    estimate = share_average(result.estimates, incidence * multiplier, index, shares).estimates
+    points = derivative(incidence * multiplier)
+    if weighting in ("event_time", "time"):
+        groups = result.cells[weighting].to_numpy(dtype=np.float64)
+        values = np.unique(groups[weight > 0])
+        effect = derivative((groups == values[:, None]) * (weight > 0)).mean(axis=0)
+    else:
+        effect = derivative(own[None, :])[0]
+    target = incidence @ weight
+    points[target > 0] += effect - target @ points
+    return estimate, result.uncertainty.combine(points).covariance()
+
+
+def _consecutive(times: Floats, reference: int) -> Floats:
+    """Event times next to the reference without a gap, on both sides."""
+    present = set(times.tolist())
+    first = reference - 1
+    while first in present:
+        first -= 1
+    last = reference + 1
+    while last in present:
+        last += 1
+    block = np.arange(first + 1, last, dtype=np.float64)
+    return block[block != reference]
+
+
+def path_fault(result: Result) -> str | None:
+    """Say why a result has no event study around one reference period; None if it has."""
+    event = result.cells["event_time"].to_numpy(dtype=np.float64)
+    reference = -1 - result.design.anticipation
+    if np.isnan(event).any():
+        return (
+            f"{result.estimator} gives no effects by event time. Fit an estimator that does, such "
+            "as CallawaySantAnna."
+        )
+    known = ~np.isnan(result.std_errors)
+    if not len(result.shares) and len(np.unique(event)) < len(event):
+        return "several estimates share an event time and have no weights to average them with."
+    if (known & (event == reference)).any():
+        return (
+            f"estimates before treatment are not all measured from event time {reference}: that "
+            "one has an estimate of its own. Use an estimator with a universal base period, such "
+            'as CallawaySantAnna(base_period="universal").'
+        )
+    times = _consecutive(np.unique(event[known]), reference)
+    if not (times < reference).any() or not (times >= 0).any():
+        return (
+            f"estimates are needed right before and after event time {reference}; there are "
+            f"{int((times < reference).sum())} before and {int((times >= 0).sum())} after. Use "
+            "more periods before treatment."
+        )
+    return None

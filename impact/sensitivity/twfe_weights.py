@@ -1,0 +1,182 @@
+"""Weights that a two-way fixed effects coefficient puts on the effect of each treated cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact import plots, tables
+from impact.errors import listing, plural
+from impact.kernels.absorb import absorb
+from impact.result import Result
+from impact.sensitivity.base import Check, Finding, figure_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["TWFE_WEIGHTS", "CellWeights", "cell_weights", "twfe_weights"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class CellWeights:
+    """A two-way fixed effects coefficient as a weighted sum of cells' effects.
+
+    Attributes
+    ----------
+    coefficient : the coefficient of treatment
+    weight : array, shape (n,), of each row's effect; zero where untreated, summing to one
+    sigma : smallest standard deviation of effects across treated cells at which the average
+        effect could be zero; the more, the more robust to effects that differ
+    """
+
+    coefficient: float
+    weight: Floats
+    sigma: float
+
+
+def cell_weights(
+    outcome: Floats,
+    treatment: Floats,
+    unit_codes: Integers,
+    time_codes: Integers,
+    weights: Floats | None = None,
+) -> CellWeights:
+    """Return the weights of the regression of the outcome on treatment, unit and period effects.
+
+    w_it = D_it e_it / sum D_it e_it, with e the residual of D on unit and period effects.
+
+    Parameters
+    ----------
+    outcome, treatment : arrays, shape (n,); treatment 0 or 1, or a dose
+    unit_codes, time_codes : arrays, shape (n,)
+    weights : array, shape (n,), positive; equal if None
+
+    Source
+    ------
+    de Chaisemartin & D'Haultfoeuille (2020), American Economic Review 110(9), theorem 1 and
+    corollary 1 (sigma).
+    """
+    mass = np.ones(len(outcome)) if weights is None else weights
+    residual = absorb([unit_codes, time_codes], weights).sweep(treatment[None, :])[0]
+    share = mass * residual * treatment
+    coefficient = float((mass * residual) @ outcome / share.sum())
+    weight = share / share.sum()
+    treated = treatment != 0
+    size = mass[treated] / mass[treated].sum()
+    spread = np.sqrt(size @ (weight[treated] / size) ** 2 - 1.0)
+    return CellWeights(coefficient, weight, float(abs(coefficient) / spread) if spread else np.inf)
+
+
+def twfe_weights(result: Result) -> Finding:
+    """Ask which cells' effects enter a two-way fixed effects estimate with a negative sign.
+
+    Parameters
+    ----------
+    result : of any estimator; only its design is used, without covariates
+
+    Returns
+    -------
+    Finding : statistic = sum of the negative weights; one row a cohort and period
+
+    Raises
+    ------
+    DesignError : no treated cell, or treatment without variation beside units and periods
+
+    Notes
+    -----
+    A negative weight means that a larger effect in that cell lowers the estimate. Units with a
+    treatment that stops are grouped by their first treated period. Gaps and weights are allowed.
+
+    Source
+    ------
+    de Chaisemartin & D'Haultfoeuille (2020), American Economic Review 110(9), theorem 1.
+    """
+    TWFE_WEIGHTS.require(result)
+    design = result.design
+    rows = design.rows()
+    found = cell_weights(
+        rows.outcome, _treatment(result), rows.unit_codes, rows.time_codes, rows.weights
+    )
+    treated = found.weight != 0
+    frame = pd.DataFrame(
+        {
+            "cohort": design.cohorts[rows.unit_codes[treated]],
+            "time": design.periods[rows.time_codes[treated]],
+            "weight": found.weight[treated],
+        }
+    )
+    cells = frame.groupby(["cohort", "time"], as_index=False).agg(
+        n_cells=("weight", "size"),
+        n_negative=("weight", lambda w: int((w < 0).sum())),
+        weight=("weight", "sum"),
+    )
+    negative = found.weight[found.weight < 0]
+    values = {
+        "twfe": found.coefficient,
+        "n_treated_cells": float(treated.sum()),
+        "n_negative": float(len(negative)),
+        "sum_negative": float(negative.sum()),
+        "sum_positive": float(found.weight[found.weight > 0].sum()),
+        "sigma": found.sigma,
+    }
+    named = cells[cells["weight"] < 0].sort_values("weight")
+    where = [f"cohort {c:g} in {t}" for c, t in zip(named["cohort"], named["time"], strict=True)]
+    sentence = (
+        f"{plural(len(negative), 'cell')} of {int(treated.sum()):,} treated ones "
+        f"{'has a' if len(negative) == 1 else 'have'} negative weight, together "
+        f"{tables.format_number(values['sum_negative'])}"
+        + (f" ({listing(where)})" if where else "")
+        + f"; effects with a standard deviation of {tables.format_number(found.sigma)} across cells "
+        "could turn an average of zero into this estimate."
+    )
+    return Finding(
+        name="twfe_weights",
+        question="Do some effects enter the two-way fixed effects estimate with a negative sign?",
+        statistic=values["sum_negative"],
+        table=cells,
+        sentence=sentence,
+        values=values,
+        draw=lambda ax: _draw(cells, ax),
+        notes=("Computed without the covariates.",) if design.covariates else (),
+    )
+
+
+def _treatment(result: Result) -> Floats:
+    design = result.design
+    table = design.doses if design.dose is not None else design.treatment
+    return np.asarray(table[~np.isnan(design.outcomes)])
+
+
+def _draw(cells: pd.DataFrame, ax: Axes | None) -> Axes:
+    ax = figure_axes(ax)
+    for sign, colour in ((1, plots.BLUE), (-1, plots.ORANGE)):
+        part = cells[np.sign(cells["weight"]) == sign]
+        ax.scatter(
+            part["time"], part["cohort"], s=900 * part["weight"].abs() ** 0.5, color=colour,
+            alpha=0.7, label="positive" if sign > 0 else "negative",
+        )  # fmt: skip
+    ax.set_xlabel("Period")
+    ax.set_ylabel("First treated")
+    ax.legend(frameon=False, fontsize=9)
+    return ax
+
+
+def _fault(result: Result) -> str | None:
+    design = result.design
+    if design.treatment_column is None or np.isnan(design.cohorts).all():
+        return "this design has no treated cell."
+    treatment, rows = _treatment(result), design.rows()
+    residual = absorb([rows.unit_codes, rows.time_codes], rows.weights).sweep(treatment[None, :])
+    if np.square(residual).sum() <= 1e-12 * np.square(treatment).sum():
+        return "treatment does not vary beside units and periods, so the estimate does not exist."
+    return None
+
+
+TWFE_WEIGHTS = Check("twfe_weights", "designs with a treatment or a dose", _fault, twfe_weights)

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from impact.design import Design
 from impact.errors import DesignError
 from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
@@ -18,10 +15,11 @@ from impact.estimators.regression import (
     design_variables,
     effect_groups,
     regress,
+    unit_trend,
 )
 from impact.result import Result
 
-__all__ = ["FixedEffects", "unit_trend"]
+__all__ = ["FixedEffects"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +82,3 @@ class FixedEffects(RegressionEstimator):
         )
         label = ", ".join(names) + (", unit trends" if self.trends else "")
         return coefficient_result(self, design, fit, f"{self.estimand} ({label})")
-
-
-def unit_trend(design: Design) -> NDArray[np.float64]:
-    """Return the time since the first period of each row, shape (1, n)."""
-    since = (design.periods - design.periods[0]).astype(np.float64)
-    trend: NDArray[np.float64] = since[None, design.sample.time_codes]
-    return trend

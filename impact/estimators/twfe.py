@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import TREATMENT, Requirement
-from impact.estimators.fixed_effects import unit_trend
 from impact.estimators.regression import (
     Regression,
     RegressionEstimator,
@@ -21,6 +20,7 @@ from impact.estimators.regression import (
     design_variables,
     effect_groups,
     regress,
+    unit_trend,
 )
 from impact.result import Result
 

@@ -68,8 +68,8 @@ BREAKS = (
         "gdp_deflator_2010", 2010, None, ("prices",), (),
         Text("the deflator of gross domestic product jumps by 42 per cent in a revision of the "
              "national accounts; do not chain across it, use consumer prices.",
-             "chỉ số giảm phát tổng sản phẩm nhảy 42 phần trăm do rà soát tài khoản quốc gia; không "
-             "nối chuỗi qua năm này, hãy dùng chỉ số giá tiêu dùng."),
+             "chỉ số giảm phát tổng sản phẩm nhảy 42 phần trăm do rà soát tài khoản quốc gia; "
+             "không nối chuỗi qua năm này, hãy dùng chỉ số giá tiêu dùng."),
         "World Bank, World Development Indicators",
     ),
     Break(
@@ -82,12 +82,14 @@ BREAKS = (
     ),
     Break(
         "labour_2021", 2021, None, ("employment",), (),
-        Text("workers who produce for their own use left the count of employment, most in poor "
-             "farming provinces, in the year the 2021-2025 programmes began: a comparison across "
-             "it finds a large effect that is none. Use jobs in enterprises, or wages.",
-             "lao động tự sản tự tiêu không còn tính là có việc làm, giảm mạnh nhất ở các tỉnh nông "
-             "nghiệp nghèo, đúng năm bắt đầu các chương trình 2021-2025: so sánh qua năm này cho "
-             "tác động lớn nhưng không có thật. Hãy dùng lao động doanh nghiệp hoặc tiền lương."),
+        Text("counted employment fell by a tenth, by more than half in some poor farming "
+             "provinces, very likely through a new definition, in the year the 2021-2025 "
+             "programmes began: a comparison across it finds a large effect that is none. Use "
+             "jobs in enterprises, or wages.",
+             "số lao động có việc làm giảm một phần mười, có tỉnh nông nghiệp nghèo giảm hơn một "
+             "nửa, rất có thể do đổi định nghĩa, đúng năm bắt đầu các chương trình 2021-2025: so "
+             "sánh qua năm này cho tác động lớn nhưng không có thật. Hãy dùng lao động doanh "
+             "nghiệp hoặc tiền lương."),
         "labour force by province 2020 and 2021",
     ),
     Break(

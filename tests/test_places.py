@@ -164,3 +164,23 @@ def test_distances():
     assert km.loc["01", "79"] == pytest.approx(1140, rel=0.02)
     assert set(places.neighbours("Hưng Yên", count=3).index) <= {"01", "30", "34", "35", "27"}
     assert len(places.distances(34)) == 34
+
+
+@pytest.mark.parametrize("vintage", [63, 34])
+def test_tile_map_shows_every_province_of_either_vintage(vintage):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    table = places.provinces(vintage)
+    values = pd.Series(np.arange(len(table), dtype=float), index=table["name_vi"])
+    ax = places.tile_map(values.iloc[1:], vintage=vintage, label="jobs")
+    texts = {text.get_text().replace("\n", " ") for text in ax.texts}
+    assert len(ax.texts) == len(table)
+    assert "Hưng Yên " + f"{values['Hưng Yên']:.0f}" in texts
+    assert table["name_vi"].iloc[0] in texts
+    assert len(ax.patches) == 63
+    plt.close(ax.figure)
+    with pytest.raises(PlaceError, match="Hưng Yên has two values"):
+        places.tile_map(pd.Series([1.0, 2.0], index=["Hưng Yên", "33"]), vintage=vintage)

@@ -1,0 +1,138 @@
+"""Instrumental variables: two-stage least squares and limited information maximum likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from impact.kernels.least_squares import LeastSquares
+
+__all__ = ["KClass", "k_class", "quadratic_set"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class KClass:
+    """A k-class fit in the form of a regression on fitted regressors.
+
+    Parameters
+    ----------
+    fit : coefficients, bread and structural residuals; ``regressors`` are the fitted ones, so that
+        scores are fitted regressor times structural residual
+    kappa : 1 for two-stage least squares; the smallest root for LIML
+    """
+
+    fit: LeastSquares
+    kappa: float
+
+
+def k_class(
+    outcome: Floats,
+    endogenous: Floats,
+    exogenous: Floats,
+    instruments: Floats,
+    weights: Floats | None,
+    *,
+    liml: bool,
+    n_effects: int,
+) -> KClass:
+    r"""Estimate :math:`\hat\beta = (X'(I - \kappa M_Z)X)^{-1} X'(I - \kappa M_Z)y`.
+
+    Parameters
+    ----------
+    outcome : shape (n,), swept
+    endogenous, exogenous, instruments : shape (m, n), (p, n), (q, n), swept, none redundant
+    weights : shape (n,), or None
+    n_effects : rank of what was swept out
+
+    Source
+    ------
+    Davidson and MacKinnon (1993), Estimation and Inference in Econometrics, section 18.5;
+    Anderson and Rubin (1949) for LIML's root.
+    """
+    root = np.ones_like(outcome) if weights is None else np.sqrt(weights)
+    x = np.concatenate((endogenous, exogenous)) * root
+    z = np.concatenate((instruments, exogenous)) * root
+    y = outcome * root
+    basis = np.linalg.qr(z.T)[0]
+    kappa = 1.0
+    if liml:
+        both = np.concatenate((y[None, :], endogenous * root))
+        inner = both
+        if len(exogenous):
+            plane = np.linalg.qr((exogenous * root).T)[0]
+            inner = both - (both @ plane) @ plane.T
+        outer = both - (both @ basis) @ basis.T
+        kappa = float(scipy.linalg.eigh(inner @ inner.T, outer @ outer.T, eigvals_only=True)[0])
+    fitted = (1 - kappa) * x + kappa * (x @ basis) @ basis.T
+    bread = np.linalg.inv(fitted @ x.T)
+    bread = (bread + bread.T) / 2
+    coefficients = bread @ (fitted @ y)
+    residuals = (y - coefficients @ x) / root
+    fit = LeastSquares(
+        np.arange(len(x)),
+        coefficients,
+        bread,
+        fitted / root,
+        residuals,
+        float(y @ y),
+        weights,
+        n_effects,
+        (),
+        None,
+    )
+    return KClass(fit, kappa)
+
+
+def quadratic_set(
+    statistic: Callable[[float], float],
+    degree: int,
+    centre: float,
+    scale: float,
+    critical: float,
+    determinant: Callable[[float], float],
+) -> list[tuple[float, float]]:
+    """Find where a ratio of polynomials stays at or below a critical value.
+
+    Parameters
+    ----------
+    statistic : the ratio as a function of the hypothesised value
+    degree : of the numerator and of the denominator
+    centre, scale : of the values that matter, for a well-conditioned interpolation
+    determinant : the (positive) denominator
+
+    Returns
+    -------
+    list of intervals, ends may be infinite; empty if no value is accepted
+    """
+    points = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1)) * 3
+    values = [
+        (statistic(centre + scale * p) - critical) * determinant(centre + scale * p) for p in points
+    ]
+    polynomial = np.polynomial.Polynomial.fit(points, values, degree, domain=[-3, 3])
+    roots = polynomial.roots()
+    ends = np.sort(roots[np.abs(roots.imag) < 1e-7 * (1 + np.abs(roots))].real)
+    bounds = np.concatenate(([-np.inf], centre + scale * ends, [np.inf]))
+    accepted: list[tuple[float, float]] = []
+    for low, high in pairwise(bounds):
+        inside = _between(low, high, scale)
+        if statistic(inside) <= critical:
+            if accepted and accepted[-1][1] == low:
+                accepted[-1] = (accepted[-1][0], float(high))
+            else:
+                accepted.append((float(low), float(high)))
+    return accepted
+
+
+def _between(low: float, high: float, scale: float) -> float:
+    if np.isinf(low) and np.isinf(high):
+        return 0.0
+    if np.isinf(low):
+        return high - 10 * scale
+    return low + 10 * scale if np.isinf(high) else (low + high) / 2

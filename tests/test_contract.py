@@ -13,6 +13,7 @@ from impact import (
     ExtendedTWFE,
     FixedEffects,
     Imputation,
+    LocalProjectionDiD,
     PooledOLS,
     StackedDiD,
     SunAbraham,
@@ -98,6 +99,10 @@ SUBJECTS = [
     ),
     Subject(StackedDiD(pre=2, post=1), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED_STACK),
     Subject(StackedDiD(pre=2, post=1, effects="stack"), GAPS, CLUSTERED),
+    Subject(LocalProjectionDiD(), GAPS, CLUSTERED),
+    Subject(LocalProjectionDiD(weighting="equal"), GAPS, {**BY_COHORT, "covariates": "x"}),
+    Subject(LocalProjectionDiD(effect="pooled", post=1), STAGGERED, CLUSTERED),
+    Subject(LocalProjectionDiD(stabilisation=1, post=2), STAGGERED, {"treated": "treated"}),
 ]
 
 

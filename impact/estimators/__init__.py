@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from impact.estimators.extended_twfe import ExtendedTWFE
     from impact.estimators.fixed_effects import FixedEffects
     from impact.estimators.imputation import Imputation
+    from impact.estimators.local_projection import LocalProjectionDiD
     from impact.estimators.pooled import PooledOLS
     from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
@@ -30,6 +31,7 @@ ESTIMATORS = {
     "ExtendedTWFE": "impact.estimators.extended_twfe",
     "FixedEffects": "impact.estimators.fixed_effects",
     "Imputation": "impact.estimators.imputation",
+    "LocalProjectionDiD": "impact.estimators.local_projection",
     "PooledOLS": "impact.estimators.pooled",
     "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
@@ -44,6 +46,7 @@ __all__ = [
     "ExtendedTWFE",
     "FixedEffects",
     "Imputation",
+    "LocalProjectionDiD",
     "PooledOLS",
     "StackedDiD",
     "SunAbraham",

@@ -1,0 +1,362 @@
+"""Local-projection difference in differences of Dube, Girardi, Jorda and Taylor (2025)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, plural
+from impact.estimators.base import (
+    ABSORBING,
+    COMPARISON_UNITS,
+    PRE_PERIODS,
+    TREATMENT,
+    UNIT_CLUSTERS,
+    Estimator,
+    Requirement,
+)
+from impact.estimators.cells import BASE_NOTE
+from impact.inference.linear import small_sample_factor
+from impact.inference.scores import Scores
+from impact.kernels.local_projection import Horizon, fit_horizon
+from impact.result import Result
+
+__all__ = ["LocalProjectionDiD"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class LocalProjectionDiD(Estimator):
+    r"""Estimate effects horizon by horizon from long differences with clean comparisons.
+
+    .. math:: Y_{i,t+h} - Y_{i,t-1} = \beta_h \Delta D_{it} + \delta_t^h + x_{i,t-1}'\gamma^h + u
+
+    over units entering treatment in t and units untreated until t + h.
+
+    Parameters
+    ----------
+    pre, post : most leads and horizons; None for all that the panel holds
+    weighting : "variance" is the regression's own, which weighs periods by their variance of
+        entry; "equal" gives every entrant the same weight, an average effect on the treated
+        (by regression adjustment where there are covariates)
+    comparison : "not_yet_treated" or "never_treated" units
+    composition : "any" uses at each horizon all rows there are; "fixed" only rows that every
+        horizon can use
+    effect : "event_study", or "pooled" for one average over all horizons and one over all leads
+    base_periods : periods before treatment whose mean outcomes are measured from
+    stabilisation : for treatments that may stop: treatment must not have changed in the
+        last ``stabilisation`` periods before t, of entrants and comparison units both, nor
+        until t + h after it; None for treatments that last
+
+    Raises
+    ------
+    DesignError : no treatment; without ``stabilisation``, a treatment that reverses or a unit
+        without untreated period; a window that makes no sense
+    EstimationError : no horizon can be estimated
+
+    Notes
+    -----
+    Assumes parallel trends between entrants and clean comparison units and, with
+    ``stabilisation``, that effects are stable that many periods after a change. Covariates
+    enter with their values in the last base period. Standard errors are clustered with
+    G/(G-1) (n-1)/(n-K) at each horizon and t(G-1). The effect at event time -1 (less
+    anticipation) is zero by construction.
+
+    Source
+    ------
+    Dube, Girardi, Jorda and Taylor (2025), Journal of Applied Econometrics, equations 8-13, and
+    section 4.2 for treatments that reverse.
+    """
+
+    pre: int | None = None
+    post: int | None = None
+    weighting: Literal["variance", "equal"] = "variance"
+    comparison: Literal["not_yet_treated", "never_treated"] = "not_yet_treated"
+    composition: Literal["any", "fixed"] = "any"
+    effect: Literal["event_study", "pooled"] = "event_study"
+    base_periods: int = 1
+    stabilisation: int | None = None
+
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT, UNIT_CLUSTERS)
+    estimand: ClassVar[str] = "effects by event time from local projections"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("pre", 0), ("post", 0), ("base_periods", 1), ("stabilisation", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise DesignError(f"{name} must be at least {least}; it was {value!r}.")
+
+    def _estimate(self, design: Design) -> Result:
+        if self.stabilisation is None:
+            for requirement in (ABSORBING, PRE_PERIODS, COMPARISON_UNITS):
+                fault = requirement.fault(design)
+                if fault:
+                    raise DesignError(
+                        f"{self.name} without stabilisation needs {requirement.text}: {fault}"
+                    )
+        window = _Window.of(self, design)
+        if self.effect == "pooled":
+            return _report_pooled(self, design, window)
+        horizons = _horizons(self, design)
+        fits = [
+            Horizon(0.0, np.zeros(design.n_clusters), 0, 0, 0, design.n_clusters)
+            if h == -1 - design.anticipation
+            else _fit(self, design, window, h, horizons)
+            for h in horizons
+        ]
+        return _report(self, design, horizons, fits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """Outcomes and treatment laid out over consecutive periods, those absent all NaN.
+
+    ``offset`` is the position of the first period; rows reach back and forth by the panel's
+    own length, so that any lead or lag can be sliced.
+    """
+
+    outcomes: Floats
+    status: Floats
+    base: Floats
+    entrants: Booleans
+    n_periods: int
+    reach: int
+
+    @staticmethod
+    def of(estimator: LocalProjectionDiD, design: Design) -> _Window:
+        """Lay a design out."""
+        first, last = int(design.periods[0]), int(design.periods[-1])
+        n_periods = last - first + 1
+        reach = n_periods + design.anticipation + 1
+        at = reach + (design.periods - first)
+        outcomes = np.full((design.n_units, n_periods + 2 * reach), np.nan)
+        outcomes[:, at] = design.outcomes
+        status = np.full(outcomes.shape, np.nan)
+        if estimator.stabilisation is None:
+            clock = np.arange(-reach, n_periods + reach) + first
+            onset = np.where(np.isnan(design.cohorts), np.inf, design.cohorts)
+            status[:] = clock[None, :] >= onset[:, None]
+        else:
+            status[:, at] = design.treatment
+        own = np.arange(reach, reach + n_periods)
+        entrants = (status[:, own] == 1) & (status[:, own - 1] == 0)
+        lags = [
+            outcomes[:, own - 1 - design.anticipation - j] for j in range(estimator.base_periods)
+        ]
+        base = sum(lags) / estimator.base_periods
+        return _Window(outcomes, status, np.asarray(base), entrants, n_periods, reach)
+
+    def outcome(self, h: int) -> Floats:
+        """Return the outcome h periods later, shape (N, n_periods)."""
+        return self.outcomes[:, self.reach + h : self.reach + h + self.n_periods]
+
+    def state(self, h: int) -> Floats:
+        """Return the treatment h periods later, shape (N, n_periods)."""
+        return self.status[:, self.reach + h : self.reach + h + self.n_periods]
+
+
+def _horizons(estimator: LocalProjectionDiD, design: Design) -> list[int]:
+    """List the horizons asked for, or all that the panel's length allows."""
+    reach = int(design.periods[-1] - design.periods[0])
+    first = -reach if estimator.pre is None else -estimator.pre
+    if estimator.stabilisation is not None and estimator.pre is None:
+        first = max(first, -1 - estimator.stabilisation)
+    last = reach - 1 if estimator.post is None else estimator.post
+    first = min(first, -1 - design.anticipation)
+    return list(range(first, last + 1))
+
+
+def _sample(
+    estimator: LocalProjectionDiD, design: Design, window: _Window, first: int, last: int
+) -> tuple[Booleans, Booleans]:
+    """Return entrants and clean comparison rows, (N, n_periods), for horizons first to last."""
+    last = max(last, 0)
+    never = np.ones(design.n_units, dtype=bool)
+    if estimator.comparison == "never_treated":
+        never = np.isnan(design.cohorts)
+    if estimator.stabilisation is None:
+        clean = window.state(last + design.anticipation) == 0
+        return window.entrants, clean & never[:, None]
+    back = min(-1 - estimator.stabilisation, first)
+    before = [window.state(j) for j in range(back, 0)]
+    after = [window.state(j) for j in range(last + design.anticipation + 1)]
+    still = np.all([state == before[-1] for state in before], axis=0)
+    entrants = window.entrants & still & np.all([s == 1 for s in after[: last + 1]], axis=0)
+    clean = still & np.all([state == before[-1] for state in after], axis=0)
+    return entrants, clean & never[:, None]
+
+
+def _fit(
+    estimator: LocalProjectionDiD,
+    design: Design,
+    window: _Window,
+    h: int,
+    horizons: list[int],
+) -> Horizon:
+    """Estimate one horizon."""
+    fixed = estimator.composition == "fixed"
+    first, last = (horizons[0], horizons[-1]) if fixed else (min(h, 0), h)
+    entrants, clean = _sample(estimator, design, window, first, last)
+    if fixed:
+        whole = np.all([~np.isnan(window.outcome(j)) for j in horizons], axis=0)
+        entrants, clean = entrants & whole, clean & whole
+    return _regress(estimator, design, window, window.outcome(h) - window.base, entrants, clean)
+
+
+def _regress(
+    estimator: LocalProjectionDiD,
+    design: Design,
+    window: _Window,
+    differences: Floats,
+    entrants: Booleans,
+    clean: Booleans,
+) -> Horizon:
+    return fit_horizon(
+        differences,
+        entrants,
+        clean,
+        design.cluster_codes,
+        design.n_clusters,
+        weights=design.unit_weights,
+        covariates=_earlier_covariates(design, window) if design.covariates else None,
+        equal_weights=estimator.weighting == "equal",
+    )
+
+
+def _earlier_covariates(design: Design, window: _Window) -> Floats:
+    """Date covariates in the last base period, shape (N, n_periods, k)."""
+    values = design.covariate_array()
+    lag = 1 + design.anticipation
+    result = np.full((design.n_units, window.n_periods, values.shape[2]), np.nan)
+    at = design.periods - design.periods[0] + lag
+    inside = at < window.n_periods
+    result[:, at[inside]] = values[:, inside]
+    return result
+
+
+def _scores(design: Design, fits: list[Horizon]) -> Scores:
+    """Join the horizons' contributions, each with its own small-sample factor."""
+    columns = []
+    for fit in fits:
+        factor = 1.0
+        if fit.n_parameters and fit.n_clusters > 1:
+            factor = small_sample_factor(fit.n_clusters, fit.n_rows, fit.n_parameters)
+        columns.append(fit.contributions * np.sqrt(factor))
+    return Scores(np.stack(columns, axis=1), 1.0, design.n_clusters - 1)
+
+
+def _notes(estimator: LocalProjectionDiD) -> tuple[str, ...]:
+    who = {"not_yet_treated": "not yet or never", "never_treated": "never"}[estimator.comparison]
+    how = {
+        "variance": "Horizons weigh periods by their variance of entry: not an equal-weighted ATT.",
+        "equal": "Every entrant counts the same.",
+    }[estimator.weighting]
+    notes = [f"Compared with units {who} treated by the horizon.", how]
+    if estimator.stabilisation is not None:
+        notes[0] = (
+            f"Treatment unchanged in the {plural(estimator.stabilisation, 'period')} before, and "
+            "until the horizon after, of entrants and comparison units."
+        )
+    if estimator.composition == "fixed":
+        notes.append("The same rows at every horizon.")
+    return tuple(notes)
+
+
+def _report(
+    estimator: LocalProjectionDiD, design: Design, horizons: list[int], fits: list[Horizon]
+) -> Result:
+    base = -1 - design.anticipation
+    known = [not np.isnan(fit.estimate) for fit in fits]
+    asked = [
+        k or (h < 0 and estimator.pre is not None) or (h >= 0 and estimator.post is not None)
+        for h, k in zip(horizons, known, strict=True)
+    ]
+    if not any(k for h, k in zip(horizons, known, strict=True) if h != base):
+        raise EstimationError(
+            f"{estimator.name} can estimate no horizon from {horizons[0]} to {horizons[-1]}: units "
+            "entering treatment and clean comparison units never meet in a period. Shorten pre "
+            "and post, or use composition='any'."
+        )
+    kept = [(h, fit) for h, fit, keep in zip(horizons, fits, asked, strict=True) if keep]
+    notes = [
+        BASE_NOTE
+        if h == base
+        else "entrants and clean comparison units do not meet at this horizon"
+        if np.isnan(fit.estimate)
+        else ""
+        for h, fit in kept
+    ]
+    frame = pd.DataFrame(
+        {
+            "term": [f"event_time {h}" for h, _ in kept],
+            "cohort": np.nan,
+            "time": np.nan,
+            "event_time": [float(h) for h, _ in kept],
+            "estimate": [fit.estimate for _, fit in kept],
+            "weight": 1.0,
+            "note": notes,
+            "n_treated": [fit.n_entrants for _, fit in kept],
+            "n_comparison": [fit.n_rows - fit.n_entrants for _, fit in kept],
+        }
+    )
+    return _result(estimator, design, frame, [fit for _, fit in kept])
+
+
+def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Window) -> Result:
+    """Estimate the mean effect over all horizons, and over all leads."""
+    base = -1 - design.anticipation
+    horizons = _horizons(estimator, design)
+    ranges = {"att": [h for h in horizons if h >= 0], "before": [h for h in horizons if h < base]}
+    rows, fits = [], []
+    for term, members in ranges.items():
+        if not members:
+            continue
+        mean = sum(window.outcome(h) for h in members) / len(members)
+        entrants, clean = _sample(estimator, design, window, min(members), max(members))
+        fits.append(_regress(estimator, design, window, mean - window.base, entrants, clean))
+        rows.append(term)
+    if np.isnan(fits[0].estimate):
+        raise EstimationError(
+            f"{estimator.name} cannot pool horizons 0 to {horizons[-1]}: no entrant is observed "
+            "throughout beside a clean comparison unit. Set a smaller post."
+        )
+    frame = pd.DataFrame(
+        {
+            "term": rows,
+            "cohort": np.nan,
+            "time": np.nan,
+            "event_time": np.nan,
+            "estimate": [fit.estimate for fit in fits],
+            "weight": 1.0,
+            "note": [
+                "no entrant is observed at all leads" if np.isnan(fit.estimate) else ""
+                for fit in fits
+            ],
+            "n_treated": [fit.n_entrants for fit in fits],
+            "n_comparison": [fit.n_rows - fit.n_entrants for fit in fits],
+        }
+    )
+    return _result(estimator, design, frame, fits)
+
+
+def _result(
+    estimator: LocalProjectionDiD, design: Design, frame: pd.DataFrame, fits: list[Horizon]
+) -> Result:
+    return Result(
+        estimator=estimator.name,
+        design=design,
+        cells=frame,
+        uncertainty=_scores(design, fits),
+        estimand=estimator.estimand,
+        settings=estimator.settings(),
+        notes=_notes(estimator),
+    )

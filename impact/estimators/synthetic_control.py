@@ -40,6 +40,7 @@ from impact.kernels.bilinear import (
     bilinear_fit,
     effect_paths,
     gap_paths,
+    noise_level,
     placebo_paths,
 )
 from impact.kernels.predictor_weights import nested_fit, weighted_fit
@@ -54,6 +55,8 @@ PredictorWeights: TypeAlias = Literal["nested", "cross_validation", "equal"]
 
 # A pre-period gap below this share of the donors' spread counts as a perfect fit.
 PERFECT = 1e-8
+# Ridge and stop of synthdid's sc_estimate, in units of the noise.
+STOPPED_RIDGE, EARLY_STOP = 1e-6, 1e-5
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class SyntheticControl(Estimator):
     inference : "placebo" re-estimates with donors in the treated units' place, every donor in
         turn where one unit is treated; "none"
     draws, seed : placebo assignments where several units are treated
+    solver : "exact" certifies the optimum; "frank_wolfe" stops where R synthdid's sc_estimate
+        stops, to repeat its digits
 
     Raises
     ------
@@ -166,6 +171,7 @@ class SyntheticControl(Estimator):
     inference: Literal["placebo", "none"] = "placebo"
     draws: int = 200
     seed: int = 0
+    solver: Literal["exact", "frank_wolfe"] = "exact"
 
     requires: ClassVar[tuple[Requirement, ...]] = (*SYNTHETIC, NO_COVARIATES)
     estimand: ClassVar[str] = "effects on the treated by cohort and period"
@@ -178,6 +184,11 @@ class SyntheticControl(Estimator):
             raise DesignError(
                 "proximity prices distances between outcome paths and does not go with "
                 "predictors. Leave one of the two out."
+            )
+        if self.solver == "frank_wolfe" and (self.proximity or self.predictors):
+            raise DesignError(
+                'solver="frank_wolfe" repeats R synthdid, which knows neither proximity nor '
+                'predictors. Use solver="exact".'
             )
         if self.predictor_weights == "cross_validation" and any(
             p.first is not None or p.last is not None for p in self.predictors
@@ -358,7 +369,7 @@ class SyntheticControl(Estimator):
         pre = np.ones(len(path), dtype=bool)
         if kept is not None:
             pre = np.isin(np.arange(len(path)), kept)
-        return bilinear_fit(path, donors, pre, pre, self._choice()).path
+        return bilinear_fit(path, donors, pre, pre, self._choice(donors[:, pre])).path
 
     def _single_path(self, design: Design, what: str) -> tuple[Block, Floats, Floats]:
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)
@@ -366,17 +377,24 @@ class SyntheticControl(Estimator):
             raise InferenceError(
                 f"{what} is for one treated unit matched on its outcomes; here are "
                 f"{plural(len(blocks), 'treated unit')} and "
-                f"{plural(len(self.predictors), 'predictor')}. Keep one treated unit (or pooled=True with one cohort) and leave predictors out."
+                f"{plural(len(self.predictors), 'predictor')}. "
+                "Keep one treated unit (or pooled=True with one cohort) and no predictors."
             )
         treated = design.outcomes[blocks[0].treated].mean(axis=0)
         return blocks[0], treated, design.outcomes[blocks[0].donors]
 
-    def _choice(self) -> BilinearChoice:
-        return BilinearChoice(
+    def _choice(self, before: Floats) -> BilinearChoice:
+        """Say how donors, with pre-period outcomes (n, T0), are weighed."""
+        choice = BilinearChoice(
             times="uniform" if self.demean else "none",
             intercept=self.demean,
             proximity=self.proximity,
         )
+        if self.solver == "exact":
+            return choice
+        noise = noise_level(before)
+        ridge = (STOPPED_RIDGE * noise) ** 2 * before.shape[1]
+        return replace(choice, unit_ridge=ridge, early_stop=EARLY_STOP * noise)
 
     def _problem(self, design: Design, block: Block) -> _Problem:
         halves = _windows(design, block, self.predictor_weights)
@@ -435,8 +453,9 @@ class _Fit:
 
 
 def _solve(problem: _Problem, settings: SyntheticControl) -> _Fit:
-    block, choice = problem.block, settings._choice()
+    block = problem.block
     if not settings.predictors:
+        choice = settings._choice(problem.donors[:, block.pre])
         fit = bilinear_fit(problem.treated, problem.donors, block.pre, block.post, choice)
         return _Fit(fit.omega, fit.path, np.empty(0), fit.residual, fit.unique)
     first, last = (_standardised(X) for X in (problem.predictors[0], problem.predictors[-1]))
@@ -481,7 +500,7 @@ def _placebo_block(problem: _Problem, assignment: Assignment, settings: Syntheti
             block.post,
             assignment.groups,
             assignment.barred,
-            settings._choice(),
+            settings._choice(problem.donors[:, block.pre]),
             np.empty(0),
         )
     paths = []

@@ -45,9 +45,12 @@ Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 Blocks: TypeAlias = tuple[Block, ...]
+Solver: TypeAlias = Literal["exact", "frank_wolfe"]
 
 # The time weights' ridge, in units of the noise: it only makes them unique.
 TIME_RIDGE = 1e-6
+# Where synthdid's iteration stops, in units of the noise.
+EARLY_STOP = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,8 @@ class SyntheticDiD(Estimator):
         "jackknife"; "none"
     draws : placebo assignments or bootstrap samples
     seed : of the draws
+    solver : "exact" certifies the optimum; "frank_wolfe" stops where R synthdid stops, to repeat
+        its digits
 
     Raises
     ------
@@ -123,6 +128,7 @@ class SyntheticDiD(Estimator):
     inference: Literal["auto", "placebo", "jackknife", "bootstrap", "none"] = "auto"
     draws: int = 200
     seed: int = 0
+    solver: Solver = "exact"
 
     requires: ClassVar[tuple[Requirement, ...]] = (*SYNTHETIC, UNIT_CLUSTERS)
     estimand: ClassVar[str] = "average effects on the treated by cohort and period"
@@ -130,7 +136,7 @@ class SyntheticDiD(Estimator):
     def _estimate(self, design: Design) -> Result:
         outcomes = _adjusted(design.outcomes, design.covariate_array(), _untreated(design))
         blocks = donor_blocks(design, self.pool)
-        fits = [_fit_block(outcomes, block) for block in blocks]
+        fits = [_fit_block(outcomes, block, self.solver) for block in blocks]
         paths = np.stack([fit.weights.path for fit in fits])
         result = Result(
             estimator=self.name,
@@ -164,7 +170,7 @@ class SyntheticDiD(Estimator):
             draws = _jackknife(design, outcomes, blocks, fits)
             scale = (len(draws) - 1) / len(draws)
             return Replicates(draws, design.n_clusters, "jackknife, weights held fixed", scale)
-        draws = _bootstrap(design, self.pool, self.draws, self.seed)
+        draws = _bootstrap(design, self)
         method = f"bootstrap of clusters, {plural(len(draws), 'draw')}"
         return Replicates(draws, design.n_clusters, method, 1.0 / len(draws))
 
@@ -178,7 +184,7 @@ class _BlockFit:
     noise: float
 
 
-def _fit_block(outcomes: Floats, block: Block) -> _BlockFit:
+def _fit_block(outcomes: Floats, block: Block, solver: Solver = "exact") -> _BlockFit:
     donors, treated = outcomes[block.donors], outcomes[block.treated].mean(axis=0)
     noise = noise_level(donors[:, block.pre])
     strength = noise**2 * np.sqrt(len(block.treated) * block.post.sum())
@@ -187,6 +193,7 @@ def _fit_block(outcomes: Floats, block: Block) -> _BlockFit:
         unit_ridge=float(strength * block.pre.sum()),
         time_ridge=(TIME_RIDGE * noise) ** 2 * len(donors),
         intercept=True,
+        early_stop=EARLY_STOP * noise if solver == "frank_wolfe" else 0.0,
     )
     return _BlockFit(bilinear_fit(treated, donors, block.pre, block.post, choice), choice, noise)
 
@@ -267,23 +274,23 @@ def _jackknife(design: Design, outcomes: Floats, blocks: Blocks, fits: list[_Blo
     return np.concatenate([*paths, np.stack(shares, axis=1)], axis=1)
 
 
-def _bootstrap(design: Design, pool: DonorPool, draws: int, seed: int) -> Floats:
+def _bootstrap(design: Design, settings: SyntheticDiD) -> Floats:
     """Redraw clusters with replacement and estimate anew, shape (draws, C * T + C)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(settings.seed)
     codes, untreated = design.cluster_codes, _untreated(design)
     order = canonical_order(design.outcomes)
     members = [order[codes[order] == g] for g in pd.unique(codes[order])]
     covariates = design.covariate_array()
-    blocks = donor_blocks(design, pool)
+    blocks = donor_blocks(design, settings.pool)
     rows: list[Floats] = []
-    while len(rows) < draws:
+    while len(rows) < settings.draws:
         chosen = rng.integers(0, len(members), len(members))
         units = np.concatenate([members[g] for g in chosen])
         outcomes = _adjusted(design.outcomes[units], covariates[units], untreated[units])
         drawn = [_redrawn(block, units) for block in blocks]
         if any(len(block.treated) == 0 or len(block.donors) < 2 for block in drawn):
             continue
-        paths = [_fit_block(outcomes, block).weights.path for block in drawn]
+        paths = [_fit_block(outcomes, block, settings.solver).weights.path for block in drawn]
         shares = [len(block.treated) / len(units) for block in drawn]
         rows.append(np.concatenate([*paths, shares]))
     return np.stack(rows)

@@ -12,7 +12,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.kernels.simplex import SimplexFit, simplex_least_squares, simplex_ridge
+from impact.kernels.frank_wolfe import frank_wolfe_weights
+from impact.kernels.simplex import (
+    SimplexFit,
+    optimality_residual,
+    simplex_least_squares,
+    simplex_ridge,
+)
 
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
@@ -42,6 +48,8 @@ class BilinearChoice:
     unit_ridge, time_ridge : on squared norms of the weights, in squared outcome units
     intercept : whether unit weights fit the shape of the path and not its level
     proximity : cost of a donor's weight, times its own squared distance to the treated path
+    early_stop : 0 for the exact optimum; else the tolerance at which R synthdid's iteration
+        stops short of it
 
     Notes
     -----
@@ -56,6 +64,7 @@ class BilinearChoice:
     time_ridge: float = 0.0
     intercept: bool = False
     proximity: float = 0.0
+    early_stop: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +117,7 @@ def bilinear_fit(
         omega = _uniform(len(donors))
     else:
         columns, goal = _unit_problem(before.T, treated[None, pre], choice.intercept)
-        omega = simplex_least_squares(
-            columns,
-            goal[0],
-            ridge=choice.unit_ridge,
-            penalty=_proximity(columns, goal[0], choice.proximity),
-        )
+        omega = _unit_weights(columns, goal[0], choice)
     lambda_ = _time_weights(before, donors[:, post].mean(axis=1), choice)
     path = effect_paths(gap_paths(treated, donors, omega.weights), pre, lambda_.weights)
     residual = max(omega.residual, lambda_.residual)
@@ -132,6 +136,22 @@ def _unit_problem(columns: Floats, goals: Floats, intercept: bool) -> tuple[Floa
     return columns - columns.mean(axis=0), goals - goals.mean(axis=1, keepdims=True)
 
 
+def _unit_weights(columns: Floats, goal: Floats, choice: BilinearChoice) -> SimplexFit:
+    """Weigh donors, columns, to meet the goal."""
+    if choice.early_stop > 0.0:
+        return _stopped(columns, goal, choice.unit_ridge, choice.early_stop)
+    penalty = _proximity(columns, goal, choice.proximity)
+    return simplex_least_squares(columns, goal, ridge=choice.unit_ridge, penalty=penalty)
+
+
+def _stopped(columns: Floats, goal: Floats, ridge: float, tolerance: float) -> SimplexFit:
+    """Return weights that stop short of the optimum, with the residual that says by how much."""
+    weights = frank_wolfe_weights(columns, goal, ridge=ridge, tolerance=tolerance)
+    gap = columns @ weights - goal
+    residual = optimality_residual(columns, goal, weights, ridge=ridge)
+    return SimplexFit(weights, residual, loss=float(gap @ gap), unique=True)
+
+
 def _proximity(columns: Floats, goal: Floats, strength: float) -> Floats | None:
     """Price each donor by its own squared distance to the goal."""
     if strength == 0.0:
@@ -146,9 +166,10 @@ def _time_weights(
     """Weigh pre-periods so that donors' average meets their mean after treatment, up to a shift."""
     if choice.times != "fitted":
         return _uniform(before.shape[1], float(choice.times == "uniform"))
-    return simplex_least_squares(
-        before - before.mean(axis=0), after - after.mean(), ridge=choice.time_ridge, start=start
-    )
+    columns, goal = before - before.mean(axis=0), after - after.mean()
+    if choice.early_stop > 0.0:
+        return _stopped(columns, goal, choice.time_ridge, choice.early_stop)
+    return simplex_least_squares(columns, goal, ridge=choice.time_ridge, start=start)
 
 
 def gap_paths(treated: Floats, donors: Floats, omega: Floats) -> Floats:
@@ -217,14 +238,11 @@ def _placebo_weights(
     if choice.units == "uniform":
         return np.asarray(allowed / allowed.sum(axis=1, keepdims=True))
     columns, goals = _unit_problem(columns, goals, choice.intercept)
-    if choice.proximity == 0.0:
+    if choice.proximity == 0.0 and choice.early_stop == 0.0:
         return simplex_ridge(columns, goals, ridge=choice.unit_ridge, allowed=allowed).weights
     weights = np.zeros(allowed.shape)
     for goal, use, row in zip(goals, allowed, weights, strict=True):
-        penalty = _proximity(columns[:, use], goal, choice.proximity)
-        row[use] = simplex_least_squares(
-            columns[:, use], goal, ridge=choice.unit_ridge, penalty=penalty
-        ).weights
+        row[use] = _unit_weights(columns[:, use], goal, choice).weights
     return weights
 
 

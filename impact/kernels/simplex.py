@@ -17,7 +17,13 @@ Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 
-__all__ = ["SimplexBatch", "SimplexFit", "simplex_least_squares", "simplex_ridge"]
+__all__ = [
+    "SimplexBatch",
+    "SimplexFit",
+    "optimality_residual",
+    "simplex_least_squares",
+    "simplex_ridge",
+]
 
 # A gradient is a sum of rounded products: below this, in units of the largest squared
 # distance between donor and target, its sign is noise.
@@ -132,6 +138,21 @@ def simplex_least_squares(
         )
     unique = ridge > 0.0 or _is_unique(gaps, gradient, weights, scale)
     return SimplexFit(weights, residual, loss=float(fitted @ fitted), unique=unique)
+
+
+def optimality_residual(
+    columns: Floats, target: Floats, weights: Floats, *, ridge: float = 0.0
+) -> float:
+    """Return the Karush-Kuhn-Tucker residual of any weights, free of scale.
+
+    With g the gradient of half the objective of ``simplex_least_squares``, the largest of
+    max(w'g - g_j, 0), w_j |g_j - w'g|, max(-w_j, 0) and |sum w - 1|, gradients in units of the
+    largest squared distance between a donor and the target plus the ridge.
+    """
+    gaps = columns - target[:, None]
+    scale = np.einsum("ij,ij->j", gaps, gaps).max() + ridge
+    gradient = (gaps @ weights) @ gaps + ridge * weights
+    return float(_kkt_residuals(gradient[None], weights[None], np.array([scale]))[0])
 
 
 def simplex_ridge(

@@ -31,7 +31,14 @@ from impact.report.manifest import (
 )
 from impact.report.notebook import check_parameters, notebook_parameters, run_notebook
 
-__all__ = ["Checked", "build_report", "check_report", "is_current", "report_page"]
+__all__ = [
+    "Checked",
+    "build_report",
+    "check_report",
+    "compare_manifests",
+    "is_current",
+    "report_page",
+]
 
 PLAN_PARAMETER = "evaluation"
 STAGING = ".building-"
@@ -100,10 +107,12 @@ def check_report(plan: Evaluation, *, progress: bool = True) -> Checked:
     parameters = _parameters(plan)
     with tempfile.TemporaryDirectory(prefix="impact-") as name:
         fresh = _write_all(plan, parameters, Path(name), progress=progress)
-    return _compare(published, fresh, plan)
+    return compare_manifests(published, fresh, plan)
 
 
-def _compare(published: dict[str, Any], fresh: dict[str, Any], plan: Evaluation) -> Checked:
+def compare_manifests(
+    published: dict[str, Any], fresh: dict[str, Any], plan: Evaluation
+) -> Checked:
     """Say how a published manifest and a fresh one differ."""
     then, now = published["outputs"], fresh["outputs"]
     differing = sorted(n for n in set(then) | set(now) if then.get(n) != now.get(n))

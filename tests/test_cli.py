@@ -1,0 +1,88 @@
+"""The command line: what it prints and the code it ends with."""
+
+import subprocess
+import sys
+
+import pytest
+from report_project import make_project
+
+from impact.cli import main
+from impact.report.build import Checked
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = make_project(tmp_path_factory.mktemp("project") / "reports")
+    assert main(["report", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def test_a_built_report_is_up_to_date(folder, capsys):
+    assert main(["report", str(folder / "evaluation.toml")]) == 0
+    assert "small: up to date. Open" in capsys.readouterr().out
+
+
+def test_a_check_of_an_untouched_report_is_identical(folder, capsys):
+    assert main(["report", str(folder), "--check", "--quiet"]) == 0
+    assert "small: identical" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"), [("identical", 0), ("altered", 3), ("outdated", 4), ("environment", 5)]
+)
+def test_check_ends_with_the_code_of_its_verdict(folder, capsys, monkeypatch, verdict, code):
+    found = Checked(verdict, ("results.json",))
+    monkeypatch.setattr("impact.report.build.check_report", lambda *_, **__: found)
+    assert main(["report", str(folder), "--check"]) == code
+    assert "results.json" in capsys.readouterr().out
+
+
+def test_an_invalid_plan_ends_with_2_and_does_not_stop_the_others(folder, tmp_path, capsys):
+    assert main(["report", str(tmp_path / "nowhere"), str(folder)]) == 2
+    printed = capsys.readouterr()
+    assert "there is no plan" in printed.err
+    assert "small: up to date" in printed.out
+
+
+def test_a_failed_build_ends_with_1(tmp_path, capsys):
+    assert main(["report", str(make_project(tmp_path, "1 / 0")), "--quiet"]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_an_interruption_ends_with_130(tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("impact.report.build.run_notebook", interrupt)
+    assert main(["report", str(make_project(tmp_path))]) == 130
+    assert "untouched" in capsys.readouterr().err
+
+
+def test_list_shows_what_there_is(folder, capsys):
+    assert main(["list", str(folder.parent.parent)]) == 0
+    shown = capsys.readouterr().out
+    assert "Small" in shown
+    assert "michigan_grants" in shown
+    assert "CallawaySantAnna" in shown
+
+
+def test_list_names_an_invalid_plan(tmp_path, capsys):
+    folder = make_project(tmp_path / "reports")
+    (folder / "evaluation.toml").write_text("[evaluation]\n")
+    assert main(["list", str(tmp_path)]) == 0
+    assert "the plan is invalid" in capsys.readouterr().out
+
+
+def test_help_documents_the_exit_codes(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "a plan, its data or the command is invalid" in capsys.readouterr().out
+
+
+def test_a_wrong_command_ends_with_2():
+    run = subprocess.run(
+        [sys.executable, "-m", "impact", "rport"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2
+    assert "rport" in run.stderr

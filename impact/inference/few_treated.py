@@ -116,7 +116,7 @@ def few_treated_test(
     null: float = 0.0,
     draws: int = 9999,
     seed: int = 0,
-    level: float = 0.95,
+    level: float | None = 0.95,
 ) -> FewTreatedTest:
     """Test an effect on few treated clusters against comparison clusters' placebo effects.
 
@@ -133,6 +133,7 @@ def few_treated_test(
     weights : array, shape (G1,), of the treated clusters in the estimate, summing to one
     sizes, treated_sizes : arrays, shape (J,) and (G1,), units in each cluster
     null : effect under the hypothesis
+    level : of the confidence set; None leaves it out
     draws : combinations drawn; all J^G1 are used if no more, each cluster drawn with
         replacement
 
@@ -156,7 +157,8 @@ def few_treated_test(
     Conley and Taber (2011), Review of Economics and Statistics 93(1), proposition 2; Ferman
     and Pinto (2019), Review of Economics and Statistics 101(3), section III.
     """
-    check_level(level)
+    if level is not None:
+        check_level(level)
     n_comparison, n_treated = placebos.shape
     if n_comparison < _MIN_COMPARISON:
         raise InferenceError(
@@ -181,18 +183,25 @@ def few_treated_test(
     magnitudes = np.sort(np.abs(drawn))
     slack = 1e-9 * max(abs(estimate - null), float(magnitudes[-1]))
     larger = len(drawn) - np.searchsorted(magnitudes, abs(estimate - null) - slack)
-    rank = int(np.floor(significance(level) * (len(drawn) + 1) - 1 + 1e-9))
-    reach = float(magnitudes[::-1][rank]) if rank >= 0 else np.inf
     return FewTreatedTest(
         estimate=estimate,
         null=null,
         p_value=float((1 + larger) / (1 + len(drawn))),
-        confidence_set=interval(estimate - reach, estimate + reach, level),
+        confidence_set=_symmetric_set(estimate, magnitudes, level),
         draws=len(drawn),
         exhaustive=exhaustive,
         lattice=1.0 / (len(drawn) + 1),
         variance=variance,
     )
+
+
+def _symmetric_set(estimate: float, magnitudes: Floats, level: float | None) -> ConfidenceSet:
+    """Return the effects no further from the estimate than draws of rising magnitude allow."""
+    if level is None:
+        return ConfidenceSet((), np.nan)
+    rank = int(np.floor(significance(level) * (len(magnitudes) + 1) - 1 + 1e-9))
+    reach = float(magnitudes[::-1][rank]) if rank >= 0 else np.inf
+    return interval(estimate - reach, estimate + reach, level)
 
 
 def _picks(n_comparison: int, n_treated: int, draws: int, seed: int) -> tuple[Integers, bool]:

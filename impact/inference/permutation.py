@@ -20,6 +20,8 @@ __all__ = [
     "PermutationTest",
     "Statistics",
     "assignments",
+    "count_assignments",
+    "path_changes",
     "path_statistics",
     "permutation_test",
     "two_group_cells",
@@ -33,6 +35,7 @@ Studentise = Literal["arms", "sizes", "none"]
 # Assignments that give the same statistic differ by rounding alone.
 _TIE = 1e-9
 _CHUNK = 2048
+_EXACT_LOG = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class Assignments:
     ----------
     labels : array, shape (B, G), path of each cluster
     exhaustive : whether these are all distinct reassignments, the actual one among them
-    possible : number of distinct reassignments (infinite beyond 1e15)
+    possible : number of distinct reassignments, approximate beyond 1e13
     """
 
     labels: Integers
@@ -159,14 +162,21 @@ def assignments(
             "reassignment differs from the actual one. A permutation test needs treated and "
             "untreated clusters that could have changed places; use wider strata."
         )
-    possible = float(np.exp(sum(_log_count(labels[m]) for m in members)))
+    possible = count_assignments(labels, strata)
     if possible <= draws + 0.5:
-        return Assignments(_all_arrangements(labels, members), True, round(possible))
+        return Assignments(_all_arrangements(labels, members), True, possible)
     rng = np.random.default_rng(seed)
     drawn = np.tile(labels, (draws, 1))
     for m in members:
         drawn[:, m] = rng.permuted(drawn[:, m], axis=1)
     return Assignments(drawn, False, possible)
+
+
+def count_assignments(labels: Integers, strata: Integers | None = None) -> float:
+    """Return the number of distinct reassignments of labels within strata."""
+    blocks = np.zeros(len(labels), dtype=np.int64) if strata is None else strata
+    log = sum(_log_count(labels[blocks == block]) for block in np.unique(blocks))
+    return float(np.round(np.exp(log))) if log < _EXACT_LOG else float(np.exp(min(log, 700.0)))
 
 
 def _log_count(labels: Integers) -> float:
@@ -206,7 +216,7 @@ def permutation_test(
     drawn: Assignments,
     *,
     null: float = 0.0,
-    level: float = 0.95,
+    level: float | None = 0.95,
     alternative: Alternative = "two_sided",
 ) -> PermutationTest:
     """Test a constant effect by the rank of its statistic among those of reassignments.
@@ -220,6 +230,7 @@ def permutation_test(
     reassigned : statistics of the assignments in ``drawn``
     drawn : the assignments
     null : effect r under the hypothesis
+    level : of the confidence set; None leaves it out
     alternative : "two_sided" ranks magnitudes; "greater" and "less" one tail
 
     Returns
@@ -244,7 +255,8 @@ def permutation_test(
     clusters; Wu and Ding (2021), Journal of the American Statistical Association 116(536),
     for studentised statistics.
     """
-    check_level(level)
+    if level is not None:
+        check_level(level)
     check_choice("alternative", alternative, ("two_sided", "greater", "less"), InferenceError)
     estimate = float(actual.effect[0, 0] / actual.effect[1, 0])
     spread = float(np.std(reassigned.effect[0] - estimate * reassigned.effect[1]))
@@ -394,6 +406,14 @@ def _arm_statistics(
         centre = compared[c] / multiplicity[c] + effect
         variance += (shares[c] / mass[c]) ** 2 * _squares(arms[c], sizes, changes[:, c], centre)
     return effect, variance + _never_variance(arms[-1], sizes, mass[-1], changes, shares)
+
+
+def path_changes(paths: Floats, cells: PathCells) -> Floats:
+    """Return each cluster's change over the average contrast of each cohort, shape (G, C)."""
+    n_cohorts = cells.compares.shape[1] - 1
+    member = (cells.cohort == np.arange(n_cohorts)[:, None]) * cells.incidence
+    total = np.maximum(member.sum(axis=1, keepdims=True), 1e-300)
+    return np.asarray(paths @ (member @ cells.contrasts / total).T)
 
 
 def _squares(arm: Floats, sizes: Floats, values: Floats, centre: Floats) -> Floats:

@@ -12,7 +12,7 @@ from impact.errors import InferenceError
 __all__ = ["ConfidenceSet", "interval", "invert", "significance"]
 
 _HORIZON = 1e6
-_GRID = 401
+_GRID = 201
 _BISECTIONS = 60
 
 
@@ -79,7 +79,7 @@ def interval(low: float, high: float, level: float) -> ConfidenceSet:
 
 
 def invert(
-    p_value: Callable[[float], float], *, scale: float, level: float, centre: float = 0.0
+    p_value: Callable[[float], float], *, scale: float, level: float | None, centre: float = 0.0
 ) -> ConfidenceSet:
     """Return the values whose test has a p-value above ``1 - level``.
 
@@ -87,12 +87,13 @@ def invert(
     ----------
     p_value : p-value of the hypothesis that the parameter equals a value
     scale : a length of the order of the standard error, positive
+    level : confidence level; None leaves the set out (empty, at level NaN), for simulations
     centre : value the search starts from, the estimate as a rule
 
     Notes
     -----
-    The p-value is read at 401 points from ``centre - 1e6 scale`` to ``centre + 1e6 scale``,
-    spaced by 0.07 scale near the centre and by 7 % of the distance far from it; each change
+    The p-value is read at 201 points from ``centre - 1e6 scale`` to ``centre + 1e6 scale``,
+    spaced by 0.15 scale near the centre and by 15 % of the distance far from it; each change
     from kept to rejected is then bisected to rounding. A gap or an island narrower than that
     spacing can be missed. An end still kept at the outermost point is reported as infinite:
     the data do not bound the parameter on that side.
@@ -101,6 +102,8 @@ def invert(
     ------
     InferenceError : the scale is not a positive number, so that no grid can bracket the set
     """
+    if level is None:
+        return ConfidenceSet((), np.nan)
     if not (np.isfinite(scale) and scale > 0):
         raise InferenceError(
             f"The grid of the confidence set has scale {scale!r}; it must be a positive number, "

@@ -71,7 +71,7 @@ def wild_cluster_test(
     weights: Law = "auto",
     draws: int = 9999,
     seed: int = 0,
-    level: float = 0.95,
+    level: float | None = 0.95,
     tails: Tails = "symmetric",
     variance: Literal["cr1", "cr3"] = "cr1",
     residuals: Literal["plain", "jackknife"] = "plain",
@@ -95,6 +95,7 @@ def wild_cluster_test(
     restricted : impose the null when drawing (WCR); otherwise WCU
     weights : "rademacher" (signs, all of them if 2^(G-1) <= draws), "webb" (six points),
         "mammen"; "auto" takes signs unless they give fewer than 100 distinct p-values
+    level : of the confidence set; None leaves it out
     tails : "symmetric" compares |t|; "equal" doubles the smaller tail
     variance : p_g = a ("cr1") or (I - A^{-1} A_g)^{-1} a ("cr3") in t and t*
     residuals : "plain", or "jackknife": s~_g at estimates without cluster g
@@ -128,7 +129,8 @@ def wild_cluster_test(
     Econometrics Journal 21(2), for subclusters; MacKinnon, Nielsen and Webb (2023), Journal of
     Applied Econometrics 38(5), for "jackknife" residuals and "cr3".
     """
-    check_level(level)
+    if level is not None:
+        check_level(level)
     check_choice("tails", tails, ("symmetric", "equal"), InferenceError)
     problem = _problem(gram, cross, contrast, variance, residuals, variance_groups)
     terms = _bootstrap_terms(
@@ -136,7 +138,7 @@ def wild_cluster_test(
     )
     delta = problem.estimate - null
     p_value, p_strict = terms.p_values(delta, tails)
-    if restricted:
+    if restricted or level is None:
         kept = invert(
             lambda shift: terms.p_values(shift, tails)[0],
             scale=np.sqrt(problem.squared_error),

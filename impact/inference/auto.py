@@ -1,0 +1,174 @@
+"""Which inference holds here: a table of decisions on counts and leverages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from impact.errors import InferenceError, plural
+
+__all__ = ["Choice", "Facts", "Method", "choose"]
+
+Method = Literal[
+    "cr1",
+    "cr2",
+    "cr3",
+    "wild",
+    "wild_unrestricted",
+    "permutation",
+    "permutation_by_size",
+    "ferman_pinto",
+    "conley_taber",
+    "none",
+]
+
+MANY_CLUSTERS = 50
+"""Clusters from which asymptotic theory with CR2 is trusted, if enough are treated."""
+MANY_TREATED = 15
+"""Treated clusters, and untreated ones, that this takes."""
+LOW_LEVERAGE = 0.15
+"""Share of the information that one cluster may then hold."""
+HIGH_LEVERAGE = 0.5
+"""Share beyond which the wild bootstrap is not trusted either."""
+FEWEST_CLUSTERS = 6
+"""Clusters below which even six-point weights leave too few distinct draws."""
+FEWEST_ASSIGNMENTS = 20
+"""Reassignments without which no p-value can be 5 % or less."""
+SPREAD_ARM = 1.6
+"""Effective clusters of the smaller arm from which its own spread can be estimated."""
+SAFE_ARM = 5.0
+"""Effective clusters of the smaller arm from which studentising copes with any sizes."""
+SIZE_IMPRECISION = 0.6
+"""Relative error of the variance fitted for the sizes of the smaller arm, if it is the only
+source of scale."""
+UNLIKE_SIZES = 1.2
+"""The same where the arm's own spread is used and sizes only have to be comparable."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the choice of inference depends on.
+
+    Attributes
+    ----------
+    n_clusters, n_treated : clusters, and those ever treated
+    effective_arm : effective number of clusters, (sum n)^2 / sum n^2, of the smaller of the
+        treated and the never-treated arm
+    smallest_cohort : clusters in the smallest treated cohort
+    assignments : distinct reassignments of treatment paths; 0 where treatment varies within
+        clusters, so that there is nothing to reassign
+    max_leverage : largest share of one cluster in the information on the estimate
+    sole_identifier : whether the estimate does not exist without some cluster
+    size_imprecision : relative standard error of the error variance predicted for the sizes of
+        the smaller arm (`few_treated.size_variance`); infinite if sizes there are unlike
+    smaller_arm_is_small : whether clusters of the smaller arm are smaller than the others
+    finer_than_assignment : whether clusters are parts of the units that treatment was assigned to
+    """
+
+    n_clusters: int
+    n_treated: int
+    effective_arm: float
+    smallest_cohort: int
+    assignments: float
+    max_leverage: float
+    sole_identifier: bool
+    size_imprecision: float
+    smaller_arm_is_small: bool
+    finer_than_assignment: bool = False
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method with the rule that chose it, in one line."""
+
+    method: Method
+    reason: str
+
+
+def choose(facts: Facts) -> Choice:
+    """Return the inference that holds in a design, or "none", and why.
+
+    Raises
+    ------
+    InferenceError : clusters are finer than the level of assignment
+
+    Notes
+    -----
+    First rule that applies: (1) many clusters, many treated, none dominant: CR2; (2) whole
+    clusters follow treatment paths, and the smaller arm has at least two of comparable weight:
+    permutation, studentised by arms; (3) one cluster dominates that arm: permutation scaled by
+    cluster size, if sizes identify the scale; (4) treatment varies within clusters: wild
+    cluster bootstrap, if no cluster dominates; else no p-value. Thresholds come from
+    tests/calibration, where every rule that gives a p-value rejects a true null of no effect
+    between 3 % and 7 % of the time at the 5 % level, but for what a p-value's lattice forbids.
+
+    Source
+    ------
+    MacKinnon and Webb (2020), Journal of Econometrics 218(2); Ferman and Pinto (2019), Review of
+    Economics and Statistics 101(3); MacKinnon, Nielsen and Webb (2023), Journal of Econometrics
+    232(2), for the diagnostics.
+    """
+    if facts.finer_than_assignment:
+        raise InferenceError(
+            "Clusters are finer than the level at which treatment was assigned, so errors shared "
+            "by everything assigned together are counted as independent. Give the design "
+            "clusters= the level of assignment, or name a method to override this."
+        )
+    treated, other = facts.n_treated, facts.n_clusters - facts.n_treated
+    arms = f"{plural(facts.n_clusters, 'cluster')}, {treated} treated"
+    if _is_large(facts, min(treated, other)):
+        return Choice("cr2", f"{arms}, none dominant: CR2 with Satterthwaite degrees of freedom")
+    if facts.assignments > 0:
+        return _choose_permutation(facts, arms)
+    return _choose_wild(facts, arms)
+
+
+def _is_large(facts: Facts, smaller: int) -> bool:
+    enough = facts.assignments == 0 or (smaller >= MANY_TREATED and facts.smallest_cohort >= 2)
+    even = facts.max_leverage < LOW_LEVERAGE and not facts.sole_identifier
+    return facts.n_clusters >= MANY_CLUSTERS and enough and even
+
+
+def _choose_permutation(facts: Facts, arms: str) -> Choice:
+    if facts.assignments < FEWEST_ASSIGNMENTS:
+        return Choice(
+            "none",
+            f"{arms}: only {facts.assignments:.0f} reassignments of treatment exist, so that no "
+            f"p-value could be below {1 / facts.assignments:.3f}",
+        )
+    if facts.effective_arm >= SPREAD_ARM:
+        unlike = facts.size_imprecision > UNLIKE_SIZES and facts.smaller_arm_is_small
+        if unlike and facts.effective_arm < SAFE_ARM:
+            return Choice(
+                "none",
+                f"{arms}, which are smaller than clusters to compare with: how much more their "
+                "means vary cannot be learnt from the others",
+            )
+        return Choice(
+            "permutation",
+            f"{arms}: randomisation inference over treatment paths, studentised by arms",
+        )
+    if facts.size_imprecision > SIZE_IMPRECISION:
+        return Choice(
+            "none",
+            f"{arms}, one of which makes up the smaller arm and is unlike the others in size: "
+            "how much its mean varies cannot be learnt from them",
+        )
+    return Choice(
+        "permutation_by_size",
+        f"{arms}, one of which makes up the smaller arm: randomisation inference scaled by size",
+    )
+
+
+def _choose_wild(facts: Facts, arms: str) -> Choice:
+    if facts.sole_identifier:
+        return Choice("none", f"{arms}: one cluster identifies the estimate alone")
+    if facts.n_clusters < FEWEST_CLUSTERS:
+        return Choice("none", f"{arms}: fewer than {FEWEST_CLUSTERS} clusters tell too little")
+    if facts.max_leverage >= HIGH_LEVERAGE:
+        return Choice(
+            "none",
+            f"{arms}: one cluster holds {facts.max_leverage:.0%} of the information on the "
+            "estimate, and what it would have been without treatment is not known",
+        )
+    return Choice("wild", f"{arms}, treatment varying within them: restricted wild bootstrap")

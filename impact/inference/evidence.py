@@ -1,0 +1,439 @@
+"""What is known of one estimate, gathered from a panel's arrays and the estimate's uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.errors import InferenceError
+from impact.inference.auto import Facts
+from impact.inference.clusters import BlockScores
+from impact.inference.few_treated import size_variance
+from impact.inference.permutation import (
+    PathCells,
+    count_assignments,
+    path_changes,
+    path_statistics,
+)
+from impact.inference.scores import Uncertainty
+from impact.inference.wild import sole_identifiers
+
+__all__ = ["Blocks", "Evidence", "Label", "Paths", "Sample", "gather"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+Corrected = Callable[[Literal["cr2", "cr3"]], tuple[float, float | None]]
+
+_FEWEST_TO_FIT = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Paths:
+    """Clusters that follow whole treatment paths.
+
+    Attributes
+    ----------
+    labels : array, shape (G,), cohort of each cluster in 0..C-1, or C for never treated
+    outcomes : array, shape (G, T), mean outcome by cluster and period
+    treatment : array, shape (G, T), 1 in the cells whose effect is in question
+    cells : how the estimate is computed from mean paths
+    """
+
+    labels: Integers
+    outcomes: Floats
+    treatment: Floats
+    cells: PathCells
+
+    @property
+    def never(self) -> int:
+        """Label of the never treated."""
+        return int(self.cells.compares.shape[1] - 1)
+
+    @property
+    def treated(self) -> Booleans:
+        """Clusters of the cohorts whose effect the estimate is, shape (G,)."""
+        return np.isin(self.labels, self.cells.cohort)
+
+    @property
+    def untreated(self) -> Booleans:
+        """Clusters never treated, or all other clusters if all are treated in the end, (G,)."""
+        never = self.labels == self.never
+        return never if never.any() else ~self.treated
+
+    def assignments(self, strata: Integers | None) -> float:
+        """Count reassignments that differ in who follows the paths in question."""
+        coarse = np.where(self.treated, self.labels, self.never)
+        return count_assignments(coarse, strata)
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A regression by cluster: gram (G, k, k), cross (G, k) and the contrast estimated (k,)."""
+
+    gram: Floats
+    cross: Floats
+    contrast: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of one estimate.
+
+    Attributes
+    ----------
+    estimate, std_error, df : as the estimator reports them
+    sizes : array, shape (G,), weight of each cluster
+    treated_sizes : array, shape (G,), weight of its units that are ever treated
+    contributions : array, shape (G,), estimate minus truth is about their sum; None if unknown
+    paths : treatment paths; None, with the reason in ``without_paths``, if clusters follow none
+    blocks : the regression; None where the estimator is not one
+    corrected : returns standard error and degrees of freedom of "cr2" or "cr3"; from
+        contributions and paths if None
+    strata : array, shape (G,), blocks within which assignment was random; one if None
+    finer_than_assignment : whether clusters are finer than the level of assignment
+    """
+
+    estimate: float
+    std_error: float
+    df: float | None
+    sizes: Floats
+    treated_sizes: Floats
+    contributions: Floats | None = None
+    paths: Paths | None = None
+    without_paths: str = ""
+    blocks: Blocks | None = None
+    corrected: Corrected | None = None
+    strata: Integers | None = None
+    finer_than_assignment: bool = False
+
+    @cached_property
+    def facts(self) -> Facts:
+        """The facts that `impact.inference.auto.choose` decides on."""
+        few, many = self.arms
+        paths = self.paths
+        treated = self.treated_sizes > 0 if paths is None else paths.treated
+        return Facts(
+            n_clusters=len(self.sizes),
+            n_treated=int(treated.sum()),
+            effective_arm=_effective(self.sizes[few]),
+            smallest_cohort=0 if paths is None else _smallest_cohort(paths),
+            assignments=0.0 if paths is None else paths.assignments(self.strata),
+            max_leverage=float(self.leverage.max()),
+            sole_identifier=self._is_identified_by_one,
+            size_imprecision=self._size_imprecision,
+            smaller_arm_is_small=bool(self.sizes[few].mean() < self.sizes[many].mean()),
+            finer_than_assignment=self.finer_than_assignment,
+        )
+
+    @cached_property
+    def arms(self) -> tuple[Booleans, Booleans]:
+        """The arm with fewer effective clusters, then the other; all clusters if one is empty."""
+        treated = self.treated_sizes > 0
+        other = ~treated
+        if self.paths is not None:
+            treated, other = self.paths.treated, self.paths.untreated
+        if not treated.any() or not other.any():
+            return np.ones_like(treated), np.ones_like(treated)
+        if _effective(self.sizes[treated]) <= _effective(self.sizes[other]):
+            return treated, other
+        return other, treated
+
+    @property
+    def leverage(self) -> Floats:
+        """Share of each cluster in the information on the estimate, shape (G,)."""
+        if self.blocks is not None:
+            gram, contrast = self.blocks.gram, self.blocks.contrast
+            direction = np.linalg.solve(gram.sum(axis=0), contrast)
+            shares = np.einsum("k,gkl,l->g", direction, gram, direction)
+            return np.asarray(shares / (contrast @ direction))
+        share = self.treated_sizes.sum() / self.sizes.sum()
+        if not 0 < share < 1:
+            return np.asarray(self.sizes / self.sizes.sum())
+        own = self.treated_sizes * (1 - share) ** 2 + (self.sizes - self.treated_sizes) * share**2
+        return np.asarray(own / own.sum())
+
+    @property
+    def average_changes(self) -> Floats:
+        """Each cluster's change over the cohorts' average treatment path, shape (G,)."""
+        if self.paths is None:
+            return np.zeros(len(self.sizes))
+        changes = path_changes(self.paths.outcomes, self.paths.cells)
+        labels, treated = self.paths.labels, self.paths.treated
+        mass = np.bincount(labels[treated], self.sizes[treated], self.paths.never)
+        average: Floats = changes @ (mass / mass.sum())
+        average[treated] = changes[treated, labels[treated]]
+        return average
+
+    @property
+    def _is_identified_by_one(self) -> bool:
+        if self.blocks is not None:
+            return bool(sole_identifiers(self.blocks.gram, self.blocks.contrast).any())
+        if self.paths is not None:
+            return min(int(arm.sum()) for arm in self.arms) == 1
+        untreated = self.sizes - self.treated_sizes > 1e-9 * self.sizes
+        return bool(min(np.sum(self.treated_sizes > 0), np.sum(untreated)) == 1)
+
+    @property
+    def _size_imprecision(self) -> float:
+        few, many = self.arms
+        if self.paths is None or few.all():
+            return 0.0
+        if many.sum() < _FEWEST_TO_FIT:
+            return np.inf
+        return size_variance(self.errors_of(many), self.sizes[many], self.sizes[few]).imprecision
+
+    def errors_of(self, arm: Booleans) -> Floats:
+        """Return deviations of an arm's changes from their mean, one a cluster of the arm."""
+        changes = self.average_changes[arm]
+        return np.asarray(changes - np.average(changes, weights=self.sizes[arm]))
+
+
+def _effective(sizes: Floats) -> float:
+    """Effective number of clusters, (sum n)^2 / sum n^2."""
+    return float(sizes.sum() ** 2 / np.sum(sizes**2))
+
+
+def _smallest_cohort(paths: Paths) -> int:
+    return int(np.unique(paths.labels[paths.treated], return_counts=True)[1].min())
+
+
+@dataclass(frozen=True)
+class Label:
+    """Which effect an estimate is: of a cohort, in a period, at an event time; NaN: averaged."""
+
+    cohort: float = np.nan
+    time: float = np.nan
+    event_time: float = np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The panel that was fitted, as arrays.
+
+    Attributes
+    ----------
+    outcomes : array, shape (N, T), NaN where unobserved
+    cohorts : array, shape (N,), first treated period, NaN never treated; None if treatment
+        switches off again, or is an amount
+    clusters : array, shape (N,), codes 0..G-1
+    weights : array, shape (N,); equal if None
+    periods : array, shape (T,), rising
+    anticipation : periods before treatment in which it may already act
+    """
+
+    outcomes: Floats
+    cohorts: Floats | None
+    clusters: Integers
+    weights: Floats | None
+    periods: Integers
+    anticipation: int = 0
+
+    @property
+    def unit_weights(self) -> Floats:
+        """Weights, ones if equal, shape (N,)."""
+        return np.ones(len(self.clusters)) if self.weights is None else self.weights
+
+    @cached_property
+    def sizes(self) -> Floats:
+        """Weight of each cluster, shape (G,)."""
+        return np.bincount(self.clusters, self.unit_weights).astype(np.float64)
+
+    @cached_property
+    def treated_sizes(self) -> Floats:
+        """Weight of each cluster's ever-treated units, shape (G,); all of it if unknown."""
+        if self.cohorts is None:
+            return self.sizes
+        treated = ~np.isnan(self.cohorts)
+        return np.bincount(self.clusters, self.unit_weights * treated).astype(np.float64)
+
+    @cached_property
+    def cluster_means(self) -> Floats:
+        """Mean outcome by cluster and period over the units observed, shape (G, T)."""
+        seen = ~np.isnan(self.outcomes)
+        mass = np.stack([np.bincount(self.clusters, self.unit_weights * s) for s in seen.T], axis=1)
+        filled = np.where(seen, self.outcomes, 0.0) * self.unit_weights[:, None]
+        total = np.stack([np.bincount(self.clusters, column) for column in filled.T], axis=1)
+        means: Floats = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
+        return means
+
+    @cached_property
+    def cohort_values(self) -> Floats:
+        """Cohorts in order of adoption, shape (C,)."""
+        cohorts = np.array([]) if self.cohorts is None else self.cohorts
+        return np.unique(cohorts[~np.isnan(cohorts)])
+
+    @cached_property
+    def labels(self) -> Integers | None:
+        """Cohort of each cluster, C for never treated; None where units of one differ."""
+        if self.cohorts is None:
+            return None
+        own = np.searchsorted(self.cohort_values, self.cohorts)
+        low = np.full(len(self.sizes), len(self.cohort_values))
+        high = np.zeros(len(self.sizes), dtype=np.int64)
+        np.minimum.at(low, self.clusters, own)
+        np.maximum.at(high, self.clusters, own)
+        return low if np.array_equal(low, high) else None
+
+    @property
+    def without_paths(self) -> str:
+        """Why clusters follow no whole treatment path; empty if they do."""
+        if self.cohorts is None:
+            return "treatment switches off again or is an amount"
+        if self.labels is None:
+            return "treatment starts at different times for units of one cluster"
+        if np.isnan(self.cluster_means).any():
+            return "some clusters are not observed in some periods"
+        return ""
+
+
+def gather(
+    sample: Sample,
+    uncertainty: Uncertainty,
+    row: int,
+    *,
+    estimate: float,
+    std_error: float,
+    label: Label,
+    strata: Integers | None = None,
+    finer_than_assignment: bool = False,
+) -> Evidence:
+    """Gather what is known of the estimate in one row of a result.
+
+    Parameters
+    ----------
+    sample : the panel
+    uncertainty : joint uncertainty of all rows
+    row : which of its columns this estimate is
+    estimate, std_error : as reported
+    label : which effect it is
+    strata : array, shape (G,), blocks within which assignment was random
+    finer_than_assignment : whether clusters are finer than the level of assignment
+
+    Notes
+    -----
+    Paths compute the estimate as a difference in cluster-mean paths. Of the usual forms (from
+    the last period before treatment or from the mean of all; against clusters not yet treated
+    or never treated) the one nearest to the estimate is taken; without covariates on a balanced
+    panel it equals the group-time estimators'.
+    """
+    contributions = uncertainty.contributions()
+    regression = uncertainty if isinstance(uncertainty, BlockScores) else None
+    reason = sample.without_paths
+    paths = None if reason else _paths(sample, label, estimate)
+    if paths is None and not reason:
+        reason = "no difference of mean paths gives this estimate"
+    return Evidence(
+        estimate=estimate,
+        std_error=std_error,
+        df=uncertainty.df,
+        sizes=sample.sizes,
+        treated_sizes=sample.treated_sizes,
+        contributions=None if contributions is None else contributions[:, row],
+        paths=paths,
+        without_paths=reason,
+        blocks=None if regression is None else _blocks(regression, row),
+        corrected=None if regression is None else _corrections(regression, row),
+        strata=strata,
+        finer_than_assignment=finer_than_assignment,
+    )
+
+
+def _blocks(regression: BlockScores, row: int) -> Blocks | None:
+    """Return the regression's blocks, None where effects that cross clusters are too many."""
+    try:
+        blocks = regression.blocks
+    except InferenceError:
+        return None
+    return Blocks(blocks.gram, blocks.cross, regression.wide_contrast[row])
+
+
+def _corrections(regression: BlockScores, row: int) -> Corrected:
+    def corrected(kind: Literal["cr2", "cr3"]) -> tuple[float, float | None]:
+        other = regression.with_kind("CR2" if kind == "cr2" else "CR3")
+        freedom = float(other.freedoms[row])
+        error = float(np.sqrt(other.variances()[row]))
+        return error, None if np.isnan(freedom) else freedom
+
+    return corrected
+
+
+def _paths(sample: Sample, label: Label, estimate: float) -> Paths | None:
+    """Return the form of the difference in mean paths that comes nearest to the estimate."""
+    labels = sample.labels
+    if labels is None:
+        return None
+    nearest, distance = None, np.inf
+    forms = product((False, True), (True, False))
+    for all_before, compare_not_yet in forms:
+        cells = _path_cells(sample, labels, label, all_before, compare_not_yet)
+        if cells is None:
+            continue
+        treatment = _treatment(sample, labels, label)
+        found = path_statistics(
+            sample.cluster_means, treatment, sample.sizes, labels[None], cells, studentise="none"
+        )
+        gap = abs(float(found.effect[0, 0]) - estimate)
+        if gap < distance * (1 - 1e-9) and found.effect[1, 0] != 0:
+            nearest = Paths(labels, sample.cluster_means, treatment, cells)
+            distance = gap
+    return nearest
+
+
+def _wanted(sample: Sample, label: Label) -> Iterator[tuple[int, int]]:
+    """Yield (cohort, period) positions of the cells that the labelled effect averages."""
+    dated = not np.isnan([label.time, label.event_time]).all()
+    before_too = not np.isnan(label.event_time) or (dated and not np.isnan(label.cohort))
+    for c, cohort in enumerate(sample.cohort_values):
+        if not (np.isnan(label.cohort) or label.cohort == cohort):
+            continue
+        for t, period in enumerate(sample.periods):
+            at_time = np.isnan(label.time) or label.time == period
+            at_event = np.isnan(label.event_time) or label.event_time == period - cohort
+            if at_time and at_event and (before_too or period >= cohort):
+                yield c, t
+
+
+def _path_cells(
+    sample: Sample, labels: Integers, label: Label, all_before: bool, compare_not_yet: bool
+) -> PathCells | None:
+    onsets = sample.cohort_values - sample.anticipation
+    never, present = len(onsets), np.bincount(labels, minlength=len(onsets) + 1) > 0
+    rows = []
+    for c, t in _wanted(sample, label):
+        before = np.flatnonzero(sample.periods < onsets[c])
+        if not len(before):
+            continue
+        base = before if all_before else before[-1:]
+        contrast = np.zeros(len(sample.periods))
+        contrast[t] += 1.0
+        contrast[base] -= 1.0 / len(base)
+        last = sample.periods[max(t, int(base[-1]))]
+        pool = np.append(compare_not_yet & (onsets > last), True)
+        pool[c] = False
+        pool &= present
+        if contrast.any() and pool.any():
+            rows.append((c, pool, contrast))
+    if not rows:
+        return None
+    cohort, compares, contrasts = (np.array(column) for column in zip(*rows, strict=True))
+    incidence = 1.0 / np.bincount(cohort, minlength=never)[cohort]
+    return PathCells(cohort, compares, contrasts, incidence)
+
+
+def _treatment(sample: Sample, labels: Integers, label: Label) -> Floats:
+    """Mark the cells treated by the actual assignment; only the label's if before treatment."""
+    onset = np.append(sample.cohort_values - sample.anticipation, np.inf)
+    treated = sample.periods >= onset[labels][:, None]
+    wanted = list(_wanted(sample, label))
+    if all(sample.periods[t] < onset[c] for c, t in wanted):
+        treated[:] = False
+        for c, t in wanted:
+            treated[labels == c, t] = True
+    return treated.astype(np.float64)

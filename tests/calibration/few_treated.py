@@ -1,0 +1,129 @@
+"""Size and power of inference with few treated clusters, by simulation.
+
+    python tests/calibration/few_treated.py [replications] > tests/calibration/few_treated.csv
+
+Places of firms are observed for eight periods, treatment starts in the fifth. Outcomes carry a
+place-by-period shock (standard deviation 0.5, first-order autocorrelation rho) and a firm's
+own noise (standard deviation 1). Sizes are 8 firms, or log-normal (standard deviation 0.9 of the
+logarithm, at least 2). The estimate is the difference in mean changes, weighted by firms. Columns:
+
+clusters, treated, rho  the cell of the grid
+sizes       equal; random (unequal, treated places drawn at random); or unequal with the smallest or
+            the largest places treated
+given       share of samples in which "auto" gives a p-value
+size        share of those that reject no effect at 5 % when there is none
+power       the same at an effect of 1.2 times the standard deviation of a place's change
+cr1         rejections of no effect by clustered standard errors and the normal law, same samples
+methods     methods chosen, most frequent first
+"""
+
+import sys
+from collections import Counter
+from itertools import product
+
+import numpy as np
+
+from impact.inference.dispatch import infer
+from impact.inference.evidence import Label, Sample, gather
+from impact.inference.scores import Scores
+
+PERIODS, ONSET = 8, 5
+SHOCK, NOISE = 0.5, 1.0
+EFFECT = 1.2
+CLUSTERS, TREATED, RHO = (11, 34, 63), (1, 2, 3, 5, 10, "half"), (0.0, 0.5, 0.9)
+SIZES = ("equal", "random", "smallest", "largest")
+COLUMNS = ("clusters", "treated", "rho", "sizes", "given", "size", "power", "cr1", "methods")
+
+
+def draw_sizes(rng, n_clusters, kind):
+    if kind == "equal":
+        return np.full(n_clusters, 8.0)
+    return np.maximum(2.0, np.round(np.exp(rng.normal(np.log(8), 0.9, n_clusters))))
+
+
+def draw_treated(rng, sizes, n_treated, kind):
+    if kind in ("equal", "random"):
+        chosen = rng.permutation(len(sizes))[:n_treated]
+    else:
+        order = np.argsort(sizes, kind="stable")
+        chosen = order[:n_treated] if kind == "smallest" else order[-n_treated:]
+    treated = np.zeros(len(sizes), dtype=bool)
+    treated[chosen] = True
+    return treated
+
+
+def draw_outcomes(rng, sizes, rho):
+    shape = (len(sizes), PERIODS)
+    innovations = rng.standard_normal(shape)
+    shocks = innovations.copy()
+    for t in range(1, PERIODS):
+        shocks[:, t] = rho * shocks[:, t - 1] + np.sqrt(1 - rho**2) * innovations[:, t]
+    return SHOCK * shocks + NOISE * rng.standard_normal(shape) / np.sqrt(sizes)[:, None]
+
+
+def infer_effect(outcomes, treated, sizes, *, draws):
+    """Estimate by difference in mean changes; return the inference and CR1's t statistic."""
+    change = outcomes[:, ONSET - 1 :].mean(axis=1) - outcomes[:, : ONSET - 1].mean(axis=1)
+    psi = np.empty(len(sizes))
+    means = []
+    for arm, sign in ((treated, 1.0), (~treated, -1.0)):
+        weight = sizes[arm] / sizes[arm].sum()
+        means.append(weight @ change[arm])
+        psi[arm] = sign * weight * (change[arm] - means[-1])
+    estimate = float(means[0] - means[1])
+    error = float(np.sqrt(np.sum(psi**2)))
+    sample = Sample(
+        outcomes,
+        np.where(treated, float(ONSET), np.nan),
+        np.arange(len(sizes)),
+        sizes,
+        np.arange(1, PERIODS + 1),
+    )
+    evidence = gather(
+        sample, Scores(psi[:, None]), 0, estimate=estimate, std_error=error, label=Label()
+    )
+    return infer(evidence, draws=draws, level=None), abs(estimate) / error
+
+
+def run_cell(n_clusters, n_treated, rho, kind, *, replications, draws=499):
+    """Return the row of one cell of the grid."""
+    rng = np.random.default_rng([n_clusters, n_treated, int(100 * rho), SIZES.index(kind)])
+    methods, given, rejected, found, naive = Counter(), 0, 0, 0, 0
+    for _ in range(replications):
+        sizes = draw_sizes(rng, n_clusters, kind)
+        treated = draw_treated(rng, sizes, n_treated, kind)
+        outcomes = draw_outcomes(rng, sizes, rho)
+        result, statistic = infer_effect(outcomes, treated, sizes, draws=draws)
+        methods[result.method] += 1
+        naive += statistic > 1.96
+        if result.method == "none":
+            continue
+        change = outcomes[:, ONSET - 1 :].mean(axis=1) - outcomes[:, : ONSET - 1].mean(axis=1)
+        shifted = outcomes.copy()
+        shifted[treated, ONSET - 1 :] += EFFECT * change.std()
+        given += 1
+        rejected += result.p_value <= 0.05
+        found += infer_effect(shifted, treated, sizes, draws=draws)[0].p_value <= 0.05
+    share = lambda count: f"{count / given:.3f}" if given else ""  # noqa: E731
+    names = " ".join(name for name, _ in methods.most_common())
+    return (
+        n_clusters, n_treated, rho, kind, f"{given / replications:.3f}", share(rejected),
+        share(found), f"{naive / replications:.3f}", names,
+    )  # fmt: skip
+
+
+def grid():
+    for n_clusters, n_treated, rho, kind in product(CLUSTERS, TREATED, RHO, SIZES):
+        count = n_clusters // 2 if n_treated == "half" else n_treated
+        if n_treated == "half" or count != n_clusters // 2:
+            yield n_clusters, count, rho, kind
+
+
+def main(replications):
+    print(",".join(COLUMNS))
+    for cell in grid():
+        print(",".join(map(str, run_cell(*cell, replications=replications))), flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)

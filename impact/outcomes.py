@@ -1,0 +1,276 @@
+"""Outcomes as statistics offices export them, turned into tidy rows with their status."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from impact.errors import PanelError, listing, plural
+from impact.places import Vintage, codes, fold, lookup
+
+__all__ = ["from_json_stat", "from_yearbook", "parse_period"]
+
+Status = Literal["final", "preliminary", "estimate"]
+Decimal = Literal[",", "."]
+
+PRELIMINARY = ("sobo", "prel", "preliminary")
+ESTIMATE = ("uoctinh", "uoc", "est", "estimate", "estimated")
+MISSING = {"", "..", "...", "…", "-", "–", ":", "x"}
+YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
+TOTALS = {
+    "canuoc", "wholecountry", "canuocwholecountry", "toanquoc", "tongso", "total",
+    "dongbangsonghong", "redriverdelta", "trungduvamiennuiphiabac",
+    "northernmidlandsandmountains", "northernmidlandsandmountainareas",
+    "bactrungbovaduyenhaimientrung", "northcentralandcentralcoast",
+    "northcentralandcentralcoastalareas", "taynguyen", "centralhighlands", "dongnambo",
+    "southeast", "dongbangsongcuulong", "mekongriverdelta",
+}  # fmt: skip
+
+
+def parse_period(label: object) -> tuple[int, Status] | None:
+    """Return year and status of a label such as ``2019``, ``Sơ bộ 2020`` or ``2021 (Prel.)``.
+
+    None if the label holds no year, or more than one.
+    """
+    text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+    years = {int(year) for year in YEAR.findall(text)}
+    if len(years) != 1:
+        return None
+    words = [fold(word) for word in re.split(r"[\d()\-–/*.,]+", text)]
+    if any(word.startswith(PRELIMINARY) for word in words if word):
+        return years.pop(), "preliminary"
+    if any(word in ESTIMATE for word in words):
+        return years.pop(), "estimate"
+    return years.pop(), "final"
+
+
+def from_yearbook(
+    table: pd.DataFrame,
+    *,
+    indicator: str,
+    unit: str,
+    vintage: Vintage,
+    place: str | None = None,
+    decimal: Decimal = ".",
+) -> pd.DataFrame:
+    """Turn a yearbook table, places down and years across, into tidy rows.
+
+    Parameters
+    ----------
+    table : as read from the file, headers in its columns; columns without a year are ignored
+    indicator, unit : what the values are and their unit, since tables say it in titles only
+    vintage : of the province names
+    place : column of places; the first if None
+    decimal : decimal sign of values that were read as text; the other sign groups thousands
+
+    Returns
+    -------
+    DataFrame : province_code, province_vintage, year, indicator, unit, value, status ("final",
+        "preliminary" or "estimate"); missing signs such as ".." become NaN. Rows of regions and of
+        the whole country are left out.
+
+    Raises
+    ------
+    PlaceError : a row that is neither province, region nor country
+    PanelError : no column names a year, two columns name the same year, a place comes twice, or a
+        value is no number
+    """
+    column = table.columns[0] if place is None else place
+    periods = {
+        header: parsed
+        for header in table.columns
+        if header != column and (parsed := parse_period(header)) is not None
+    }
+    _check_periods(table, periods)
+    kept = table.dropna(subset=[column])
+    names = kept[column].astype(str).map(_main_name)
+    totals = names.map(fold).isin(TOTALS)
+    known, _ = lookup(names, vintage)
+    provinces = kept[~totals | names.isin(known)]
+    codes_of = codes(names.loc[provinces.index], vintage)
+    if codes_of.duplicated().any():
+        twice = names.loc[codes_of.index[codes_of.duplicated()]]
+        raise PanelError(
+            f"{plural(len(twice), 'place')} {'comes' if len(twice) == 1 else 'come'} twice, first "
+            f"{listing(twice)}; which row holds cannot be told. Two tables may stand below each "
+            "other: pass them one at a time."
+        )
+    parts = [
+        pd.DataFrame(
+            {
+                "province_code": codes_of,
+                "province_vintage": vintage,
+                "year": year,
+                "indicator": indicator,
+                "unit": unit,
+                "value": _numbers(provinces[header], str(header), decimal),
+                "status": status,
+            }
+        )
+        for header, (year, status) in periods.items()
+    ]
+    tidy = pd.concat(parts)
+    return tidy.sort_values(["province_code", "year"], kind="stable", ignore_index=True)
+
+
+def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
+    """Turn a JSON-stat dataset, the export of PX-Web tables, into tidy rows.
+
+    Parameters
+    ----------
+    source : path of the file, or the parsed object; version 2.0, or 1.x with one dataset
+
+    Returns
+    -------
+    DataFrame : one row a cell: a column for each dimension, named by its id, with the labels of
+        its categories; value; status; and year (a number) where a dimension holds the periods. A
+        period labelled preliminary or estimated gives its cells that status; so do status marks.
+
+    Raises
+    ------
+    PanelError : the object is no JSON-stat dataset, or its values do not fill its dimensions
+
+    Source
+    ------
+    JSON-stat 2.0 format, json-stat.org/full
+    """
+    loaded = source if isinstance(source, Mapping) else _load(Path(source))
+    dataset = _dataset(loaded)
+    names = [str(name) for name in dataset["id"]]
+    categories = [list(_categories(dataset["dimension"][name])) for name in names]
+    size = [len(labels) for labels in categories]
+    cells = 1
+    for count in size:
+        cells *= count
+    if list(dataset["size"]) != size:
+        raise PanelError(
+            f"the dataset says its dimensions have sizes {list(dataset['size'])}, but their "
+            f"categories number {size}; cells would be given to the wrong place. Export it again."
+        )
+    values = _spread(dataset["value"], cells, "value")
+    marks = _spread(dataset.get("status", {}), cells, "status")
+    frame = pd.DataFrame(list(product(*categories)), columns=names)
+    frame["value"] = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")
+    frame["status"] = [_mark_status(mark) for mark in marks]
+    period = next((name for name in names if all(map(parse_period, frame[name].unique()))), None)
+    if period is not None:
+        parsed = [parse_period(label) or (0, "final") for label in frame[period]]
+        of_period = pd.Series([status for _, status in parsed])
+        frame["status"] = frame["status"].where(frame["status"] != "final", of_period)
+        frame["year"] = [year for year, _ in parsed]
+    return frame
+
+
+def _main_name(name: str) -> str:
+    """Return the Vietnamese half of a bilingual label such as ``Cả nước - Whole country``."""
+    text = " ".join(name.split())
+    return text.split(" / ")[0]
+
+
+def _check_periods(table: pd.DataFrame, periods: Mapping[Any, tuple[int, Status]]) -> None:
+    if not periods:
+        raise PanelError(
+            f"no column names a year; the columns are {listing(table.columns, 8)}. Put the row of "
+            "years into the headers first."
+        )
+    years = [year for year, _ in periods.values()]
+    twice = sorted({year for year in years if years.count(year) > 1})
+    if twice:
+        raise PanelError(
+            f"two columns name the year {listing(twice)}; one may be preliminary and the other "
+            "final, or they are two indicators. Keep one of them."
+        )
+
+
+def _numbers(column: pd.Series, header: str, decimal: Decimal) -> pd.Series:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float)
+    group = "." if decimal == "," else ","
+    text = column.map(lambda v: "" if pd.isna(v) else str(v).strip().replace("\xa0", ""))
+    plain = text.str.replace(" ", "").str.replace(group, "").str.replace(decimal, ".")
+    native = column.map(lambda v: isinstance(v, (int, float)))
+    plain = plain.where(~native, text)
+    numbers = pd.to_numeric(plain, errors="coerce")
+    wrong = numbers.isna() & ~text.isin(MISSING)
+    if wrong.any():
+        raise PanelError(
+            f'column "{header}" has {plural(int(wrong.sum()), "value")} that '
+            f"{'is' if wrong.sum() == 1 else 'are'} no number, first "
+            f"{listing(repr(v) for v in column[wrong])}; a footnote mark may have stuck to it. "
+            "Mend the cells."
+        )
+    return numbers.astype(float)
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        loaded = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise PanelError(
+            f"{path.name} cannot be read as JSON: {error}. Export the table again as JSON-stat."
+        ) from error
+    if not isinstance(loaded, Mapping):
+        raise PanelError(f"{path.name} holds a JSON {type(loaded).__name__}, not a dataset.")
+    return loaded
+
+
+def _dataset(loaded: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the dataset with id and size at its top, as version 2.0 has them."""
+    dataset = dict(loaded.get("dataset", loaded))
+    dimension = dataset.get("dimension", {})
+    dataset.setdefault("id", dimension.get("id"))
+    dataset.setdefault("size", dimension.get("size"))
+    absent = [name for name in ("id", "size", "dimension", "value") if not dataset.get(name)]
+    if absent:
+        raise PanelError(
+            f"this is no JSON-stat dataset: it has no {listing(absent)}. PX-Web offers the format "
+            "under the name JSON-stat."
+        )
+    return dataset
+
+
+def _categories(dimension: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the labels of a dimension's categories in the order of their index."""
+    category = dimension["category"]
+    labels = category.get("label", {})
+    index = category.get("index", list(labels))
+    order: Sequence[str] = (
+        sorted(index, key=lambda key: index[key]) if isinstance(index, Mapping) else index
+    )
+    for key in order:
+        yield str(labels.get(key, key))
+
+
+def _spread(given: Any, cells: int, what: str) -> list[Any]:
+    """Return one entry a cell from a list, a sparse object or a single mark for all."""
+    if isinstance(given, str):
+        return [given] * cells
+    if isinstance(given, Mapping):
+        spread: list[Any] = [None] * cells
+        for position, entry in given.items():
+            if not 0 <= int(position) < cells:
+                raise PanelError(
+                    f"{what} {position} lies outside the {cells} cells of the dataset; the file "
+                    "is damaged. Export it again."
+                )
+            spread[int(position)] = entry
+        return spread
+    if len(given) != cells:
+        raise PanelError(
+            f"the dataset has {len(given)} entries of {what} for {cells} cells; they cannot be "
+            "matched. Export it again."
+        )
+    return list(given)
+
+
+def _mark_status(mark: Any) -> Status:
+    folded = fold(mark or "")
+    if folded.startswith(PRELIMINARY) or folded == "p":
+        return "preliminary"
+    return "estimate" if folded in (*ESTIMATE, "e") else "final"

@@ -1,0 +1,140 @@
+"""Yearbook tables and JSON-stat datasets become tidy rows."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import outcomes, places
+from impact.errors import PanelError, PlaceError
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("2019", (2019, "final")),
+        (2019, (2019, "final")),
+        (2019.0, (2019, "final")),
+        ("Sơ bộ 2020", (2020, "preliminary")),
+        ("2020 (Sơ bộ)", (2020, "preliminary")),
+        ("Sơ bộ - Prel. 2020", (2020, "preliminary")),
+        ("Ước tính 2021", (2021, "estimate")),
+        ("Năm 2018", (2018, "final")),
+        ("2015-2016", None),
+        ("Tỉnh", None),
+    ],
+)
+def test_periods(label, expected):
+    assert outcomes.parse_period(label) == expected
+
+
+def yearbook():
+    return pd.DataFrame(
+        {
+            "Địa phương": ["CẢ NƯỚC", "Đồng bằng sông Hồng", "Hà Nội", "Hưng Yên", "Lai Châu"],
+            "2018": ["1.000,5", "300", "120,5", "1.690,4", ".."],
+            "Sơ bộ 2019": [1010, 305, 121, 700.5, 268],
+            "Ghi chú": ["", "", "", "*", ""],
+        }
+    )
+
+
+def test_a_yearbook_table_by_hand():
+    tidy = outcomes.from_yearbook(
+        yearbook(), indicator="workers", unit="thousand", vintage=63, decimal=","
+    )
+    assert tidy[["province_code", "year", "value", "status"]].to_numpy().tolist()[:4] == [
+        ["01", 2018, 120.5, "final"],
+        ["01", 2019, 121.0, "preliminary"],
+        ["12", 2018, pytest.approx(np.nan, nan_ok=True), "final"],
+        ["12", 2019, 268.0, "preliminary"],
+    ]
+    assert tidy["value"].iloc[-2:].to_list() == [1690.4, 700.5]
+    assert set(tidy["province_vintage"]) == {63}
+
+
+def test_all_63_provinces_round_trip():
+    table = places.provinces(63)
+    wide = pd.DataFrame({"Tỉnh": table["name_vi"], 2015: range(63), 2016: range(63, 126)})
+    tidy = outcomes.from_yearbook(wide, indicator="x", unit="y", vintage=63)
+    back = tidy.pivot(index="province_code", columns="year", values="value")
+    np.testing.assert_array_equal(back.to_numpy(), wide[[2015, 2016]].to_numpy(dtype=float))
+
+
+def test_refusals_of_yearbooks():
+    table = yearbook()
+    read = {"indicator": "x", "unit": "y", "vintage": 63, "decimal": ","}
+    with pytest.raises(PlaceError, match='"Hà Tây"'):
+        outcomes.from_yearbook(table.replace("Hà Nội", "Hà Tây"), **read)
+    with pytest.raises(PanelError, match="1 place comes twice, first Hưng Yên"):
+        outcomes.from_yearbook(table.replace("Hà Nội", "Hưng Yên"), **read)
+    with pytest.raises(PanelError, match="no column names a year; the columns are Địa phương"):
+        outcomes.from_yearbook(table[["Địa phương", "Ghi chú"]], **read)
+    with pytest.raises(PanelError, match="two columns name the year 2019"):
+        outcomes.from_yearbook(table.assign(**{"2019": 1.0}), **read)
+    with pytest.raises(PanelError, match=r'"2018" has 1 value that is no number, first \'120a\''):
+        outcomes.from_yearbook(table.replace("120,5", "120a"), **read)
+
+
+NAMES = {"HY": "Hưng Yên", "HN": "Hà Nội"}
+
+
+def dataset(**changes):
+    return {
+        "version": "2.0",
+        "class": "dataset",
+        "id": ["province", "Năm"],
+        "size": [2, 2],
+        "dimension": {
+            "province": {
+                "category": {"index": {"HY": 1, "HN": 0}, "label": NAMES}
+            },
+            "Năm": {
+                "category": {"index": ["0", "1"], "label": {"0": "2021", "1": "Sơ bộ 2022"}}
+            },
+        },
+        "value": [1.5, 2.5, None, 4.5],
+    } | changes  # fmt: skip
+
+
+def test_json_stat_by_hand(tmp_path):
+    expected = [
+        ["Hà Nội", "2021", 1.5, "final", 2021],
+        ["Hà Nội", "Sơ bộ 2022", 2.5, "preliminary", 2022],
+        ["Hưng Yên", "2021", pytest.approx(np.nan, nan_ok=True), "final", 2021],
+        ["Hưng Yên", "Sơ bộ 2022", 4.5, "preliminary", 2022],
+    ]
+    assert outcomes.from_json_stat(dataset()).to_numpy().tolist() == expected
+    file = tmp_path / "table.json"
+    file.write_text(json.dumps(dataset()), encoding="utf-8")
+    assert outcomes.from_json_stat(file).to_numpy().tolist() == expected
+    renamed = json.loads(json.dumps(dataset()).replace("N\\u0103m", "year"))
+    assert outcomes.from_json_stat(renamed)["year"].to_list() == [2021, 2022, 2021, 2022]
+    sparse = dataset(value={"0": 1.5, "1": 2.5, "3": 4.5})
+    assert outcomes.from_json_stat(sparse).to_numpy().tolist() == expected
+
+
+def test_json_stat_1_and_status_marks():
+    old = dataset(status={"0": "p", "3": "e"})
+    dimension = old["dimension"] | {"id": old.pop("id"), "size": old.pop("size")}
+    tidy = outcomes.from_json_stat({"dataset": old | {"dimension": dimension}})
+    assert tidy["status"].to_list() == ["preliminary", "preliminary", "final", "estimate"]
+
+
+def test_refusals_of_json_stat(tmp_path):
+    with pytest.raises(PanelError, match="no JSON-stat dataset: it has no value"):
+        outcomes.from_json_stat(dataset(value=[]))
+    with pytest.raises(PanelError, match="3 entries of value for 4 cells"):
+        outcomes.from_json_stat(dataset(value=[1, 2, 3]))
+    with pytest.raises(PanelError, match=r"sizes \[2, 3\], but their categories number \[2, 2\]"):
+        outcomes.from_json_stat(dataset(size=[2, 3]))
+    with pytest.raises(PanelError, match="value 9 lies outside the 4 cells"):
+        outcomes.from_json_stat(dataset(value={"9": 1.0}))
+    broken = tmp_path / "broken.json"
+    broken.write_text("{", encoding="utf-8")
+    with pytest.raises(PanelError, match="cannot be read as JSON"):
+        outcomes.from_json_stat(broken)
+    broken.write_text("[1]", encoding="utf-8")
+    with pytest.raises(PanelError, match="holds a JSON list, not a dataset"):
+        outcomes.from_json_stat(broken)

@@ -260,7 +260,7 @@ class _Parts:
         if lost:
             raise EstimationError(
                 f"{plural(len(lost), 'instrument')} ({listing(lost)}) cannot be told from the "
-                "effects, the exogenous regressors or other instruments and so move nothing. Drop them."
+                "effects, exogenous regressors or other instruments and move nothing. Drop them."
             )
 
     def _regress(

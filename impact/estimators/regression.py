@@ -43,6 +43,7 @@ __all__ = [
     "Regression",
     "RegressionEstimator",
     "Variables",
+    "cluster_groups",
     "coefficient_cells",
     "coefficient_result",
     "design_variables",
@@ -400,7 +401,7 @@ def regress(
             f"{'is' if len(variables.names) == 1 else 'are'} constant there, so no coefficient "
             "exists. Absorb fewer effects, or use regressors that change within units."
         )
-    clusters = _cluster_groups(design, rows, effects)
+    clusters = cluster_groups(design, rows, effects)
     full = partial(
         full_regression,
         variables.outcome,
@@ -420,7 +421,7 @@ def regress(
     return Regression(variables, fit, uncertainty, absorber, n_lone)
 
 
-def _cluster_groups(
+def cluster_groups(
     design: Design, rows: DesignRows, effects: Sequence[Groups]
 ) -> tuple[Groups, ...]:
     """Code each cluster dimension, sharing groups with the unit effect where they are the same."""

@@ -211,10 +211,22 @@ class Absorber:
     ----------
     block : the effect eliminated first
     levels : what the other effects still explain, or None with one effect
+    others : the effects behind ``levels``
     """
 
     block: UnitBlock
     levels: _DenseLevels | _SparseLevels | None
+    others: tuple[Groups, ...] = ()
+
+    def reweight(self, weights: Floats) -> Absorber:
+        """Return the same effects with other weights, shape (n,); slopes are not carried over."""
+        block = _unit_block(self.block.units, weights, None)
+        if isinstance(self.levels, _DenseLevels):
+            dense = _dense_levels(self.levels.layout, block, weights, True)
+            return Absorber(block, dense, self.others)
+        if self.levels is None:
+            return Absorber(block, None)
+        return Absorber(block, _sparse_levels(block, self.others, weights, True), self.others)
 
     @property
     def rank(self) -> int:
@@ -296,8 +308,10 @@ def absorb(
         return Absorber(block, None)
     layout = _layout(units, groups[0]) if len(groups) == 1 else None
     if layout is None or not layout.is_one_to_one:
-        return Absorber(block, _sparse_levels(block, groups, weights, slopes is None))
-    return Absorber(block, _dense_levels(layout, block, weights, slopes is None))
+        sparse = _sparse_levels(block, groups, weights, slopes is None)
+        return Absorber(block, sparse, tuple(groups))
+    dense = _dense_levels(layout, block, weights, slopes is None)
+    return Absorber(block, dense, tuple(groups))
 
 
 def _without_nested(groups: list[Groups], keep_first: bool) -> list[Groups]:
@@ -606,7 +620,7 @@ class _SparseLevels:
 
 
 def _sparse_levels(
-    block: UnitBlock, groups: list[Groups], weights: Floats | None, plain: bool
+    block: UnitBlock, groups: Sequence[Groups], weights: Floats | None, plain: bool
 ) -> _SparseLevels:
     """Stack the levels of the other effects and build their Schur complement."""
     from scipy.sparse import csr_array

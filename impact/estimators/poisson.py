@@ -1,0 +1,242 @@
+"""Poisson pseudo maximum likelihood with fixed effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, InferenceError, listing, plural
+from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.regression import (
+    Regression,
+    RegressionEstimator,
+    Variables,
+    cluster_groups,
+    coefficient_result,
+    design_variables,
+    effect_groups,
+    take_rows,
+)
+from impact.inference.clusters import BlockScores, FullRegression, count_effects
+from impact.kernels.absorb import Groups, compact
+from impact.kernels.poisson import (
+    VANISHING,
+    PoissonFit,
+    fit_poisson,
+    separated_rows,
+    zero_groups,
+)
+from impact.result import Result
+
+__all__ = ["PoissonFixedEffects"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoissonFixedEffects(RegressionEstimator):
+    r"""Regress a non-negative outcome, such as a count of jobs, by Poisson pseudo likelihood.
+
+    .. math:: E[y_{it}] = \exp(x_{it}'\beta + \alpha_i + \lambda_t + \dots)
+
+    A coefficient b is the proportional effect exp(b) - 1 on the mean.
+
+    Parameters
+    ----------
+    effects : fixed effects, as in FixedEffects; () for an intercept
+    exposure : column of positive amounts the mean is proportional to
+
+    Notes
+    -----
+    Needs only the mean to be right: the outcome may be continuous, overdispersed and zero. Rows
+    whose fitted mean would be zero are separated: groups whose outcomes are all zero, and zeros
+    that regressors predict perfectly. They tell nothing about the coefficients and are left
+    out, with their number in the notes. Standard errors cluster by the design's clusters;
+    "classical" assumes variance equal to the mean. HC2, HC3, CR2, CR3 and the jackknife are
+    refused.
+
+    Raises
+    ------
+    EstimationError : a negative outcome, nothing left after separation, no convergence
+
+    Source
+    ------
+    Gourieroux, Monfort and Trognon (1984), Econometrica 52(3); Correia, Guimaraes and Zylkin
+    (2020), Stata Journal 20(1).
+    """
+
+    effects: str | Sequence[str] = ("unit", "time")
+    exposure: str | None = None
+
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    estimand: ClassVar[str] = "coefficients of a Poisson regression within fixed effects"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = (self.effects,) if isinstance(self.effects, str) else tuple(self.effects)
+        object.__setattr__(self, "effects", names)
+        if self.covariance in ("HC2", "HC3", "CR2", "CR3", "jackknife"):
+            raise InferenceError(
+                f"PoissonFixedEffects: covariance {self.covariance!r} is exact only for linear "
+                'regressions. Use "CR1", "HC1", "classical" or a kernel such as DriscollKraay().'
+            )
+
+    def _estimate(self, design: Design) -> Result:
+        variables = design_variables(design)
+        offset = self._offset(design, variables.n)
+        self._check_outcome(design, variables)
+        groups = effect_groups(design, variables.rows, list(self.effects))
+        gone = zero_groups(variables.outcome, groups)
+        n_zero_groups = int(gone.sum())
+        fit, kept = self._fit(variables, groups, offset, gone)
+        n_separated = variables.n - len(kept) - n_zero_groups
+        regression = self._regression(design, variables, groups, fit, kept)
+        notes = []
+        if n_zero_groups:
+            notes.append(
+                f"{plural(n_zero_groups, 'row')} in groups whose outcomes are all zero left out."
+            )
+        if n_separated:
+            notes.append(
+                f"{plural(n_separated, 'row')} with outcome zero that the regressors predict "
+                "perfectly left out."
+            )
+        extra = {
+            **_likelihood(variables.outcome[kept], fit, variables.rows.weights, kept),
+            "n_steps": fit.n_steps,
+            "n_left_out": variables.n - len(kept),
+        }
+        return coefficient_result(self, design, regression, self.estimand, notes, extra)
+
+    def _offset(self, design: Design, n: int) -> Floats:
+        if self.exposure is None:
+            return np.zeros(n)
+        amounts = design.sample.numeric(self.exposure)
+        wrong = ~(amounts > 0)
+        if wrong.any():
+            raise DesignError(
+                f'exposure "{self.exposure}" is missing, zero or negative in '
+                f"{plural(int(wrong.sum()), 'row')}; the mean is proportional to it and must be "
+                "positive. Drop those rows or leave exposure out."
+            )
+        return np.log(amounts)
+
+    def _check_outcome(self, design: Design, variables: Variables) -> None:
+        negative = np.flatnonzero(variables.outcome < 0)
+        if len(negative):
+            units = design.sample.units[variables.rows.unit_codes[negative]]
+            raise EstimationError(
+                f'outcome "{design.outcome}" is negative in {plural(len(negative), "row")}, first '
+                f"{design.panel.unit} {listing(units)}; a Poisson mean is positive. Use "
+                "FixedEffects, or an outcome that counts."
+            )
+        if not variables.outcome.any():
+            raise EstimationError(
+                f'outcome "{design.outcome}" is zero in every row, so there is nothing to explain.'
+            )
+
+    def _fit(
+        self, variables: Variables, groups: list[Groups], offset: Floats, gone: NDArray[np.bool_]
+    ) -> tuple[PoissonFit, NDArray[np.int64]]:
+        """Fit, and fit again without separated rows if some fitted means vanish."""
+        kept = np.flatnonzero(~gone)
+        outcome = variables.outcome[kept]
+        try:
+            fit = _fit_rows(variables, groups, offset, kept)
+            smallest = fit.means[outcome == 0].min(initial=np.inf)
+            if smallest > VANISHING * outcome.mean():
+                return fit, kept
+        except EstimationError:
+            fit = None
+        regressors = _with_constant(variables.regressors[:, kept], groups)
+        separated = separated_rows(outcome, regressors, [compact(g.codes[kept]) for g in groups])
+        if not separated.any() and fit is not None:
+            return fit, kept
+        kept = kept[~separated]
+        still = zero_groups(variables.outcome[kept], [compact(g.codes[kept]) for g in groups])
+        kept = kept[~still]
+        if not len(kept):
+            raise EstimationError(
+                "regressors and fixed effects predict every zero outcome perfectly and nothing is "
+                "left (separation). Use fewer regressors or effects."
+            )
+        return _fit_rows(variables, groups, offset, kept), kept
+
+    def _regression(
+        self,
+        design: Design,
+        variables: Variables,
+        groups: list[Groups],
+        fit: PoissonFit,
+        kept: NDArray[np.int64],
+    ) -> Regression:
+        names = variables.names if groups else (*variables.names, "constant")
+        if not len(fit.kept):
+            raise EstimationError(
+                f"no regressor varies within the fixed effects: {listing(names)}. Absorb fewer "
+                "effects, or use regressors that change within units."
+            )
+        rows = take_rows(variables.rows, kept)
+        ready = Variables(rows, variables.outcome[kept], variables.regressors[:, kept], names)
+        effects = [compact(g.codes[kept]) for g in groups]
+        clusters = cluster_groups(design, rows, effects)
+        contrast = np.zeros((len(names), len(fit.kept)))
+        contrast[fit.kept, np.arange(len(fit.kept))] = 1.0
+        chosen = self.covariance
+        uncertainty = BlockScores(
+            fit,
+            clusters,
+            contrast,
+            count_effects(effects, clusters, fit.n_effects),
+            _refuse_full,
+            chosen if isinstance(chosen, str) else chosen.kernel(design, rows, fit),
+            self.convention,
+        )
+        return Regression(ready, fit, uncertainty, None, 0)
+
+
+def _fit_rows(
+    variables: Variables, groups: list[Groups], offset: Floats, kept: NDArray[np.int64]
+) -> PoissonFit:
+    weights = variables.rows.weights
+    if len(kept) == variables.n:
+        regressors = _with_constant(variables.regressors, groups)
+        return fit_poisson(variables.outcome, regressors, groups, weights, offset)
+    return fit_poisson(
+        variables.outcome[kept],
+        _with_constant(variables.regressors[:, kept], groups),
+        [compact(group.codes[kept]) for group in groups],
+        None if weights is None else weights[kept],
+        offset[kept],
+    )
+
+
+def _with_constant(regressors: Floats, groups: list[Groups]) -> Floats:
+    if groups:
+        return regressors
+    return np.concatenate((regressors, np.ones((1, regressors.shape[1]))))
+
+
+def _likelihood(
+    outcome: Floats, fit: PoissonFit, weights: Floats | None, kept: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return deviance, log-likelihood and McFadden's pseudo R-squared."""
+    w = np.ones(len(outcome)) if weights is None else weights[kept]
+    constant = special.gammaln(outcome + 1)
+    null = float(np.average(outcome, weights=w))
+    own = float(w @ (special.xlogy(outcome, fit.means) - fit.means - constant))
+    alone = float(w @ (special.xlogy(outcome, null) - null - constant))
+    return {"deviance": fit.deviance, "log_likelihood": own, "pseudo_r_squared": 1 - own / alone}
+
+
+def _refuse_full() -> FullRegression:
+    raise InferenceError(
+        "CR2, CR3 and the jackknife are exact only for linear regressions. Use CR1 for a Poisson "
+        "regression."
+    )

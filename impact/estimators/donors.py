@@ -27,6 +27,7 @@ __all__ = [
     "cell_frame",
     "cohort_shares",
     "donor_blocks",
+    "weight_frame",
     "with_rank_note",
 ]
 
@@ -174,6 +175,16 @@ def cell_frame(design: Design, paths: Floats, n_donors: Sequence[int]) -> pd.Dat
             "n_comparison": np.repeat(np.asarray(n_donors), len(periods)),
         }
     )
+
+
+def weight_frame(
+    design: Design, blocks: Sequence[Block], weights: Sequence[Floats], labels: pd.Index
+) -> pd.DataFrame:
+    """Tabulate donors' weights, one column a block, in the sample's order of units."""
+    units = design.sample.units
+    columns = [pd.Series(w, units[b.donors]) for w, b in zip(weights, blocks, strict=True)]
+    frame = pd.concat(columns, axis=1, keys=labels)
+    return frame.loc[units[units.isin(frame.index)]].rename_axis(design.panel.unit)
 
 
 def with_rank_note(result: Result) -> Result:

@@ -20,6 +20,7 @@ from impact.estimators.donors import (
     cell_frame,
     cohort_shares,
     donor_blocks,
+    weight_frame,
     with_rank_note,
 )
 from impact.inference.placebo import (
@@ -609,10 +610,9 @@ def _describe(
     labels = pd.Index([_label(design, block) for block in blocks], name="treated")
     names = pd.Index([predictor.label for predictor in settings.predictors], name="predictor")
     cases = list(zip(problems, fits, strict=True))
-    weights = [pd.Series(fit.omega, design.sample.units[p.block.donors]) for p, fit in cases]
     alone = len(blocks) == 1 and len(blocks[0].treated) == 1 and bool(placebos)
     return SyntheticControlFit(
-        unit_weights=pd.concat(weights, axis=1, keys=labels).rename_axis(design.panel.unit),
+        unit_weights=weight_frame(design, blocks, [fit.omega for fit in fits], labels),
         predictor_weights=pd.DataFrame(
             np.array([fit.importance for fit in fits]).T, index=names, columns=labels
         ),

@@ -19,6 +19,7 @@ from impact.estimators.donors import (
     cell_frame,
     cohort_shares,
     donor_blocks,
+    weight_frame,
     with_rank_note,
 )
 from impact.inference.placebo import (
@@ -306,14 +307,14 @@ def _redrawn(block: Block, units: Indices) -> Block:
 
 
 def _describe(design: Design, blocks: Blocks, fits: list[_BlockFit]) -> SyntheticDiDFit:
-    units, periods = design.sample.units, design.periods
+    periods = design.periods
     cohorts = pd.Index(design.cohort_values, name="cohort")
-    omega = [pd.Series(f.weights.omega, units[b.donors]) for b, f in zip(blocks, fits, strict=True)]
+    omega = [fit.weights.omega for fit in fits]
     lambda_ = [
         pd.Series(f.weights.lambda_, periods[b.pre]) for b, f in zip(blocks, fits, strict=True)
     ]
     return SyntheticDiDFit(
-        unit_weights=pd.concat(omega, axis=1, keys=cohorts).rename_axis(design.panel.unit),
+        unit_weights=weight_frame(design, blocks, omega, cohorts),
         time_weights=pd.concat(lambda_, axis=1, keys=cohorts)
         .reindex(periods)
         .rename_axis(design.panel.time),

@@ -246,7 +246,9 @@ def test_jackknife_refuses_when_one_cluster_holds_all_donor_weight():
 def test_gaps_are_refused_with_their_place():
     y, cohorts = factor_panel(0, 10, 8, 1, 6)
     y[4, 2] = np.nan
-    with pytest.raises(DesignError, match=r"1 unit of 10 has gaps, 1 in all, first \(unit 4, time 3"):
+    with pytest.raises(
+        DesignError, match=r"1 unit of 10 has gaps, 1 in all, first \(unit 4, time 3"
+    ):
         SyntheticDiD().fit(design_of(y, cohorts))
 
 
@@ -289,4 +291,6 @@ def test_draws_do_not_depend_on_labels_or_row_order():
         return SyntheticDiD(draws=30).fit(design).att().std_errors[0]
 
     renamed = frame.assign(unit=[f"u{900 - u}" for u in frame["unit"]])
-    assert error(renamed.sample(frac=1, random_state=1)) == pytest.approx(error(frame), rel=ROUNDING)
+    assert error(renamed.sample(frac=1, random_state=1)) == pytest.approx(
+        error(frame), rel=ROUNDING
+    )

@@ -94,7 +94,9 @@ def decompose(
         pair = share[k] + share[c]
         mix = share[k] / pair
         weight = (pair * spell) ** 2 * mix * (1 - mix) * among * (1 - among)
-        rows.append((labels[k], labels[c], _kind(exposure[k], exposure[c]), change[k] - change[c], weight))
+        rows.append(
+            (labels[k], labels[c], _kind(exposure[k], exposure[c]), change[k] - change[c], weight)
+        )
     treated_cohort, control, kind, estimate, weight = (
         np.array(column) for column in zip(*rows, strict=True)
     )

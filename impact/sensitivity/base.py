@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from impact import tables
+from impact import plots, tables
 from impact.design import Design
-from impact.errors import DesignError
+from impact.errors import DesignError, ImpactError, plural
 from impact.estimators import estimator_class
 from impact.panel import Panel
 from impact.result import Result
@@ -19,7 +20,28 @@ from impact.result import Result
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Check", "Finding", "figure_axes", "headline", "refit", "with_columns"]
+__all__ = [
+    "Check",
+    "Finding",
+    "assignment_groups",
+    "cohort_fault",
+    "draw_estimates",
+    "figure_axes",
+    "overall",
+    "overall_or_reason",
+    "refit",
+    "sorted_frame",
+    "with_cohorts",
+    "without_rows",
+]
+
+Floats = NDArray[np.float64]
+
+ROWS_SHOWN = 25
+"""Rows of a finding's table that its summary prints."""
+
+PRETENDED = "pretended first treated period"
+"""Column that placebo designs add."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,15 +81,21 @@ class Finding:
         return self.draw(ax)
 
     def summary(self) -> str:
-        """Return question, answer, table and notes as text."""
-        parts = [self.question, self.sentence, "", tables.to_text(self.table), *self.notes]
-        return "\n".join(parts)
+        """Return question, answer, the table's first rows and notes as text."""
+        head = self.table.head(ROWS_SHOWN)
+        return "\n".join([self.question, self.sentence, "", tables.to_text(head), *self._notes()])
 
     def __repr__(self) -> str:
         return self.summary()
 
     def _repr_html_(self) -> str:
-        return tables.to_html(self.table, caption=self.question, notes=(self.sentence, *self.notes))
+        notes = (self.sentence, *self._notes())
+        return tables.to_html(self.table.head(ROWS_SHOWN), caption=self.question, notes=notes)
+
+    def _notes(self) -> tuple[str, ...]:
+        hidden = len(self.table) - ROWS_SHOWN
+        more = (f"{plural(hidden, 'more row')} in .table.",) if hidden > 0 else ()
+        return (*more, *self.notes)
 
 
 @dataclass(frozen=True)
@@ -79,13 +107,15 @@ class Check:
     name : the analysis
     applies_to : the designs it applies to, in a few words
     fault : says why it does not apply to a result and what to do; None if it does
-    run : the analysis with its default settings
+    run : the analysis; takes the result and its own settings
+    needs : settings without a default
     """
 
     name: str
     applies_to: str
     fault: Callable[[Result], str | None]
-    run: Callable[[Result], Finding]
+    run: Callable[..., Finding]
+    needs: tuple[str, ...] = ()
 
     def require(self, result: Result) -> None:
         """Refuse a result to which the analysis does not apply.
@@ -114,22 +144,83 @@ def refit(result: Result, design: Design) -> Result:
     return estimator_class(result.estimator)(**result.settings).fit(design)
 
 
-def with_columns(design: Design, columns: Mapping[str, object], **changes: object) -> Design:
-    """Return the design on the same rows with columns added and settings changed.
+def sorted_frame(panel: Panel) -> pd.DataFrame:
+    """Return the panel's frame in (unit, time) order."""
+    return panel.frame if panel.order is None else panel.frame.iloc[panel.order]
 
-    ``columns`` hold one value a row of the design's sample in (unit, time) order; rows whose
-    value in a column named "keep" is False are left out.
+
+def without_rows(design: Design, keep: NDArray[np.bool_]) -> Design:
+    """Return the design on the rows of its sample marked by ``keep``, shape (n,)."""
+    return replace(design, panel=design.sample.select(keep))
+
+
+def with_cohorts(design: Design, cohorts: Floats, keep: NDArray[np.bool_]) -> Design:
+    """Return the design with other first treated periods, shape (N,), on the rows kept, (n,).
+
+    Units that have no untreated period under the new cohorts are dropped.
     """
     sample = design.sample
-    frame = sample.frame if sample.order is None else sample.frame.iloc[sample.order]
-    frame = frame.assign(**{name: np.asarray(values) for name, values in columns.items()})
-    if "keep" in columns:
-        frame = frame[np.asarray(columns["keep"], dtype=bool)]
-    panel = Panel(frame, unit=sample.unit, time=sample.time)
-    return replace(design, panel=panel, **changes)  # type: ignore[arg-type]
+    keep = keep & ~(cohorts <= sample.periods[0])[sample.unit_codes]
+    frame = sorted_frame(sample).assign(**{PRETENDED: cohorts[sample.unit_codes]})[keep]
+    return replace(
+        design,
+        panel=Panel(frame, unit=sample.unit, time=sample.time),
+        cohort=PRETENDED,
+        treated=None,
+        dose=None,
+        never_treated=None,
+        always_treated="drop",
+    )
 
 
-def headline(result: Result) -> tuple[float, float]:
-    """Return the estimate and standard error of the result's overall effect."""
-    overall = result.att()
-    return float(overall.estimates[0]), float(overall.std_errors[0])
+def assignment_groups(design: Design) -> NDArray[np.int64]:
+    """Return the clusters where each is treated as one, else the units, shape (N,)."""
+    codes = np.unique(design.cluster_codes, return_inverse=True)[1]
+    cohorts = np.nan_to_num(design.cohorts, nan=np.inf)
+    lowest, highest = np.full(codes.max() + 1, np.inf), np.full(codes.max() + 1, -np.inf)
+    np.minimum.at(lowest, codes, cohorts)
+    np.maximum.at(highest, codes, cohorts)
+    if (lowest == highest).all():
+        return np.asarray(codes, dtype=np.int64)
+    return np.arange(design.n_units)
+
+
+def cohort_fault(result: Result) -> str | None:
+    """Say why a result's design has no first treated periods that could be moved."""
+    design = result.design
+    if design.dose is not None:
+        return "this design has a dose. State cohort= for the question of having been treated."
+    if design.treatment_column is None or np.isnan(design.cohorts).all():
+        return "this design has no treated unit."
+    if len(design.reversing_units):
+        return f"treatment stops again in {plural(len(design.reversing_units), 'unit')}."
+    return None
+
+
+def overall(result: Result, level: float = 0.95) -> dict[str, float]:
+    """Return the overall effect: estimate, std_error, p_value, conf_low, conf_high."""
+    row = result.att().tidy(level).iloc[0]
+    names = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
+    return {name: float(row[name]) for name in names}
+
+
+def overall_or_reason(result: Result, design: Callable[[], Design]) -> dict[str, object]:
+    """Refit on another design; where that cannot be, a row of NaN with the reason in ``note``."""
+    try:
+        return {**overall(refit(result, design())), "note": ""}
+    except ImpactError as error:
+        names = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
+        return {**dict.fromkeys(names, np.nan), "note": str(error).split(". ")[0]}
+
+
+def draw_estimates(table: pd.DataFrame, label: str, ax: Axes | None, reference: float) -> Axes:
+    """Draw one estimate a row with its interval, and a reference line."""
+    ax = figure_axes(ax, 7.0, 0.9 + 0.3 * len(table))
+    y = np.arange(len(table))[::-1]
+    ax.hlines(y, table["conf_low"], table["conf_high"], color=plots.BLUE, lw=2.0)
+    ax.plot(table["estimate"], y, "o", color=plots.BLUE, ms=5)
+    ax.axvline(0.0, color=plots.INK, lw=0.8)
+    ax.axvline(reference, color=plots.QUIET, lw=0.8, ls=(0, (4, 3)))
+    ax.set_yticks(y, [str(value) for value in table[label]])
+    ax.set_xlabel("Effect")
+    return ax

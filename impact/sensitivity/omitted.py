@@ -261,7 +261,9 @@ def _benchmark(
         strength = (np.sqrt(multiple) + np.sqrt(linked)) / np.sqrt(1.0 - linked)
         r2_outcome = strength**2 * r2_y / (1.0 - r2_y)
     if not possible or r2_outcome > 1.0:
-        nothing = dict.fromkeys(("estimate", "std_error", "statistic", "conf_low", "conf_high"), np.nan)
+        nothing = dict.fromkeys(
+            ("estimate", "std_error", "statistic", "conf_low", "conf_high"), np.nan
+        )
         note = "a confounder this strong would explain more than everything"
         return row | {"r2_treatment": np.nan, "r2_outcome": np.nan} | nothing | {"note": note}
     bias = std_error * np.sqrt(df * r2_outcome * r2_treatment / (1.0 - r2_treatment))

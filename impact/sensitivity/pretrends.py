@@ -93,11 +93,15 @@ def pretrends(
         sentence=sentence,
         values=values,
         draw=lambda ax: _draw(path, values["slope"], ax),
-        notes=(f"Test: any of {n_pre} estimates before treatment differs from zero at {level:.0%}.",),
+        notes=(
+            f"Test: any of {n_pre} estimates before treatment differs from zero at {level:.0%}.",
+        ),
     )
 
 
-def _row(path: EventPath, slope: float, limits: np.ndarray, distance: np.ndarray) -> dict[str, float]:
+def _row(
+    path: EventPath, slope: float, limits: np.ndarray, distance: np.ndarray
+) -> dict[str, float]:
     """Describe a linear trend of that slope: power of the test, bias with and without passing."""
     n_pre = path.n_pre
     before = path.covariance[:n_pre, :n_pre]

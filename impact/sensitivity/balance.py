@@ -1,0 +1,177 @@
+"""Whether treated and comparison units were alike before treatment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact import plots, tables
+from impact.errors import plural
+from impact.inference.bands import joint_wald, two_sided_p_values
+from impact.result import Result
+from impact.sensitivity.base import Check, Finding, figure_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["BALANCE", "balance"]
+
+Floats = NDArray[np.float64]
+
+LARGE = 0.25
+"""Normalised difference beyond which linear adjustment depends on the model."""
+
+
+def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
+    """Ask whether ever treated and never treated units were alike at the start.
+
+    Parameters
+    ----------
+    result : only its design is used
+    columns : numeric columns to compare in each unit's first period; the outcome and the
+        covariates if None
+
+    Returns
+    -------
+    Finding : statistic = p-value of the joint test; one row a column with both means, the
+        normalised difference, the ratio of variances and the p-value of the difference
+
+    Raises
+    ------
+    DesignError : nobody, or everybody, is treated, or a unit is treated from its first period on
+    PanelError : a column is not there or not numeric
+
+    Notes
+    -----
+    The normalised difference divides by the root of the mean of both variances: unlike a t
+    statistic it does not grow with the sample. Tests are of differences in means with variances
+    clustered as in the design, times G / (G - 1); the joint test is a Wald test. Weights are
+    used where the design has them.
+
+    Source
+    ------
+    Imbens & Rubin (2015), Causal Inference, section 14.2; Imbens & Wooldridge (2009), Journal
+    of Economic Literature 47(1), section 5.1, for the rule of thumb of 0.25.
+    """
+    BALANCE.require(result)
+    design = result.design
+    names = (design.outcome, *design.covariates) if columns is None else tuple(columns)
+    treated = ~np.isnan(design.cohorts)
+    first = np.argmax(~np.isnan(design.outcomes), axis=1)
+    units = np.arange(design.n_units)
+    values = np.stack([design.sample.matrix(name)[units, first] for name in names], axis=1)
+    weights = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
+    known = ~np.isnan(values).any(axis=1)
+    compared = _compare(values[known], treated[known], weights[known], design.cluster_codes[known])
+    statistic, restrictions, p_joint = joint_wald(
+        compared.difference, compared.covariance, df=compared.n_clusters - 1.0
+    )
+    error = np.sqrt(np.diag(compared.covariance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = compared.variances[0] / compared.variances[1]
+        normalised = compared.difference / np.sqrt(compared.variances.mean(axis=0))
+        t = compared.difference / error
+    table = pd.DataFrame(
+        {
+            "column": names,
+            "mean_treated": compared.means[0],
+            "mean_comparison": compared.means[1],
+            "normalised_difference": normalised,
+            "variance_ratio": ratio,
+            "p_value": two_sided_p_values(t, compared.n_clusters - 1.0),
+        }
+    )
+    large = table[table["normalised_difference"].abs() > LARGE]
+    worst = table.loc[table["normalised_difference"].abs().idxmax()]
+    sentence = (
+        f"{plural(len(large), 'column')} of {len(table)} "
+        f"{'differs' if len(large) == 1 else 'differ'} by more than {LARGE} standard deviations at "
+        f"the start; the largest normalised difference is "
+        f"{tables.format_number(worst['normalised_difference'], 3)} ({worst['column']}). Joint test "
+        f"of equal means: p = {p_joint:.3f}."
+    )
+    return Finding(
+        name="balance",
+        question="Were treated and comparison units alike before treatment?",
+        statistic=p_joint,
+        table=table,
+        sentence=sentence,
+        values={
+            "p_value": p_joint,
+            "wald": statistic,
+            "restrictions": float(restrictions),
+            "largest": float(worst["normalised_difference"]),
+        },
+        draw=lambda ax: _draw(table, ax),
+        notes=(f"{int(known.sum()):,} units, each in its first period.",)
+        + (() if known.all() else (f"{int((~known).sum()):,} units have a value missing.",)),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Means and variances, shape (2, k), treated first; covariance of the differences (k, k)."""
+
+    means: Floats
+    variances: Floats
+    covariance: Floats
+    n_clusters: int
+
+    @property
+    def difference(self) -> Floats:
+        return np.asarray(self.means[0] - self.means[1])
+
+
+def _compare(
+    values: Floats, treated: NDArray[np.bool_], weights: Floats, clusters: NDArray[np.int64]
+) -> _Compared:
+    """Compare weighted means with the clustered covariance of their differences."""
+    codes = np.unique(clusters, return_inverse=True)[1]
+    means, variances = [], []
+    influence = np.zeros_like(values)
+    for group, sign in ((treated, 1.0), (~treated, -1.0)):
+        share = weights[group] / weights[group].sum()
+        mean = share @ values[group]
+        deviation = values[group] - mean
+        means.append(mean)
+        variances.append(share @ deviation**2 * group.sum() / max(group.sum() - 1, 1))
+        influence[group] = sign * share[:, None] * deviation
+    n_clusters = int(codes.max()) + 1
+    sums = np.stack([np.bincount(codes, column, n_clusters) for column in influence.T], axis=1)
+    covariance = sums.T @ sums * n_clusters / (n_clusters - 1)
+    return _Compared(np.array(means), np.array(variances), covariance, n_clusters)
+
+
+def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:
+    ax = figure_axes(ax, 7.0, 0.9 + 0.3 * len(table))
+    y = np.arange(len(table))[::-1]
+    ax.plot(table["normalised_difference"], y, "o", color=plots.BLUE)
+    for limit in (-LARGE, LARGE):
+        ax.axvline(limit, color=plots.QUIET, lw=0.8, ls=(0, (4, 3)))
+    ax.axvline(0.0, color=plots.INK, lw=0.8)
+    ax.set_yticks(y, list(table["column"]))
+    ax.set_xlabel("Normalised difference, treated less comparison")
+    return ax
+
+
+def _fault(result: Result) -> str | None:
+    design = result.design
+    if design.treatment_column is None or np.isnan(design.cohorts).all():
+        return "this design has no treated unit."
+    never = np.isnan(design.cohorts)
+    if never.sum() < 2 or (~never).sum() < 2:
+        return "fewer than two units were treated, or fewer than two never, so no variance exists."
+    if len(design.always_treated_units):
+        return (
+            f"{plural(len(design.always_treated_units), 'unit')} "
+            "are treated in their first period, so there is no value before treatment."
+        )
+    return None
+
+
+BALANCE = Check("balance", "designs with units treated and never treated", _fault, balance)

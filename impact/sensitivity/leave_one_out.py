@@ -1,0 +1,111 @@
+"""The effect without each cluster, cohort or region in turn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from impact import tables
+from impact.errors import DesignError, plural
+from impact.result import Result
+from impact.sensitivity.base import (
+    Check,
+    Finding,
+    draw_estimates,
+    overall,
+    overall_or_reason,
+    without_rows,
+)
+
+__all__ = ["LEAVE_ONE_OUT", "MOST_GROUPS", "leave_one_out"]
+
+MOST_GROUPS = 200
+"""Groups beyond which refitting without each would take long and say little."""
+
+
+def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95) -> Finding:
+    """Ask whether the effect hangs on one cluster, cohort or region.
+
+    Parameters
+    ----------
+    result : of any estimator
+    by : "cohort", or a column that is constant within units; None for the clusters
+    level : confidence level
+
+    Returns
+    -------
+    Finding : statistic = largest change of the overall effect, in its own standard errors; one
+        row a group left out, NaN with a note where the rest cannot be estimated
+
+    Raises
+    ------
+    DesignError : fewer than three groups, or more than 200
+    PanelError : the column is not there or changes within a unit
+    """
+    labels = _labels(result, by)
+    groups = sorted(labels.dropna().unique(), key=lambda label: (isinstance(label, str), label))
+    what = by or " and ".join(result.design.cluster_columns)
+    least = 2 if by == "cohort" else 3
+    if not least <= len(groups) <= MOST_GROUPS:
+        raise DesignError(
+            f"leaving out each {what} needs {least} to {MOST_GROUPS} of them; there "
+            f"{'is' if len(groups) == 1 else 'are'} {len(groups):,}. Name a column of larger or "
+            "smaller groups with by=, such as the province."
+        )
+    design = result.design
+    codes = design.sample.unit_codes
+    rows = [
+        {"left_out": _label(group), "n_units": int((labels == group).sum())}
+        | overall_or_reason(
+            result, lambda g=group: without_rows(design, ~(labels == g).to_numpy()[codes])
+        )
+        for group in groups
+    ]
+    table = pd.DataFrame(rows)
+    full = overall(result, level)
+    estimate, error = float(full["estimate"]), float(full["std_error"])
+    table.insert(3, "change", table["estimate"] - estimate)
+    if table["estimate"].isna().all():
+        raise DesignError(f"no fit is left without one {what}; the first: {table['note'].iloc[0]}")
+    worst = table.loc[table["change"].abs().idxmax()]
+    flips = int((np.sign(table["estimate"]) == -np.sign(estimate)).sum())
+    sentence = (
+        f"Without any one {what} the effect lies between "
+        f"{tables.format_number(table['estimate'].min())} and "
+        f"{tables.format_number(table['estimate'].max())} (all: {tables.format_number(estimate)}); "
+        f"{worst['left_out']} moves it most, by {tables.format_number(worst['change'])}"
+        + (f", and the sign changes {plural(flips, 'time')}." if flips else ".")
+    )
+    return Finding(
+        name="leave_one_out",
+        question=f"Does the effect hang on one {what}?",
+        statistic=float(abs(worst["change"]) / error),
+        table=table,
+        sentence=sentence,
+        values={
+            "lowest": float(table["estimate"].min()),
+            "highest": float(table["estimate"].max()),
+            "sign_changes": float(flips),
+        },
+        draw=lambda ax: draw_estimates(table, "left_out", ax, estimate),
+    )
+
+
+def _label(group: object) -> str:
+    return f"{group:g}" if isinstance(group, float) else str(group)
+
+
+def _labels(result: Result, by: str | None) -> pd.Series:
+    """Group of each unit."""
+    design = result.design
+    if by == "cohort":
+        return pd.Series(design.cohorts)
+    column = design.cluster_columns[0] if by is None else by
+    if column == design.panel.unit:
+        return pd.Series(design.sample.units)
+    return design.sample.unit_values(column).reset_index(drop=True)
+
+
+LEAVE_ONE_OUT = Check(
+    "leave_one_out", f"designs with 3 to {MOST_GROUPS} groups", lambda result: None, leave_one_out
+)

@@ -1,0 +1,287 @@
+"""Effects where there can be none: earlier dates, untreated places, cancelled projects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact import plots, tables
+from impact.errors import DesignError, ImpactError, plural
+from impact.result import Result
+from impact.sensitivity.base import (
+    Check,
+    Finding,
+    assignment_groups,
+    cohort_fault,
+    draw_estimates,
+    figure_axes,
+    overall,
+    overall_or_reason,
+    refit,
+    with_cohorts,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "PLACEBO_CANCELLED",
+    "PLACEBO_IN_SPACE",
+    "PLACEBO_IN_TIME",
+    "placebo_cancelled",
+    "placebo_in_space",
+    "placebo_in_time",
+]
+
+Floats = NDArray[np.float64]
+
+
+def placebo_in_time(
+    result: Result, *, leads: Sequence[int] = (1, 2, 3), level: float = 0.95
+) -> Finding:
+    """Ask whether an effect appears before treatment began.
+
+    Treatment is pretended to have begun ``lead`` periods earlier, and every row from true
+    treatment (less anticipation) on is left out; the same estimator is then fitted.
+
+    Parameters
+    ----------
+    result : of a design with first treated periods
+    leads : how many periods earlier treatment is pretended to have begun
+    level : confidence level
+
+    Returns
+    -------
+    Finding : statistic = smallest p-value times the number of placebos (Bonferroni), at most one;
+        one row a lead, NaN with a note where no unit has periods enough
+
+    Raises
+    ------
+    DesignError : a design without first treated periods, or a lead below one
+    """
+    PLACEBO_IN_TIME.require(result)
+    design = result.design
+    if any(lead < 1 for lead in leads) or not len(leads):
+        raise DesignError(
+            f"leads counts periods before treatment, 1 or more; it was {list(leads)}."
+        )
+    sample = design.sample
+    start = design.cohorts - design.anticipation
+    before = ~(sample.periods[sample.time_codes] >= start[sample.unit_codes])
+    rows = [
+        {"lead": lead}
+        | overall_or_reason(result, lambda lead=lead: with_cohorts(design, start - lead, before))
+        for lead in leads
+    ]
+    table = pd.DataFrame(rows)
+    known = table["p_value"].dropna()
+    smallest = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
+    if not len(known):
+        sentence = "No placebo date could be tried: too few periods lie before treatment."
+    else:
+        worst = table.loc[known.idxmin()]
+        answer = "differs" if smallest < 1 - level else "does not differ"
+        sentence = (
+            f"The strongest of {plural(len(known), 'placebo')}, {int(worst['lead'])} periods early, "
+            f"gives {tables.format_number(worst['estimate'])} and {answer} from zero "
+            f"(p = {smallest:.3f} for all of them)."
+        )
+    return Finding(
+        name="placebo_in_time",
+        question="Does an effect appear before treatment began?",
+        statistic=smallest,
+        table=table,
+        sentence=sentence,
+        values={"p_value": smallest, "n_placebos": float(len(known))},
+        draw=lambda ax: draw_estimates(table, "lead", ax, overall(result)["estimate"]),
+    )
+
+
+def placebo_in_space(
+    result: Result, *, draws: int = 99, level: float = 0.95, seed: int = 0
+) -> Finding:
+    """Ask how often the method finds an effect among units that were never treated.
+
+    Treated units are left out. In each draw the same share of the remaining clusters is given
+    first treated periods drawn from the true ones, and the same estimator is fitted.
+
+    Parameters
+    ----------
+    result : of a design with first treated periods
+    draws : number of pretended assignments
+    level : confidence level of the tests that should reject ``1 - level`` of the time
+    seed : of the draws
+
+    Returns
+    -------
+    Finding : statistic = share of draws in which the interval leaves zero out; one row a draw
+
+    Raises
+    ------
+    DesignError : fewer than four never treated clusters
+
+    Notes
+    -----
+    Where units of one cluster differ in treatment, units rather than clusters are drawn. The
+    share is compared with its Monte Carlo error; a share well above ``1 - level`` says that the
+    standard errors are too small for this design.
+
+    Source
+    ------
+    Bertrand, Duflo & Mullainathan (2004), Quarterly Journal of Economics 119(1), section II.
+    """
+    PLACEBO_IN_SPACE.require(result)
+    design = result.design
+    groups = assignment_groups(design)
+    never = np.isnan(design.cohorts)
+    pool = np.unique(groups[never])
+    treated_groups, first = np.unique(groups[~never], return_index=True)
+    true_cohorts = design.cohorts[~never][first]
+    n_groups = len(pool) + len(treated_groups)
+    n_drawn = int(np.clip(round(len(pool) * len(treated_groups) / n_groups), 1, len(pool) - 1))
+    keep = never[design.sample.unit_codes]
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, object]] = []
+    for draw in range(draws):
+        chosen = rng.choice(pool, n_drawn, replace=False)
+        dates = rng.choice(true_cohorts, n_drawn, replace=False)
+        by_group = np.full(groups.max() + 1, np.nan)
+        by_group[chosen] = dates
+        cohorts = np.where(never, by_group[groups], np.nan)
+        rows.append(
+            {"draw": draw}
+            | overall_or_reason(result, lambda c=cohorts: with_cohorts(design, c, keep))
+        )
+    table = pd.DataFrame(rows)
+    known = table.dropna(subset=["p_value"])
+    if not len(known):
+        raise DesignError(
+            f"none of {draws} placebo assignments could be estimated; the first because: "
+            f"{table['note'].iloc[0]}"
+        )
+    share = float((known["p_value"] < 1 - level).mean())
+    error = float(np.sqrt(level * (1 - level) / len(known)))
+    actual = overall(result)["estimate"]
+    beyond = float((known["estimate"].abs() >= abs(actual)).mean())
+    verdict = "too often" if share > 1 - level + 2 * error else "no more than chance allows"
+    sentence = (
+        f"Among units never treated, {share:.1%} of {plural(len(known), 'placebo')} are "
+        f"significant at {1 - level:.0%} ({verdict}, standard deviation {error:.1%}); {beyond:.1%} "
+        f"are as far from zero as the estimate of {tables.format_number(actual)}."
+    )
+    return Finding(
+        name="placebo_in_space",
+        question="How often does the method find an effect where nobody was treated?",
+        statistic=share,
+        table=table,
+        sentence=sentence,
+        values={"rejections": share, "beyond_estimate": beyond, "n_draws": float(len(known))},
+        draw=lambda ax: _draw_placebos(known["estimate"].to_numpy(), actual, ax),
+        notes=(f"{n_drawn} of {len(pool)} never treated clusters drawn at a time.",),
+    )
+
+
+def placebo_cancelled(result: Result, *, cohort: str, level: float = 0.95) -> Finding:
+    """Ask whether projects that were approved but cancelled or paid back show an effect.
+
+    Treated units are left out; units with a cancelled project are taken as treated from the
+    period in which it would have begun, and compared with units that had none.
+
+    Parameters
+    ----------
+    result : of a design with first treated periods
+    cohort : column of the period in which the cancelled project would have begun; missing where
+        there was none
+    level : confidence level
+
+    Returns
+    -------
+    Finding : statistic = p-value of the placebo effect; two rows, true and placebo
+
+    Raises
+    ------
+    DesignError : no unit outside the treated ones has a cancelled project
+    PanelError : the column is not there or changes within a unit
+
+    Notes
+    -----
+    An effect here says that whoever is chosen does better even without the money: selection, not
+    the programme. A zero supports the comparison for those who were chosen alike.
+    """
+    PLACEBO_CANCELLED.require(result)
+    design = result.design
+    cancelled = design.sample.unit_values(cohort).to_numpy(dtype=np.float64, na_value=np.nan)
+    never = np.isnan(design.cohorts)
+    n_cancelled = int((never & ~np.isnan(cancelled)).sum())
+    if not n_cancelled:
+        raise DesignError(
+            f'no unit that was never treated has a cancelled project in "{cohort}"; there is '
+            "nothing to compare. Give the period in which each cancelled project would have begun."
+        )
+    keep = never[design.sample.unit_codes]
+    placebo = overall(refit(result, with_cohorts(design, np.where(never, cancelled, np.nan), keep)))
+    true = overall(result)
+    table = pd.DataFrame(
+        [{"projects": "carried out", **true}, {"projects": "cancelled", **placebo}]
+    )
+    p_value = float(placebo["p_value"])
+    answer = "differs" if p_value < 1 - level else "does not differ"
+    sentence = (
+        f"{plural(n_cancelled, 'unit')} with a cancelled project "
+        f"{'shows' if n_cancelled == 1 else 'show'} an effect of "
+        f"{tables.format_number(placebo['estimate'])}, which {answer} from zero "
+        f"(p = {p_value:.3f}); projects carried out, {tables.format_number(true['estimate'])}."
+    )
+    return Finding(
+        name="placebo_cancelled",
+        question="Do cancelled projects show an effect?",
+        statistic=p_value,
+        table=table,
+        sentence=sentence,
+        values={"estimate": float(placebo["estimate"]), "p_value": p_value},
+        draw=lambda ax: draw_estimates(table, "projects", ax, float(true["estimate"])),
+    )
+
+
+def _draw_placebos(estimates: Floats, actual: float, ax: Axes | None) -> Axes:
+    ax = figure_axes(ax)
+    ax.hist(estimates, bins=min(30, max(5, len(estimates) // 5)), color=plots.PALE, ec=plots.QUIET)
+    ax.axvline(actual, color=plots.ORANGE, lw=2.0)
+    ax.set_xlabel("Placebo effect (line: the estimate)")
+    ax.set_ylabel("Draws")
+    return ax
+
+
+def _space_fault(result: Result) -> str | None:
+    reason = cohort_fault(result)
+    if reason:
+        return reason
+    try:
+        groups = assignment_groups(result.design)
+    except ImpactError as error:
+        return str(error)
+    n_pool = len(np.unique(groups[np.isnan(result.design.cohorts)]))
+    if n_pool < 4:
+        return (
+            f"{plural(n_pool, 'cluster')} {'was' if n_pool == 1 else 'were'} never treated; at "
+            "least 4 are needed to pretend with. Use placebo_in_time."
+        )
+    return None
+
+
+_WHERE = "designs with first treated periods"
+PLACEBO_IN_TIME = Check("placebo_in_time", _WHERE, cohort_fault, placebo_in_time)
+PLACEBO_IN_SPACE = Check(
+    "placebo_in_space", f"{_WHERE} and never treated clusters", _space_fault, placebo_in_space
+)
+PLACEBO_CANCELLED = Check(
+    "placebo_cancelled",
+    f"{_WHERE} and a column of cancelled projects",
+    cohort_fault,
+    placebo_cancelled,
+    needs=("cohort",),
+)

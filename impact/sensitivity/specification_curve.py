@@ -1,0 +1,223 @@
+"""The effect over all the ways it might have been estimated, tested as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact import plots, tables
+from impact.design import Design
+from impact.errors import DesignError, ImpactError, plural
+from impact.estimators import ESTIMATORS, estimator_class
+from impact.estimators.base import ABSORBING, Estimator
+from impact.result import Result
+from impact.sensitivity.base import (
+    Check,
+    Finding,
+    assignment_groups,
+    cohort_fault,
+    figure_axes,
+    overall,
+    with_cohorts,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["SPECIFICATION_CURVE", "Specification", "specification_curve", "specifications"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Specification:
+    """One way to estimate the effect: its label, estimator and design."""
+
+    label: str
+    estimator: Estimator
+    design: Design
+
+
+def specifications(result: Result) -> tuple[Specification, ...]:
+    """List defensible variants of a result: estimator, comparison, anticipation, covariates.
+
+    Estimators are those that need a lasting treatment and nothing the design lacks, with their
+    default settings; the result's own also with each of its comparisons and base periods.
+    """
+    own = estimator_class(result.estimator)(**result.settings)
+    estimators = [(result.estimator, own)]
+    for setting, values in _COMPARISONS.items():
+        if setting in result.settings:
+            for value in values:
+                estimators.append(
+                    (f"{result.estimator}, {value}", replace_setting(own, setting, value))
+                )
+    for name in ESTIMATORS:
+        if name != result.estimator and ABSORBING in estimator_class(name).requires:
+            estimators.append((name, estimator_class(name)()))
+    designs = [("", result.design)]
+    if result.design.covariates:
+        designs.append((", no covariates", replace(result.design, covariates=())))
+    shifted = replace(
+        result.design, anticipation=result.design.anticipation + 1, always_treated="drop"
+    )
+    designs.append((f", anticipation {shifted.anticipation}", shifted))
+    found: list[Specification] = []
+    for name, estimator in estimators:
+        for change, design in designs:
+            fresh = all(s.estimator != estimator or s.design is not design for s in found)
+            if fresh and not estimator.unmet(design):
+                found.append(Specification(name + change, estimator, design))
+    return tuple(found)
+
+
+_COMPARISONS = {"comparison": ("not_yet_treated", "never_treated")}
+
+
+def replace_setting(estimator: Estimator, setting: str, value: object) -> Estimator:
+    """Return the estimator with one setting changed."""
+    return type(estimator)(**{**estimator.settings(), setting: value})
+
+
+def specification_curve(
+    result: Result,
+    *,
+    variants: Sequence[Specification] | None = None,
+    draws: int = 99,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Finding:
+    """Ask whether the effect depends on how it is estimated, over all variants at once.
+
+    Parameters
+    ----------
+    result : of a design with first treated periods
+    variants : specifications to run; those of :func:`specifications` if None
+    draws : random assignments of the treatment paths for the joint test; 0 for none
+    level : confidence level
+    seed : of the draws
+
+    Returns
+    -------
+    Finding : statistic = joint randomisation p-value of the median estimate; NaN without draws;
+        one row a specification in order of the estimate
+
+    Raises
+    ------
+    DesignError : fewer than two variants can be estimated
+
+    Notes
+    -----
+    The joint test permutes first treated periods over clusters (units where clusters are mixed)
+    and runs every variant on each permutation, under the hypothesis of no effect on anyone. The
+    p-values are the shares of permutations, the true assignment among them, with a median at
+    least as far from zero, and with at least as many significant estimates of one sign.
+
+    Source
+    ------
+    Simonsohn, Simmons & Nelson (2020), Nature Human Behaviour 4, 1208-1214.
+    """
+    SPECIFICATION_CURVE.require(result)
+    chosen = specifications(result) if variants is None else tuple(variants)
+    rows = [{"specification": s.label, **_run(s, level)} for s in chosen]
+    table = pd.DataFrame(rows).sort_values("estimate", ignore_index=True)
+    usable = [s for s, row in zip(chosen, rows, strict=True) if not np.isnan(row["estimate"])]
+    if len(usable) < 2:
+        raise DesignError(
+            f"{plural(len(usable), 'specification')} of {len(chosen)} can be estimated; a curve "
+            "needs two. Give others with variants=."
+        )
+    median, significant = _curve(table)
+    p_values = {"p_median": np.nan, "p_share": np.nan}
+    if draws:
+        p_values = _joint_test(usable, median, significant, draws, level, seed)
+    low, high = table["estimate"].min(), table["estimate"].max()
+    sentence = (
+        f"Over {plural(len(usable), 'specification')} the effect lies between "
+        f"{tables.format_number(low)} and {tables.format_number(high)} with a median of "
+        f"{tables.format_number(median)}; {significant:.0%} are significant with the median's sign"
+        + (f" (joint randomisation p = {p_values['p_median']:.3f})." if draws else ".")
+    )
+    return Finding(
+        name="specification_curve",
+        question="Does the effect depend on how it is estimated?",
+        statistic=p_values["p_median"],
+        table=table,
+        sentence=sentence,
+        values={"median": median, "lowest": low, "highest": high, "share": significant, **p_values},
+        draw=lambda ax: _draw(table, ax),
+    )
+
+
+def _run(specification: Specification, level: float) -> dict[str, object]:
+    """Estimate one specification; NaN with the reason where it cannot be."""
+    try:
+        return {**overall(specification.estimator.fit(specification.design), level), "note": ""}
+    except ImpactError as error:
+        names = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
+        return {**dict.fromkeys(names, np.nan), "note": str(error).split(". ")[0]}
+
+
+def _curve(table: pd.DataFrame, size: float = 0.05) -> tuple[float, float]:
+    """Return the median estimate and the share significant with its sign."""
+    known = table.dropna(subset=["estimate"])
+    median = float(known["estimate"].median())
+    agrees = (known["p_value"] < size) & (np.sign(known["estimate"]) == np.sign(median))
+    return median, float(agrees.mean())
+
+
+def _joint_test(
+    usable: Iterable[Specification],
+    median: float,
+    significant: float,
+    draws: int,
+    level: float,
+    seed: int,
+) -> dict[str, float]:
+    """Compare the curve with those of permuted treatment paths."""
+    usable = list(usable)
+    rng = np.random.default_rng(seed)
+    base = usable[0].design
+    groups = assignment_groups(base)
+    first = np.unique(groups, return_index=True)[1]
+    paths = base.cohorts[first]
+    labels = pd.Series(base.sample.units)
+    further, more = 1, 1
+    for _ in range(draws):
+        drawn = pd.Series(rng.permutation(paths)[groups], index=labels)
+        rows = [_run(_permuted(s, drawn), level) for s in usable]
+        placebo, share = _curve(pd.DataFrame(rows), 1 - level)
+        further += abs(placebo) >= abs(median)
+        more += share >= significant
+    return {"p_median": further / (draws + 1), "p_share": more / (draws + 1)}
+
+
+def _permuted(specification: Specification, cohorts: pd.Series) -> Specification:
+    """Give the specification's units other first treated periods."""
+    design = specification.design
+    own = cohorts.reindex(design.sample.units).to_numpy(dtype=np.float64)
+    everywhere = np.ones(design.n_rows, dtype=bool)
+    return replace(specification, design=with_cohorts(design, own, everywhere))
+
+
+def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:
+    ax = figure_axes(ax, 7.0, 0.9 + 0.26 * len(table))
+    known = table.dropna(subset=["estimate"])
+    y = np.arange(len(known))
+    colours = np.where(known["p_value"] < 0.05, plots.BLUE, plots.QUIET)
+    ax.hlines(y, known["conf_low"], known["conf_high"], colors=list(colours), lw=1.6)
+    ax.scatter(known["estimate"], y, c=list(colours), s=22, zorder=3)
+    ax.axvline(0.0, color=plots.INK, lw=0.8)
+    ax.set_yticks(y, list(known["specification"]), fontsize=8)
+    ax.set_xlabel("Effect (dark: significant at 5 %)")
+    return ax
+
+
+SPECIFICATION_CURVE = Check(
+    "specification_curve", "designs with first treated periods", cohort_fault, specification_curve
+)

@@ -156,7 +156,7 @@ def _lacks_unit_clusters(design: Design) -> str | None:
             f"this design names {len(design.cluster_columns)} ({listing(design.cluster_columns)}). "
             "Name the level at which treatment was assigned."
         )
-    if len(np.unique(design.cluster_codes)) < 2:
+    if design.cluster_codes.max() < 1:
         return (
             f'all units share one value of "{design.cluster_columns[0]}", so nothing tells how '
             "much the estimate varies. Name the level at which treatment was assigned."

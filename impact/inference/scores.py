@@ -74,13 +74,17 @@ class Scores:
         """Number of rows of psi."""
         return len(self.psi)
 
+    @cached_property
+    def _covariance(self) -> Floats:
+        return self.factor * (self.psi.T @ self.psi)
+
     def covariance(self) -> Floats:
         """Return ``factor * psi' psi``, shape (K, K)."""
-        return self.factor * (self.psi.T @ self.psi)
+        return self._covariance.copy()
 
     def variances(self) -> Floats:
         """Return the diagonal of the covariance, shape (K,)."""
-        return np.asarray(self.factor * np.einsum("gk,gk->k", self.psi, self.psi))
+        return np.diagonal(self._covariance).copy()
 
     def contributions(self) -> Floats:
         """Return psi, shape (G, K)."""

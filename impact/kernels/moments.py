@@ -17,7 +17,7 @@ __all__ = ["CohortMoments", "LinearCells", "cohort_moments"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-_BLOCK_ROWS = 16_384
+_BLOCK_ROWS = 4_096
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,17 +89,21 @@ def _one_cohort(
     total = np.zeros((n_periods + 1, n_periods + 1))
     first = np.zeros(n_periods + 1)
     for start in range(0, len(rows), _BLOCK_ROWS):
-        block = rows[start : start + _BLOCK_ROWS]
-        z = np.empty((len(block), n_periods + 1))
-        np.subtract(outcomes[block], origin, out=z[:, :-1])
-        z[:, -1] = 1.0
+        deviations = outcomes.take(rows[start : start + _BLOCK_ROWS], axis=0)
+        deviations -= origin
+        own = np.ones(len(deviations))
         if weights is None:
-            first += z.sum(axis=0)
+            sums = own @ deviations
         else:
             own = weights[start : start + _BLOCK_ROWS]
-            first += own @ z
-            z *= own[:, None]
-        total += z.T @ z
+            sums = own @ deviations
+            deviations *= own[:, None]
+        first[:-1] += sums
+        first[-1] += own.sum()
+        total[:-1, :-1] += deviations.T @ deviations
+        total[-1, :-1] += own @ deviations
+        total[-1, -1] += own @ own
+    total[:-1, -1] = total[-1, :-1]
     size = float(first[-1])
     shift = first[:-1] / size
     centring = np.eye(n_periods + 1)

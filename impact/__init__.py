@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from impact import datasets, errors, places, plots, prices, simulate, tables
+    from impact.comparison import Comparison, compare
     from impact.design import Design
     from impact.estimators import (
         CallawaySantAnna,
@@ -35,6 +36,7 @@ _MODULES = ("datasets", "errors", "places", "plots", "prices", "simulate", "tabl
 _HOMES = {
     "BeckKatz": "impact.estimators.regression",
     "CallawaySantAnna": "impact.estimators",
+    "Comparison": "impact.comparison",
     "Conley": "impact.estimators.regression",
     "Design": "impact.design",
     "DriscollKraay": "impact.estimators.regression",
@@ -51,11 +53,13 @@ _HOMES = {
     "SunAbraham": "impact.estimators",
     "TwoStage": "impact.estimators",
     "TwoWayFixedEffects": "impact.estimators",
+    "compare": "impact.comparison",
 }
 
 __all__ = [
     "BeckKatz",
     "CallawaySantAnna",
+    "Comparison",
     "Conley",
     "Design",
     "DriscollKraay",
@@ -72,6 +76,7 @@ __all__ = [
     "SunAbraham",
     "TwoStage",
     "TwoWayFixedEffects",
+    "compare",
     "datasets",
     "errors",
     "places",

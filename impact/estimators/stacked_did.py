@@ -15,7 +15,7 @@ from impact.estimators.base import COHORTS, Estimator, Requirement
 from impact.estimators.cells import BASE_NOTE
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores
-from impact.kernels.cell_regression import fit_rows
+from impact.kernels.cell_regression import RowFit, fit_rows
 from impact.result import Result
 
 __all__ = ["StackedDiD"]
@@ -109,9 +109,9 @@ class StackedDiD(Estimator):
         functionals[free, n_own - len(free) + np.arange(len(free))] = 1.0
         known = fit.solution.estimable(functionals)
         functionals[~known] = 0.0
-        labels, clusters = np.unique(stack.clusters, return_inverse=True)
+        present = len(np.unique(stack.clusters))
         nested = len(stack.table) if by_unit else 0
-        factor = small_sample_factor(len(labels), fit.n_rows, fit.solution.rank + nested)
+        factor = small_sample_factor(present, fit.n_rows, fit.solution.rank + nested)
         estimates = np.where(known, functionals @ fit.solution.coefficients, np.nan)
         notes = np.where(known, "", "not identified beside the other regressors").astype(object)
         notes[base] = BASE_NOTE
@@ -122,7 +122,7 @@ class StackedDiD(Estimator):
             event_time,
             estimates,
             [str(note) for note in notes],
-            Scores(fit.contributions(functionals, clusters), factor, len(labels) - 1),
+            Scores(_by_cluster(fit, functionals, stack, design), factor, present - 1),
         )
 
 
@@ -207,6 +207,14 @@ def _regressors(n_stacks: int, n_times: int, free: Integers, effects: str) -> Fl
         columns[2 * stack : 2 * stack + 2, :, own] = np.eye(n_times)
         columns[2 * stack + 1, :, n_stacks * n_times :] = leads
     return columns
+
+
+def _by_cluster(fit: RowFit, functionals: Floats, stack: _Stack, design: Design) -> Floats:
+    """Sum contributions over a cluster's members in all experiments, shape (G, J)."""
+    psi = np.zeros((design.n_clusters, len(functionals)))
+    found = fit.contributions(functionals, stack.clusters)
+    psi[: len(found)] = found
+    return psi
 
 
 def _report(

@@ -57,7 +57,10 @@ class TwoStage(Estimator):
         cell_notes[lost] = reasons_lost(
             design, cells[lost], "no unit links this period to the cohort's untreated rows"
         )
-        notes = ["First stage on all untreated rows; cohort shares as sampled."]
+        notes = [
+            "First stage on all untreated rows; cohort shares as sampled. Cells before treatment "
+            "are means of first-stage residuals, without a base period."
+        ]
         if design.covariates:
             notes.append(f"First stage linear in {', '.join(design.covariates)}.")
         return cell_result(

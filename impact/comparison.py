@@ -1,0 +1,432 @@
+"""Fit several estimators to one design and test whether their answers differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact import plots, tables
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, listing
+from impact.estimators import estimator_class
+from impact.estimators.base import Estimator
+from impact.inference import bands
+from impact.result import CELL_COLUMNS, JointTest, Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Comparison", "compare"]
+
+Floats = NDArray[np.float64]
+
+USUAL = (
+    "CallawaySantAnna",
+    "Imputation",
+    "TwoStage",
+    "SunAbraham",
+    "ExtendedTWFE",
+    "StackedDiD",
+    "LocalProjectionDiD",
+)
+"""Estimators compared where none are named."""
+
+AVERAGE = "average"
+"""Label of the average over the periods after treatment that all estimators share."""
+
+DIFFERENCE_COLUMNS = ("difference", "std_error", "statistic", "p_value", "note")
+
+NEGLIGIBLE = 1e-9
+"""A difference, or its standard error, relative to the estimate's, that is rounding alone."""
+
+COLOURS = ("#1d4e89", "#c8553d", "#2f7d5b", "#7a4b94", "#b8860b", "#4a6572", "#a23b72", "#5b8c5a")
+MARKERS = "osD^vPX*"
+
+
+def compare(
+    source: Design | Sequence[Result],
+    estimators: Sequence[Estimator | str | type[Estimator]] | None = None,
+) -> Comparison:
+    """Compare estimators on one design, or results that already exist.
+
+    Parameters
+    ----------
+    source : a design, to which the estimators are fitted, or results on the same outcome
+    estimators : estimators, with a design: objects, classes or names; the usual ones for
+        staggered adoption if None. Those whose requirements the design does not meet are left
+        out, with the reason in ``skipped``. The first one fitted is what others are compared with
+
+    Raises
+    ------
+    DesignError : neither a design nor results; estimators named beside results; results of
+        different outcomes
+    EstimationError : no estimator can be fitted
+
+    Example
+    -------
+    >>> comparison = compare(design)                                  # doctest: +SKIP
+    >>> comparison.plot()                                             # doctest: +SKIP
+    """
+    if isinstance(source, Design):
+        return _fit_all(source, USUAL if estimators is None else estimators)
+    results = list(source) if isinstance(source, Sequence) else []
+    if not results or not all(isinstance(result, Result) for result in results):
+        raise DesignError(
+            f"compare takes a Design or a list of Results; this is {type(source).__name__}. "
+            "Write compare(design) or compare([one_result, another])."
+        )
+    if estimators is not None:
+        raise DesignError("estimators are named only where a design is given to fit them to.")
+    outcomes = sorted({result.design.outcome for result in results})
+    if len(outcomes) > 1:
+        raise DesignError(
+            f"these results are about different outcomes ({listing(outcomes)}), whose effects do "
+            "not compare. Compare results of one outcome."
+        )
+    return _checked(Comparison(tuple(results)))
+
+
+def _checked(comparison: Comparison) -> Comparison:
+    """Make sure that there is an average to compare before anyone prints the comparison."""
+    _ = comparison._averages
+    return comparison
+
+
+def _fit_all(design: Design, estimators: Sequence[Estimator | str | type[Estimator]]) -> Comparison:
+    results: list[Result] = []
+    skipped: dict[str, str] = {}
+    for given in estimators:
+        made = estimator_class(given) if isinstance(given, str) else given
+        estimator = made if isinstance(made, Estimator) else made()
+        try:
+            results.append(estimator.fit(design))
+        except (DesignError, EstimationError) as error:
+            skipped[repr(estimator)] = str(error)
+    if not results:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in skipped.items())
+        raise EstimationError(f"no estimator can be fitted to this design. {reasons}")
+    return _checked(Comparison(tuple(results), skipped))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison:
+    """Several estimators' answers to one question, side by side.
+
+    Attributes
+    ----------
+    results : what was fitted; the first is the reference
+    skipped : estimators left out, by how they print, with the reason
+    """
+
+    results: tuple[Result, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each result, with the settings that tell namesakes apart."""
+        names = [result.estimator for result in self.results]
+        return tuple(
+            name if names.count(name) == 1 else f"{name} {_distinct(result, self.results)}"
+            for name, result in zip(names, self.results, strict=True)
+        )
+
+    @cached_property
+    def _studies(self) -> list[Result | None]:
+        """Event study of each result; None where it holds one effect only."""
+        return [_event_study(result) for result in self.results]
+
+    @cached_property
+    def common_event_times(self) -> tuple[float, ...]:
+        """Event times from 0 on at which every event study has an estimate."""
+        shared: set[float] | None = None
+        for study in self._studies:
+            if study is not None:
+                known = study.cells["event_time"][~np.isnan(study.std_errors)]
+                times = {float(e) for e in known if e >= 0}
+                shared = times if shared is None else shared & times
+        return tuple(sorted(shared or ()))
+
+    @cached_property
+    def _averages(self) -> list[Result]:
+        return [
+            result.att() if study is None else _mean_over(study, self.common_event_times)
+            for result, study in zip(self.results, self._studies, strict=True)
+        ]
+
+    def tidy(self, level: float = 0.95) -> pd.DataFrame:
+        """Return all estimates as rows: estimator, term, event_time, estimate, std_error, ...
+
+        The term "average" is the mean over the event times from 0 on that all event studies
+        share, or the one effect of an estimator without event study.
+        """
+        parts = []
+        for label, study, average in zip(self.labels, self._studies, self._averages, strict=True):
+            frames = [average.tidy(level).assign(term=AVERAGE)]
+            if study is not None:
+                own = study.tidy(level)
+                frames.append(own.assign(term=[f"{e:g}" for e in own["event_time"]]))
+            for frame in frames:
+                kept = frame.reindex(columns=["term", "event_time", "estimate", "std_error",
+                                              "p_value", "conf_low", "conf_high"])  # fmt: skip
+                parts.append(kept.assign(estimator=label))
+        table = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True)
+        return table[["estimator", *[c for c in table.columns if c != "estimator"]]]
+
+    def table(self) -> pd.DataFrame:
+        """Return estimates with standard errors, one row a term, two columns an estimator."""
+        long = self.tidy()
+        order = [AVERAGE, *sorted(set(long["term"]) - {AVERAGE}, key=float)]
+        wide = long.pivot(index="term", columns="estimator", values=["estimate", "std_error"])
+        wide = wide.swaplevel(axis=1).reindex(index=order)
+        columns = [(label, what) for label in self.labels for what in ("estimate", "std_error")]
+        return wide.reindex(columns=pd.MultiIndex.from_tuples(columns))
+
+    def differences(self) -> pd.DataFrame:
+        """Return each estimator's estimates less the first one's, with tests.
+
+        Standard errors come from the difference of the two estimators' contributions by cluster,
+        so that what they share cancels. They are NaN, with a note, where an estimator has no
+        contributions or the two used other clusters.
+        """
+        rows: list[dict[str, object]] = []
+        first, base = self._studies[0], self._averages[0]
+        for label, study, average in list(
+            zip(self.labels, self._studies, self._averages, strict=True)
+        )[1:]:
+            head = {"estimator": label, "term": AVERAGE}
+            rows.append({**head, **_difference(average, base, 0, 0)})
+            if study is None or first is None:
+                continue
+            for e, mine, theirs in _matching(study, first):
+                head = {"estimator": label, "term": f"{e:g}"}
+                rows.append({**head, **_difference(study, first, mine, theirs)})
+        return pd.DataFrame(
+            rows,
+            columns=[
+                "estimator",
+                "term",
+                "difference",
+                "std_error",
+                "statistic",
+                "p_value",
+                "note",
+            ],
+        )
+
+    def joint_tests(self) -> dict[str, JointTest]:
+        """Test, for each estimator but the first, that all shared effects after treatment agree."""
+        tests: dict[str, JointTest] = {}
+        first = self._studies[0]
+        for label, study in list(zip(self.labels, self._studies, strict=True))[1:]:
+            if study is None or first is None:
+                continue
+            pairs = [pair for pair in _matching(study, first) if pair[0] >= 0]
+            values, psi = _joint(study, first, pairs)
+            if psi is None or not pairs:
+                continue
+            sizes = np.minimum(np.sqrt(np.einsum("gk,gk->k", psi, psi)), np.abs(values))
+            live = sizes > NEGLIGIBLE * study.std_errors[[pair[1] for pair in pairs]]
+            if live.any():
+                matrix = psi[:, live].T @ psi[:, live]
+                statistic, rank, p_value = bands.joint_wald(values[live], matrix)
+                question = f"{label} and {self.labels[0]} agree after treatment"
+                tests[label] = JointTest(question, statistic, rank, p_value)
+        return tests
+
+    def words(self) -> list[str]:
+        """Say what each estimator estimates, from what, and who was left out."""
+        sentences = []
+        for label, result, study in zip(self.labels, self.results, self._studies, strict=True):
+            df = result.uncertainty.df
+            law = "normal" if df is None else f"t({df:g})"
+            span = "one effect"
+            if study is not None:
+                times = study.cells["event_time"]
+                span = f"event times {times.min():g} to {times.max():g}"
+            said = " ".join(result.notes)
+            sentences.append(
+                f"{label}: {result.estimand}; {span}; {result.uncertainty.method}, {law}. {said}"
+            )
+        shared = self.common_event_times
+        if shared:
+            sentences.append(
+                f"The average is over event times {listing((f'{e:g}' for e in shared), 12)}, each "
+                "with the same weight."
+            )
+        sizes = sorted({result.design.n_rows for result in self.results})
+        if len(sizes) > 1:
+            sentences.append(f"The samples differ: {listing(sizes)} rows.")
+        sentences.extend(f"Left out: {name}. {why}" for name, why in self.skipped.items())
+        return sentences
+
+    def _average_table(self) -> pd.DataFrame:
+        long = self.tidy()
+        rows = long[long["term"] == AVERAGE]
+        return rows.drop(columns=["term", "event_time"], errors="ignore")
+
+    def summary(self) -> str:
+        """Return averages, differences and words as text."""
+        long = self.tidy()
+        averages = long[long["term"] == AVERAGE].drop(
+            columns=["term", "event_time"], errors="ignore"
+        )
+        parts = ["Average effect after treatment", "", tables.to_text(averages), ""]
+        differences = self.differences()
+        if len(differences):
+            first = differences[differences["term"] == AVERAGE].drop(columns=["term"])
+            parts += [f"Less {self.labels[0]}", "", tables.to_text(first), ""]
+            parts += [str(test) for test in self.joint_tests().values()]
+        return "\n".join([*parts, "", *self.words()])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str:
+        long = self.tidy()
+        averages = long[long["term"] == AVERAGE].drop(
+            columns=["term", "event_time"], errors="ignore"
+        )
+        tests = [str(test) for test in self.joint_tests().values()]
+        return tables.to_html(
+            averages, caption="Average effect after treatment", notes=(*tests, *self.words())
+        )
+
+    def plot(self, *, ax: Axes | None = None, level: float = 0.95) -> Axes:
+        """Draw the event studies in one figure, side by side at each event time."""
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots(figsize=(8.0, 4.4), layout="constrained")
+        shown = [(label, s) for label, s in zip(self.labels, self._studies, strict=True) if s]
+        if not shown:
+            raise EstimationError(
+                "none of these results has effects by event time to draw; read table() instead."
+            )
+        for j, (label, study) in enumerate(shown):
+            frame = study.tidy(level)
+            x = frame["event_time"] + (j - (len(shown) - 1) / 2) * 0.72 / len(shown)
+            colour = COLOURS[j % len(COLOURS)]
+            ax.vlines(x, frame["conf_low"], frame["conf_high"], color=colour, lw=1.6, alpha=0.7)
+            marker = MARKERS[j % len(MARKERS)]
+            ax.plot(x, frame["estimate"], marker, color=colour, ms=4.5, label=label)
+        ax.axhline(0.0, color=plots.INK, lw=0.8)
+        ax.axvline(-0.5, color=plots.QUIET, lw=0.8, ls=(0, (4, 3)))
+        ax.set_xlabel("Periods since treatment began")
+        ax.set_ylabel(f"Effect on {self.results[0].design.outcome}")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.legend(fontsize=8, frameon=False, ncols=2)
+        return ax
+
+
+def _distinct(result: Result, results: tuple[Result, ...]) -> str:
+    """Name the settings in which a result differs from its namesakes."""
+    others = [r for r in results if r.estimator == result.estimator and r is not result]
+    own = [
+        f"{name}={value!r}"
+        for name, value in result.settings.items()
+        if any(other.settings.get(name) != value for other in others)
+    ]
+    position = [r for r in results if r.estimator == result.estimator].index(result) + 1
+    return f"({', '.join(own)})" if own else f"({position})"
+
+
+def _event_study(result: Result) -> Result | None:
+    """Return the effects by event time, or None where the estimates have none."""
+    if len(result.shares):
+        return result.event_study()
+    return result if result.cells["event_time"].notna().all() else None
+
+
+def _mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
+    """Average an event study over the given event times with equal weights."""
+    keep = study.cells["event_time"].isin(event_times).to_numpy()
+    if not keep.any():
+        raise EstimationError(
+            "these estimators share no event time after treatment at which all have an estimate, "
+            "so their averages would not be of the same effects. Leave one of them out."
+        )
+    weights = np.zeros((1, len(study) + len(study.shares)))
+    weights[0, : len(study)] = keep / keep.sum()
+    cells = pd.DataFrame({"term": [AVERAGE]}).reindex(columns=list(CELL_COLUMNS))
+    cells["estimate"] = np.nan_to_num(study.estimates) @ weights[0, : len(study)]
+    cells["weight"], cells["note"] = 1.0, ""
+    return replace(
+        study,
+        cells=cells,
+        uncertainty=study.uncertainty.combine(weights),
+        shares=pd.Series(dtype=np.float64),
+    )
+
+
+def _matching(study: Result, other: Result) -> list[tuple[float, int, int]]:
+    """List the event times two studies both have with a standard error, and their rows."""
+    rows = [
+        {
+            float(e): k
+            for k, e in enumerate(one.cells["event_time"])
+            if not np.isnan(one.std_errors[k])
+        }
+        for one in (study, other)
+    ]
+    return [(e, rows[0][e], rows[1][e]) for e in sorted(rows[0].keys() & rows[1].keys())]
+
+
+def _scaled_contributions(result: Result) -> Floats | None:
+    """Return contributions, (G, K), scaled so that their squares sum to the variances."""
+    psi = result.uncertainty.contributions()
+    if psi is None:
+        return None
+    psi = psi[:, : len(result)]
+    raw = np.einsum("gk,gk->k", psi, psi)
+    variances = result.uncertainty.variances()[: len(result)]
+    scale = np.sqrt(np.divide(variances, raw, out=np.zeros(len(raw)), where=raw > 0))
+    return np.asarray(psi * scale)
+
+
+def _same_clusters(one: Design, other: Design) -> bool:
+    if one is other:
+        return True
+    if one.cluster_columns != other.cluster_columns or one.n_clusters != other.n_clusters:
+        return False
+    names = [d.sample.unit_values(d.cluster_columns[0]).unique() for d in (one, other)]
+    return bool(np.array_equal(np.sort(names[0]), np.sort(names[1])))
+
+
+def _joint(
+    one: Result, other: Result, pairs: list[tuple[float, int, int]]
+) -> tuple[Floats, Floats | None]:
+    """Return differences (P,) and their contributions (G, P), None if they cannot be joined."""
+    mine, theirs = [p[1] for p in pairs], [p[2] for p in pairs]
+    values = one.estimates[mine] - other.estimates[theirs]
+    if not _same_clusters(one.design, other.design):
+        return values, None
+    psi, reference = _scaled_contributions(one), _scaled_contributions(other)
+    if psi is None or reference is None or len(psi) != len(reference):
+        return values, None
+    return values, psi[:, mine] - reference[:, theirs]
+
+
+def _difference(one: Result, other: Result, mine: int, theirs: int) -> dict[str, object]:
+    """Test the difference between a row of each of two results."""
+    values, psi = _joint(one, other, [(0.0, mine, theirs)])
+    error, note = np.nan, ""
+    if psi is None:
+        note = "no joint covariance: one has no contributions by the same clusters"
+    else:
+        error = float(np.sqrt(psi[:, 0] @ psi[:, 0]))
+        if min(error, abs(values[0])) <= NEGLIGIBLE * one.std_errors[mine]:
+            error, note = np.nan, "the same number: they differ by rounding only"
+    statistic = values[0] / error
+    return {
+        "difference": float(values[0]),
+        "std_error": error,
+        "statistic": float(statistic),
+        "p_value": float(bands.two_sided_p_values(np.array([statistic]), None)[0]),
+        "note": note,
+    }

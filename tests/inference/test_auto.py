@@ -1,0 +1,84 @@
+"""The decision table: each rule fires where it should, and says why."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from impact.errors import InferenceError
+from impact.inference.auto import Facts, choose
+
+COMMON = Facts(
+    n_clusters=63,
+    n_treated=20,
+    effective_arm=18.0,
+    smallest_cohort=5,
+    assignments=1e15,
+    max_leverage=0.05,
+    sole_identifier=False,
+    size_imprecision=0.3,
+    smaller_arm_is_small=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "method", "words"),
+    [
+        ({}, "cr2", "63 clusters, 20 treated, none dominant"),
+        ({"smallest_cohort": 1}, "permutation", "studentised by arms"),
+        ({"max_leverage": 0.2}, "permutation", "studentised by arms"),
+        ({"n_clusters": 34}, "permutation", "34 clusters, 20 treated"),
+        ({"n_treated": 5, "effective_arm": 4.0}, "permutation", "5 treated"),
+        ({"n_treated": 58, "effective_arm": 4.0}, "permutation", "58 treated"),
+        (
+            {"n_treated": 2, "effective_arm": 1.2, "sole_identifier": False},
+            "permutation_by_size",
+            "one of which makes up the smaller arm: randomisation inference scaled by size",
+        ),
+        (
+            {"n_treated": 1, "effective_arm": 1.0, "size_imprecision": 0.7, "assignments": 63.0},
+            "none",
+            "unlike the others in size",
+        ),
+        (
+            {
+                "n_treated": 2,
+                "effective_arm": 2.0,
+                "size_imprecision": 3.0,
+                "smaller_arm_is_small": True,
+            },
+            "none",
+            "smaller than clusters to compare with",
+        ),
+        (
+            {"n_clusters": 11, "n_treated": 1, "effective_arm": 1.0, "assignments": 11.0},
+            "none",
+            "only 11 reassignments .* no p-value could be below 0.091",
+        ),
+        ({"assignments": 0.0}, "cr2", "none dominant"),
+        ({"assignments": 0.0, "n_clusters": 34}, "wild", "varying within them"),
+        ({"assignments": 0.0, "max_leverage": 0.5}, "none", "one cluster holds 50% of the"),
+        (
+            {"assignments": 0.0, "sole_identifier": True},
+            "none",
+            "one cluster identifies the estimate alone",
+        ),
+        ({"assignments": 0.0, "n_clusters": 5}, "none", "fewer than 6 clusters"),
+    ],
+)
+def test_rules(changes, method, words):
+    choice = choose(replace(COMMON, **changes))
+    assert choice.method == method
+    assert re.search(words, choice.reason)
+
+
+def test_large_unlike_treated_clusters_keep_the_studentised_test():
+    facts = replace(COMMON, n_clusters=34, n_treated=2, effective_arm=2.0, size_imprecision=9.0)
+    assert choose(facts).method == "permutation"
+
+
+def test_clusters_below_the_level_of_assignment_are_refused():
+    with pytest.raises(
+        InferenceError, match=r"finer than the level at which treatment was assigned"
+    ):
+        choose(replace(COMMON, finer_than_assignment=True))

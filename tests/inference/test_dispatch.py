@@ -1,0 +1,234 @@
+"""One entry for every method: evidence from arrays, agreement with the methods, refusals."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from impact.errors import InferenceError
+from impact.inference.dispatch import infer
+from impact.inference.evidence import Blocks, Evidence, Label, Sample, gather
+from impact.inference.few_treated import few_treated_test
+from impact.inference.scores import Replicates, Scores
+from impact.inference.wild import wild_cluster_test
+
+
+def make_panel(seed=0, n_clusters=20, treated=(4, 4, 5), units=3, **changes):
+    rng = np.random.default_rng(seed)
+    cohorts = np.full(n_clusters, np.nan)
+    cohorts[: len(treated)] = treated
+    clusters = np.repeat(np.arange(n_clusters), units)
+    outcomes = rng.normal(size=(n_clusters * units, 7)) + rng.normal(size=(n_clusters, 7))[clusters]
+    given = {
+        "outcomes": outcomes,
+        "cohorts": cohorts[clusters],
+        "clusters": clusters,
+        "weights": None,
+        "periods": np.arange(1, 8),
+    }
+    return Sample(**(given | changes))
+
+
+def average_effect(sample, base=None, not_yet=True):
+    """Effect on the treated from unit means, within cohorts and then over them."""
+    effects, mass = [], []
+    for cohort in np.unique(sample.cohorts[~np.isnan(sample.cohorts)]):
+        own = sample.cohorts == cohort
+        before = sample.periods < cohort if base == "all" else sample.periods == cohort - 1
+        cells = []
+        for t in np.flatnonzero(sample.periods >= cohort):
+            later = np.isnan(sample.cohorts) | (not_yet & (sample.cohorts > sample.periods[t]))
+            change = sample.outcomes[:, t] - sample.outcomes[:, before].mean(axis=1)
+            cells.append(change[own].mean() - change[later & ~own].mean())
+        effects.append(np.mean(cells))
+        mass.append(own.sum())
+    return float(np.average(effects, weights=mass))
+
+
+def evidence_of(sample, estimate=None, psi=None, label=None, **options):
+    estimate = average_effect(sample) if estimate is None else estimate
+    contributions = np.zeros((len(sample.sizes), 1)) if psi is None else psi[:, None]
+    return gather(
+        sample,
+        Scores(contributions),
+        0,
+        estimate=estimate,
+        std_error=0.3,
+        label=Label() if label is None else label,
+        **options,
+    )
+
+
+@pytest.mark.parametrize(("base", "not_yet"), [(None, True), (None, False), ("all", True)])
+def test_paths_take_the_form_that_gives_the_estimate(base, not_yet):
+    sample = make_panel()
+    estimate = average_effect(sample, base, not_yet)
+    result = infer(evidence_of(sample, estimate), draws=199)
+    assert result.method == "permutation"
+    assert not any("difference in mean paths" in note for note in result.notes)
+    other = infer(evidence_of(sample, estimate + 0.5), draws=199)
+    assert any("difference in mean paths" in note for note in other.notes)
+
+
+def test_labels_pick_their_cells():
+    sample = make_panel()
+    y = sample.outcomes
+    never, early, late = np.isnan(sample.cohorts), sample.cohorts == 4, sample.cohorts == 5
+
+    def effect(own, pool, t, b):
+        change = y[:, t - 1] - y[:, b - 1]
+        return change[own].mean() - change[pool].mean()
+
+    expected = {
+        Label(cohort=4, time=6, event_time=2): effect(early, never, 6, 3),
+        Label(cohort=4, time=4, event_time=0): effect(early, never | late, 4, 3),
+        Label(event_time=0): np.average(
+            [effect(early, never | late, 4, 3), effect(late, never, 5, 4)], weights=[6, 3]
+        ),
+        Label(event_time=-3): np.average(
+            [effect(early, never | late, 1, 3), effect(late, never, 2, 4)], weights=[6, 3]
+        ),
+        Label(time=4): effect(early, never | late, 4, 3),
+        Label(cohort=5): np.mean([effect(late, never, t, 4) for t in (5, 6, 7)]),
+    }
+    for label, estimate in expected.items():
+        evidence = evidence_of(sample, estimate, label=label)
+        result = infer(evidence, "permutation", draws=99)
+        assert not any("difference in mean paths" in note for note in result.notes), label
+        assert result.confidence_set.contains(estimate)
+
+
+def test_facts_count_the_clusters_of_the_cells_in_question():
+    sample = make_panel()
+    facts = evidence_of(sample).facts
+    assert (facts.n_clusters, facts.n_treated, facts.smallest_cohort) == (20, 3, 1)
+    assert facts.effective_arm == pytest.approx(3.0)
+    assert facts.assignments == 20 * 19 * 18 / 2
+    assert facts.max_leverage == pytest.approx(9 * 0.85**2 / (9 * 0.85**2 + 51 * 0.15**2) / 3)
+    alone = evidence_of(sample, 0.0, label=Label(cohort=5.0)).facts
+    assert (alone.n_treated, alone.assignments, alone.sole_identifier) == (1, 20.0, True)
+    strata = np.repeat([0, 1], 10)
+    assert evidence_of(sample, strata=strata).facts.assignments == 10 * 9 * 8 / 2
+
+
+def test_one_treated_cluster_is_ranked_by_size():
+    sample = make_panel(treated=(4,), n_clusters=30)
+    result = infer(evidence_of(sample))
+    assert result.method == "permutation_by_size"
+    assert result.lattice == pytest.approx(1 / 30)
+    few = infer(evidence_of(make_panel(treated=(4,), n_clusters=11)))
+    assert few.method == "none"
+    assert np.isnan(few.p_value)
+    assert few.confidence_set.intervals == ()
+    assert "only 11 reassignments" in few.reason
+
+
+def test_clustered_methods():
+    sample = make_panel(treated=(4, 4, 4, 5, 5))
+    psi = np.random.default_rng(1).normal(size=20) / 20
+    evidence = evidence_of(sample, 0.4, psi)
+    plain = infer(evidence, "cr1")
+    assert plain.p_value == pytest.approx(2 * stats.norm.sf(0.4 / 0.3))
+    assert plain.confidence_set.low == pytest.approx(0.4 - 0.3 * stats.norm.ppf(0.975))
+    for method in ("cr2", "cr3"):
+        result = infer(evidence, method)
+        assert result.std_error > np.sqrt(np.sum(psi**2))
+        expected = 2 * stats.t.sf(0.4 / result.std_error, result.df)
+        assert result.p_value == pytest.approx(expected)
+    own = replace(evidence, corrected=lambda kind: (0.5, 7.0))
+    assert infer(own, "cr2").p_value == pytest.approx(2 * stats.t.sf(0.8, 7))
+
+
+def test_wild_on_blocks_and_on_contributions():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(25, 4)), rng.normal(size=(25, 4))
+    gram, cross = np.sum(x**2, axis=1)[:, None, None], np.sum(x * y, axis=1)[:, None]
+    beta = float(cross.sum() / gram.sum())
+    blocks = Blocks(gram, cross, np.ones(1))
+    evidence = Evidence(beta, 0.2, None, np.ones(25), np.ones(25), blocks=blocks)
+    result = infer(evidence, draws=499)
+    assert result.method == "wild"
+    expected = wild_cluster_test(gram, cross, np.ones(1), draws=499)
+    assert (result.p_value, result.confidence_set) == (expected.p_value, expected.confidence_set)
+    free = infer(evidence, "wild_unrestricted", draws=499)
+    assert (
+        free.p_value
+        == wild_cluster_test(gram, cross, np.ones(1), draws=499, restricted=False).p_value
+    )
+    psi = (cross - gram[:, :, 0] * beta)[:, 0] / gram.sum()
+    scored = infer(replace(evidence, blocks=None, contributions=psi), draws=499)
+    assert any("Score version" in note for note in scored.notes)
+    assert abs(scored.p_value - result.p_value) < 0.1
+
+
+def test_conley_taber_and_ferman_pinto():
+    sample = make_panel(treated=(4, 4))
+    evidence = evidence_of(sample, 0.7)
+    found = infer(evidence, "conley_taber", draws=499)
+    means = sample.cluster_means
+    change = means[:, 3:].mean(axis=1) - means[:, 2]
+    changed = means[:, 3:].mean(axis=1) - means[:, :3].mean(axis=1)
+    form = min((change, changed), key=lambda c: abs(c[:2].mean() - c[2:].mean() - 0.7))
+    expected = few_treated_test(
+        0.7, np.repeat(form[2:, None], 2, axis=1), np.ones(2) / 2, draws=499
+    )
+    assert found.p_value == expected.p_value
+    assert infer(evidence, "ferman_pinto", draws=499).p_value == expected.p_value
+    unlike = make_panel(treated=(4, 4), weights=np.where(np.arange(60) < 6, 9.0, 1.0))
+    noted = infer(evidence_of(unlike, 0.7), "ferman_pinto", draws=499)
+    assert any("do not identify" in note for note in noted.notes)
+
+
+def test_same_seed_same_inference():
+    evidence = evidence_of(make_panel(n_clusters=40, treated=(4, 4, 5, 5, 5, 6)))
+    first = infer(evidence, draws=199, seed=3)
+    assert first == infer(evidence, draws=199, seed=3)
+    assert first.confidence_set != infer(evidence, draws=199, seed=4).confidence_set
+
+
+def test_large_designs_get_cr2():
+    sample = make_panel(n_clusters=60, treated=(4,) * 10 + (5,) * 10)
+    psi = np.random.default_rng(3).normal(size=60) / 60
+    result = infer(evidence_of(sample, 0.1, psi))
+    assert result.method == "cr2"
+    assert "60 clusters, 20 treated" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cohorts": None}, "switches off again or is an amount"),
+        ({"clusters": np.repeat(np.arange(10), 6)}, "different times for units of one cluster"),
+        ({"outcomes": np.full((60, 7), np.nan)}, "not observed in some periods"),
+    ],
+)
+def test_paths_that_do_not_exist_are_explained(changes, words):
+    sample = make_panel(**changes)
+    evidence = evidence_of(sample, 0.1)
+    for method in ("permutation", "permutation_by_size", "ferman_pinto", "conley_taber"):
+        with pytest.raises(InferenceError, match=rf'"{method}" compares .*{words}.*method="wild"'):
+            infer(evidence, method)
+
+
+def test_refusals():
+    sample = make_panel()
+    with pytest.raises(InferenceError, match=r"method may be .* it was 'wilde'.*\"wild\""):
+        infer(evidence_of(sample), "wilde")
+    with pytest.raises(InferenceError, match=r"level is a share"):
+        infer(evidence_of(sample), level=95)
+    replicates = Replicates(np.zeros((5, 1)), 20, "placebo")
+    bare = gather(sample, replicates, 0, estimate=1.0, std_error=1.0, label=Label())
+    with pytest.raises(
+        InferenceError, match=r'"wild" needs the regression or each cluster.*permutation'
+    ):
+        infer(bare, "wild")
+    with pytest.raises(InferenceError, match=r'"cr2" needs the regression, or each'):
+        infer(bare, "cr2")
+    with pytest.raises(InferenceError, match=r"finer than the level"):
+        infer(evidence_of(sample, finer_than_assignment=True))
+    named = infer(evidence_of(sample, finer_than_assignment=True), "cr1")
+    assert named.reason == "asked for"
+    few = make_panel(n_clusters=4, treated=(4, 4))
+    with pytest.raises(InferenceError, match=r"larger arm has 2 clusters.*takes 3"):
+        infer(evidence_of(few, 0.1), "permutation_by_size")

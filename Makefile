@@ -17,16 +17,18 @@ STAMP := $(VENV)/.impact-installed
 SPECS := $(wildcard reports/*/evaluation.toml)
 PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS ?= auto
+NOTEBOOKS := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/tutorials
+TESTS ?= tests $(NOTEBOOKS)
 
 report: $(STAMP)
 	@$(BIN)/python -m impact report $(SPECS)
 
 test: $(STAMP)
 	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not slow and not spark" $(TESTS)
-	@echo "Passed. To build the reports: make report; to check everything: make verify"
+	@echo "Passed. To build the reports: make report. To check everything: make verify"
 
 verify: lint types $(STAMP)
-	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not spark"
+	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not spark" $(TESTS)
 	@$(BIN)/python -m impact report --check $(SPECS)
 	@echo "Verified: style, types, every test, and the committed reports byte for byte"
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from impact.errors import DesignError
-from impact.simulate import staggered_panel
+from impact.simulate import simulate_programme, staggered_panel
 
 EXACT = 1e-12
 
@@ -102,3 +102,116 @@ def test_random_assignment_keeps_population_shares_in_the_truth():
 def test_refusals(settings, words):
     with pytest.raises(DesignError, match=words):
         staggered_panel(1, **settings)
+
+
+def programme(seed=1, **settings):
+    return simulate_programme(seed, **({"n_establishments": 6_000, "approvals": 20} | settings))
+
+
+def test_the_programme_is_scaled_to_the_published_totals():
+    full = simulate_programme(1)
+    villages = full.establishments.query("village >= 0 and year == 2021")
+    assert villages["workers"].sum() == pytest.approx(45_000, rel=0.01)
+    assert villages["revenue"].sum() == pytest.approx(7.3e6, rel=0.01)
+    assert full.establishments.groupby("year").size().unique().tolist() == [17_000]
+
+
+def test_effects_and_displacement_are_all_that_the_programme_changes():
+    with_it, without = programme(), programme(effect_scale=0.0)
+    keys = ["establishment", "year"]
+    gain = with_it.establishments.set_index(keys)["workers"].sub(
+        without.establishments.set_index(keys)["workers"]
+    )
+    jobs = with_it.effects.set_index(keys)["jobs"]
+    rounding = 0.011
+    assert (gain.loc[jobs.index] - jobs).abs().max() <= rounding
+    others = gain.drop(jobs.index)
+    assert others.max() <= rounding
+    assert -others.sum() == pytest.approx(with_it.displaced.sum(), rel=0.05)
+    assert with_it.displaced.sum() == pytest.approx(0.15 * jobs.clip(lower=0).sum(), rel=0.05)
+    assert with_it.net_job_years < with_it.gross_job_years
+    assert without.effects["jobs"].abs().sum() == 0
+
+
+def test_support_keeps_to_rates_and_ceilings_and_bunches_there():
+    projects = simulate_programme(2).projects.query("item == 'machinery' and status == 'settled'")
+    old = projects["approval_date"] < "2018-03-28"
+    ceiling = np.where(old, 200e6, 300e6)
+    support = projects["disbursed_support"].astype(float)
+    assert (support <= ceiling).all()
+    assert (support <= 0.5 * projects["eligible_cost"]).all()
+    assert 0.3 < (support == ceiling).mean() < 0.9
+
+
+@pytest.mark.parametrize("selection", ["none", "levels", "growth", "dip"])
+def test_selection_differs_in_what_it_says(selection):
+    seen = programme(3, selection=selection, approvals=40, effect_scale=0.0)
+    frame = seen.establishments.assign(log=np.log(seen.establishments["workers"]))
+    wide = frame.pivot(index="establishment", columns="year", values="log")
+    awarded = seen.projects.query("status == 'settled'")
+    start = awarded.set_index(awarded["beneficiary_id"].astype(int))["project_id"].str[3:7]
+    gaps, slopes, dips = [], [], []
+    for unit, year in start.astype(int).items():
+        own, others = wide.loc[unit], wide
+        gaps.append(own[year - 1] - others[year - 1].mean())
+        slopes.append(
+            (own[year + 1] - own[year - 2]) - (others[year + 1] - others[year - 2]).mean()
+        )
+        dips.append((own[year - 1] - own[year - 2]) - (others[year - 1] - others[year - 2]).mean())
+    assert (np.mean(gaps) > 0.2) == (selection != "none")
+    assert (np.nanmean(slopes) > 0.03) == (selection == "growth") or selection == "dip"
+    assert (np.nanmean(dips) < -0.03) == (selection == "dip")
+
+
+def test_before_and_after_overstates_the_effect_several_times():
+    seen = simulate_programme(1)
+    frame = seen.establishments.set_index(["establishment", "year"])["workers"]
+    first = seen.effects.query("event_time == 0")
+    last = seen.effects.sort_values("year").groupby("establishment").tail(1)
+    before = frame.reindex(
+        pd.MultiIndex.from_arrays([first["establishment"], first["cohort"] - 1])
+    ).to_numpy()
+    after = frame.reindex(
+        pd.MultiIndex.from_arrays([last["establishment"], last["year"]])
+    ).to_numpy()
+    gross = np.nansum(after) - np.nansum(before)
+    assert gross > 3 * last["jobs"].sum() > 0
+
+
+def test_programme_repeats_itself_and_refuses_impossible_settings():
+    pd.testing.assert_frame_equal(programme().establishments, programme().establishments)
+    pd.testing.assert_frame_equal(programme().projects, programme().projects)
+    with pytest.raises(DesignError, match="selection may be"):
+        programme(selection="luck")
+    with pytest.raises(DesignError, match="at least six years"):
+        programme(first_year=2020)
+    with pytest.raises(DesignError, match="nobody would be left"):
+        programme(approvals=500)
+
+
+@pytest.mark.slow
+def test_the_simulated_truth_is_recovered_and_covered():
+    """Coverage of the effect on log workers under selection on levels, without displacement."""
+    from impact.design import Design
+    from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.panel import Panel
+
+    draws, covered, errors = 100, 0, []
+    for seed in range(draws):
+        seen = programme(
+            seed, n_establishments=4_000, approvals=50, displacement=0.0, closures=False,
+            anticipation=0.0,
+        )  # fmt: skip
+        cohorts = seen.effects.groupby("establishment")["cohort"].first().astype(float)
+        frame = seen.establishments.assign(
+            cohort=lambda f, cohorts=cohorts: f["establishment"].map(cohorts),
+            log_workers=lambda f: np.log(f["workers"]),
+        )
+        panel = Panel(frame, unit="establishment", time="year")
+        effect = CallawaySantAnna().fit(Design(panel, outcome="log_workers", cohort="cohort"))
+        row = effect.att("cell").tidy().iloc[0]
+        covered += row["conf_low"] <= seen.att() <= row["conf_high"]
+        errors.append((row["estimate"] - seen.att()) / row["std_error"])
+    assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / draws) <= covered / draws <= 1.0
+    assert abs(np.mean(errors)) < 3 / np.sqrt(draws)
+    assert 0.8 < np.std(errors) < 1.2

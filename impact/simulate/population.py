@@ -86,7 +86,7 @@ def draw_log_workers(
         shocks[:, year] = np.where(opened[:, year], draws[:, year], carried)
     trade_year = 0.03 * rng.standard_normal((len(TRADES), len(years)))
     district_trend = 0.005 * rng.standard_normal(N_DISTRICTS)
-    trend = people.trend + district_trend[people.district]
+    trend = settings.growth + people.trend + district_trend[people.district]
     log_workers = (
         people.size[ids] + trend[ids] * years + trade_year[people.trade[ids], years] + shocks
     )

@@ -26,6 +26,7 @@ class ProgrammeSettings:
     selection : what applicants and winners differ in: "none"; "levels" (permanent size, which
         differences remove); "growth" (their own trend, which they do not); "dip" (a bad year
         just before)
+    growth : yearly growth of log workers that has nothing to do with the programme
     effect_scale : factor of all true effects; 0 for a programme without any
     anticipation : effect on log workers in the year before acceptance, if approved by then
     displacement : share of gross jobs lost by others of the same trade and village
@@ -42,6 +43,7 @@ class ProgrammeSettings:
     approvals: int = 45
     applicants: float = 2.5
     selection: Selection = "levels"
+    growth: float = 0.04
     effect_scale: float = 1.0
     anticipation: float = -0.01
     displacement: float = 0.15

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from impact.sensitivity.base import (
     draw_estimates,
     overall,
     overall_or_reason,
+    refit,
 )
 
 __all__ = ["ANTICIPATION", "anticipation"]
@@ -50,14 +52,10 @@ def anticipation(
     ANTICIPATION.require(result)
     if any(count < 0 for count in periods) or not len(periods):
         raise DesignError(f"periods of anticipation are 0 or more; they were {list(periods)}.")
-    design = result.design
     table = pd.DataFrame(
         [
             {"anticipation": count}
-            | overall_or_reason(
-                result,
-                lambda count=count: replace(design, anticipation=count, always_treated="drop"),
-            )
+            | overall_or_reason(partial(_anticipating, result, count), level)
             for count in periods
         ]
     )
@@ -66,13 +64,14 @@ def anticipation(
     known = table.dropna(subset=["estimate"])
     moves = (known["estimate"] - estimate).abs()
     largest = float(moves.max() / error) if len(known) else np.nan
-    sentence = (
-        f"Allowing {min(known['anticipation'])} to {max(known['anticipation'])} periods of "
-        f"anticipation, the effect lies between {tables.format_number(known['estimate'].min())} and "
-        f"{tables.format_number(known['estimate'].max())} (printed: {tables.format_number(estimate)})."
-        if len(known)
-        else "No number of periods of anticipation leaves a period to compare with."
-    )
+    low, high = float(known["estimate"].min()), float(known["estimate"].max())
+    sentence = "No number of periods of anticipation leaves a period to compare with."
+    if len(known):
+        sentence = (
+            f"Allowing {known['anticipation'].min()} to {known['anticipation'].max()} periods of "
+            f"anticipation, the effect lies between {tables.format_number(low)} and "
+            f"{tables.format_number(high)} (printed: {tables.format_number(estimate)})."
+        )
     return Finding(
         name="anticipation",
         question="Does the effect change if treatment may have acted early?",
@@ -85,6 +84,11 @@ def anticipation(
         },
         draw=lambda ax: draw_estimates(table, "anticipation", ax, estimate),
     )
+
+
+def _anticipating(result: Result, count: int) -> Result:
+    """Refit allowing for that many periods of anticipation."""
+    return refit(result, replace(result.design, anticipation=count, always_treated="drop"))
 
 
 ANTICIPATION = Check(

@@ -167,7 +167,7 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
         sizes.append(float(treated.sum()))
     if not rows:
         raise EstimationError(
-            "no cohort has a unit observed in the period before treatment; attrition cannot be told."
+            "no cohort has a unit observed in its last untreated period; attrition cannot be told."
         )
     share = np.array(sizes) / sum(sizes)
     psi = np.tensordot(share, np.array(parts), axes=1)

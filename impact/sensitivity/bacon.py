@@ -169,7 +169,7 @@ def bacon(result: Result) -> Finding:
     notes = ("Computed without the covariates.",) if design.covariates else ()
     return Finding(
         name="bacon",
-        question="How much of the two-way fixed effects estimate compares with units already treated?",
+        question="How much of two-way fixed effects compares with units already treated?",
         statistic=forbidden,
         table=table,
         sentence=f"{sentence} ({plural(len(table), 'comparison')}).",

@@ -87,13 +87,13 @@ def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
         }
     )
     large = table[table["normalised_difference"].abs() > LARGE]
-    worst = table.loc[table["normalised_difference"].abs().idxmax()]
+    worst = table.iloc[int(np.nanargmax(table["normalised_difference"].abs()))]
     sentence = (
         f"{plural(len(large), 'column')} of {len(table)} "
         f"{'differs' if len(large) == 1 else 'differ'} by more than {LARGE} standard deviations at "
-        f"the start; the largest normalised difference is "
-        f"{tables.format_number(worst['normalised_difference'], 3)} ({worst['column']}). Joint test "
-        f"of equal means: p = {p_joint:.3f}."
+        "the start; the largest normalised difference is "
+        f"{tables.format_number(worst['normalised_difference'], 3)} ({worst['column']}). Joint "
+        f"test of equal means: p = {p_joint:.3f}."
     )
     return Finding(
         name="balance",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Check",
     "Finding",
+    "OverallRow",
     "assignment_groups",
     "cohort_fault",
     "draw_estimates",
@@ -36,6 +37,27 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+
+
+class OverallRow(TypedDict):
+    """The overall effect of one fit."""
+
+    estimate: float
+    std_error: float
+    p_value: float
+    conf_low: float
+    conf_high: float
+    note: str
+
+
+NO_EFFECT: OverallRow = {
+    "estimate": np.nan,
+    "std_error": np.nan,
+    "p_value": np.nan,
+    "conf_low": np.nan,
+    "conf_high": np.nan,
+    "note": "",
+}
 
 ROWS_SHOWN = 25
 """Rows of a finding's table that its summary prints."""
@@ -204,13 +226,12 @@ def overall(result: Result, level: float = 0.95) -> dict[str, float]:
     return {name: float(row[name]) for name in names}
 
 
-def overall_or_reason(result: Result, design: Callable[[], Design]) -> dict[str, object]:
-    """Refit on another design; where that cannot be, a row of NaN with the reason in ``note``."""
+def overall_or_reason(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
+    """Return the overall effect of a fit; where it fails, NaN with the reason in ``note``."""
     try:
-        return {**overall(refit(result, design())), "note": ""}
+        return {**overall(fit(), level), "note": ""}  # type: ignore[typeddict-item]
     except ImpactError as error:
-        names = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
-        return {**dict.fromkeys(names, np.nan), "note": str(error).split(". ")[0]}
+        return {**NO_EFFECT, "note": str(error).split(". ")[0]}
 
 
 def draw_estimates(table: pd.DataFrame, label: str, ax: Axes | None, reference: float) -> Axes:

@@ -146,7 +146,7 @@ def _averaged(
 
     def derivative(rows: Floats) -> Floats:
         average = share_average(result.estimates, rows, index, shares)
-        return average.jacobian()[: len(rows)]
+        return np.asarray(average.jacobian()[: len(rows)])
 
     multiplier = np.where(weight > 0, own, by_cohort[index])
     estimate = share_average(result.estimates, incidence * multiplier, index, shares).estimates
@@ -172,7 +172,7 @@ def _consecutive(times: Floats, reference: int) -> Floats:
     while last in present:
         last += 1
     block = np.arange(first + 1, last, dtype=np.float64)
-    return block[block != reference]
+    return np.asarray(block[block != reference])
 
 
 def path_fault(result: Result) -> str | None:

@@ -64,7 +64,8 @@ def honest(
     Notes
     -----
     With few clusters the covariance is widened so that an interval under parallel trends is the
-    t interval. Restrictions run along event time, although later event times may average fewer cohorts.
+    t interval. Restrictions run along event time, although later event times may average fewer
+    cohorts.
 
     Source
     ------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from impact import tables
 from impact.errors import DesignError, plural
@@ -14,6 +17,7 @@ from impact.sensitivity.base import (
     draw_estimates,
     overall,
     overall_or_reason,
+    refit,
     without_rows,
 )
 
@@ -52,13 +56,9 @@ def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95)
             f"{'is' if len(groups) == 1 else 'are'} {len(groups):,}. Name a column of larger or "
             "smaller groups with by=, such as the province."
         )
-    design = result.design
-    codes = design.sample.unit_codes
     rows = [
         {"left_out": _label(group), "n_units": int((labels == group).sum())}
-        | overall_or_reason(
-            result, lambda g=group: without_rows(design, ~(labels == g).to_numpy()[codes])
-        )
+        | overall_or_reason(partial(_without, result, (labels != group).to_numpy()), level)
         for group in groups
     ]
     table = pd.DataFrame(rows)
@@ -67,7 +67,7 @@ def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95)
     table.insert(3, "change", table["estimate"] - estimate)
     if table["estimate"].isna().all():
         raise DesignError(f"no fit is left without one {what}; the first: {table['note'].iloc[0]}")
-    worst = table.loc[table["change"].abs().idxmax()]
+    worst = table.iloc[int(np.nanargmax(table["change"].abs()))]
     flips = int((np.sign(table["estimate"]) == -np.sign(estimate)).sum())
     sentence = (
         f"Without any one {what} the effect lies between "
@@ -89,6 +89,12 @@ def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95)
         },
         draw=lambda ax: draw_estimates(table, "left_out", ax, estimate),
     )
+
+
+def _without(result: Result, units: NDArray[np.bool_]) -> Result:
+    """Refit on the units marked, shape (N,)."""
+    design = result.design
+    return refit(result, without_rows(design, units[design.sample.unit_codes]))
 
 
 def _label(group: object) -> str:

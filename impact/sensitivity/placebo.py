@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,7 @@ def placebo_in_time(
     before = ~(sample.periods[sample.time_codes] >= start[sample.unit_codes])
     rows = [
         {"lead": lead}
-        | overall_or_reason(result, lambda lead=lead: with_cohorts(design, start - lead, before))
+        | overall_or_reason(partial(_with_treatment, result, start - lead, before), level)
         for lead in leads
     ]
     table = pd.DataFrame(rows)
@@ -83,11 +84,12 @@ def placebo_in_time(
     if not len(known):
         sentence = "No placebo date could be tried: too few periods lie before treatment."
     else:
-        worst = table.loc[known.idxmin()]
+        worst = table.iloc[int(np.nanargmin(table["p_value"]))]
         answer = "differs" if smallest < 1 - level else "does not differ"
         sentence = (
-            f"The strongest of {plural(len(known), 'placebo')}, {int(worst['lead'])} periods early, "
-            f"gives {tables.format_number(worst['estimate'])} and {answer} from zero "
+            f"The strongest of {plural(len(known), 'placebo')}, "
+            f"{plural(int(worst['lead']), 'period')} early, gives "
+            f"{tables.format_number(worst['estimate'])} and {answer} from zero "
             f"(p = {smallest:.3f} for all of them)."
         )
     return Finding(
@@ -154,7 +156,7 @@ def placebo_in_space(
         cohorts = np.where(never, by_group[groups], np.nan)
         rows.append(
             {"draw": draw}
-            | overall_or_reason(result, lambda c=cohorts: with_cohorts(design, c, keep))
+            | overall_or_reason(partial(_with_treatment, result, cohorts, keep), level)
         )
     table = pd.DataFrame(rows)
     known = table.dropna(subset=["p_value"])
@@ -223,8 +225,8 @@ def placebo_cancelled(result: Result, *, cohort: str, level: float = 0.95) -> Fi
             "nothing to compare. Give the period in which each cancelled project would have begun."
         )
     keep = never[design.sample.unit_codes]
-    placebo = overall(refit(result, with_cohorts(design, np.where(never, cancelled, np.nan), keep)))
-    true = overall(result)
+    placebo = overall(_with_treatment(result, np.where(never, cancelled, np.nan), keep), level)
+    true = overall(result, level)
     table = pd.DataFrame(
         [{"projects": "carried out", **true}, {"projects": "cancelled", **placebo}]
     )
@@ -245,6 +247,11 @@ def placebo_cancelled(result: Result, *, cohort: str, level: float = 0.95) -> Fi
         values={"estimate": float(placebo["estimate"]), "p_value": p_value},
         draw=lambda ax: draw_estimates(table, "projects", ax, float(true["estimate"])),
     )
+
+
+def _with_treatment(result: Result, cohorts: Floats, keep: NDArray[np.bool_]) -> Result:
+    """Refit as if treatment had begun in these periods, on the rows kept."""
+    return refit(result, with_cohorts(result.design, cohorts, keep))
 
 
 def _draw_placebos(estimates: Floats, actual: float, ax: Axes | None) -> Axes:

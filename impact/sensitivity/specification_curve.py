@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,17 +13,18 @@ from numpy.typing import NDArray
 
 from impact import plots, tables
 from impact.design import Design
-from impact.errors import DesignError, ImpactError, plural
+from impact.errors import DesignError, plural
 from impact.estimators import ESTIMATORS, estimator_class
 from impact.estimators.base import ABSORBING, Estimator
 from impact.result import Result
 from impact.sensitivity.base import (
     Check,
     Finding,
+    OverallRow,
     assignment_groups,
     cohort_fault,
     figure_axes,
-    overall,
+    overall_or_reason,
     with_cohorts,
 )
 
@@ -124,15 +126,17 @@ def specification_curve(
     """
     SPECIFICATION_CURVE.require(result)
     chosen = specifications(result) if variants is None else tuple(variants)
-    rows = [{"specification": s.label, **_run(s, level)} for s in chosen]
-    table = pd.DataFrame(rows).sort_values("estimate", ignore_index=True)
+    rows = [_run(specification, level) for specification in chosen]
+    table = pd.DataFrame(rows)
+    table.insert(0, "specification", [specification.label for specification in chosen])
+    table = table.sort_values("estimate", ignore_index=True)
     usable = [s for s, row in zip(chosen, rows, strict=True) if not np.isnan(row["estimate"])]
     if len(usable) < 2:
         raise DesignError(
             f"{plural(len(usable), 'specification')} of {len(chosen)} can be estimated; a curve "
             "needs two. Give others with variants=."
         )
-    median, significant = _curve(table)
+    median, significant = _curve(table, 1 - level)
     p_values = {"p_median": np.nan, "p_share": np.nan}
     if draws:
         p_values = _joint_test(usable, median, significant, draws, level, seed)
@@ -154,16 +158,12 @@ def specification_curve(
     )
 
 
-def _run(specification: Specification, level: float) -> dict[str, object]:
+def _run(specification: Specification, level: float) -> OverallRow:
     """Estimate one specification; NaN with the reason where it cannot be."""
-    try:
-        return {**overall(specification.estimator.fit(specification.design), level), "note": ""}
-    except ImpactError as error:
-        names = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
-        return {**dict.fromkeys(names, np.nan), "note": str(error).split(". ")[0]}
+    return overall_or_reason(partial(specification.estimator.fit, specification.design), level)
 
 
-def _curve(table: pd.DataFrame, size: float = 0.05) -> tuple[float, float]:
+def _curve(table: pd.DataFrame, size: float) -> tuple[float, float]:
     """Return the median estimate and the share significant with its sign."""
     known = table.dropna(subset=["estimate"])
     median = float(known["estimate"].median())

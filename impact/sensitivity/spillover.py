@@ -129,9 +129,10 @@ def spillover(
     rings_only = table.iloc[1 : len(fits)]
     smallest = float(min(rings_only["p_value"].min() * len(rings_only), 1.0))
     total, direct = table.iloc[-1], table.iloc[0]
+    answer = "neighbours show an effect" if smallest < 1 - level else "no ring shows one"
     sentence = (
-        f"The direct effect against units out of reach is {tables.format_number(direct['estimate'])}"
-        f" a unit; {'neighbours show an effect' if smallest < 1 - level else 'no ring shows one'} "
+        "The direct effect against units out of reach is "
+        f"{tables.format_number(direct['estimate'])} a unit; {answer} "
         f"(smallest p = {smallest:.3f}, all rings together). Direct effects and spillovers sum to "
         f"{tables.format_number(total['estimate'])}, direct ones alone to "
         f"{tables.format_number(direct['estimate'] * direct['n_units'])}."

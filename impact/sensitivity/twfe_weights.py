@@ -133,8 +133,8 @@ def twfe_weights(result: Result) -> Finding:
         f"{'has a' if len(negative) == 1 else 'have'} negative weight, together "
         f"{tables.format_number(values['sum_negative'])}"
         + (f" ({listing(where)})" if where else "")
-        + f"; effects with a standard deviation of {tables.format_number(found.sigma)} across cells "
-        "could turn an average of zero into this estimate."
+        + f"; effects with a standard deviation of {tables.format_number(found.sigma)} across "
+        "cells could turn an average of zero into this estimate."
     )
     return Finding(
         name="twfe_weights",

@@ -24,9 +24,12 @@ __all__ = [
     "SYNTHETIC",
     "Block",
     "DonorPool",
+    "block_label",
     "cell_frame",
+    "cohort_paths",
     "cohort_shares",
     "donor_blocks",
+    "donor_counts",
     "weight_frame",
     "with_rank_note",
 ]
@@ -175,6 +178,29 @@ def cell_frame(design: Design, paths: Floats, n_donors: Sequence[int]) -> pd.Dat
             "n_comparison": np.repeat(np.asarray(n_donors), len(periods)),
         }
     )
+
+
+def cohort_paths(design: Design, blocks: Sequence[Block], paths: Floats) -> Floats:
+    """Average paths of blocks, shape (B, blocks, T), into cohorts, shape (B, C, T)."""
+    cohorts = np.array([block.cohort for block in blocks])
+    return np.stack(
+        [paths[:, cohorts == cohort].mean(axis=1) for cohort in design.cohort_values], axis=1
+    )
+
+
+def donor_counts(design: Design, blocks: Sequence[Block]) -> list[int]:
+    """Count the units that may be donors to some treated unit of each cohort."""
+    return [
+        len(np.unique(np.concatenate([b.donors for b in blocks if b.cohort == cohort])))
+        for cohort in design.cohort_values
+    ]
+
+
+def block_label(design: Design, block: Block) -> object:
+    """Name a block by its treated unit, or by its cohort if there are several."""
+    if len(block.treated) == 1:
+        return design.sample.units[block.treated[0]]
+    return f"cohort {block.cohort:g}"
 
 
 def weight_frame(

@@ -17,9 +17,12 @@ from impact.estimators.donors import (
     SYNTHETIC,
     Block,
     DonorPool,
+    block_label,
     cell_frame,
+    cohort_paths,
     cohort_shares,
     donor_blocks,
+    donor_counts,
     weight_frame,
     with_rank_note,
 )
@@ -203,13 +206,13 @@ class SyntheticControl(Estimator):
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)
         problems = [self._problem(design, block) for block in blocks]
         fits = [_solve(problem, self) for problem in problems]
-        paths = _by_cohort(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
+        paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
         uncertainty, placebos = self._placebos(design, blocks, problems)
         description = _describe(self, design, problems, fits, placebos)
         result = Result(
             estimator=self.name,
             design=design,
-            cells=cell_frame(design, paths, _donors_by_cohort(design, blocks)),
+            cells=cell_frame(design, paths, donor_counts(design, blocks)),
             uncertainty=uncertainty,
             estimand=self.estimand,
             shares=cohort_shares(design),
@@ -243,7 +246,7 @@ class SyntheticControl(Estimator):
                 frames.append(
                     pd.DataFrame(
                         {
-                            "treated": _label(design, block),
+                            "treated": block_label(design, block),
                             "left_out": design.sample.units[block.donors[k]],
                             "time": design.periods,
                             "gap": path,
@@ -285,7 +288,7 @@ class SyntheticControl(Estimator):
             frames.append(
                 pd.DataFrame(
                     {
-                        "treated": _label(design, block),
+                        "treated": block_label(design, block),
                         "time": times,
                         "event_time": times - period,
                         "gap": path,
@@ -426,7 +429,7 @@ class SyntheticControl(Estimator):
             _placebo_block(problem, assignment, self)
             for problem, assignment in zip(problems, assignments, strict=True)
         ]
-        joint = _by_cohort(design, blocks, np.stack(paths, axis=1))
+        joint = cohort_paths(design, blocks, np.stack(paths, axis=1))
         draws = joint.reshape(len(joint), -1)
         draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
         return PlaceboDraws(draws, design.n_units), paths
@@ -576,29 +579,6 @@ def _measured(
     return np.asarray(total / np.maximum(known.sum(axis=1), 1))
 
 
-def _by_cohort(design: Design, blocks: Blocks, paths: Floats) -> Floats:
-    """Average paths of blocks, shape (B, blocks, T), into cohorts, shape (B, C, T)."""
-    cohorts = np.array([block.cohort for block in blocks])
-    return np.stack(
-        [paths[:, cohorts == cohort].mean(axis=1) for cohort in design.cohort_values], axis=1
-    )
-
-
-def _donors_by_cohort(design: Design, blocks: Blocks) -> list[int]:
-    """Count the units that may be donors to some treated unit of each cohort."""
-    return [
-        len(np.unique(np.concatenate([b.donors for b in blocks if b.cohort == cohort])))
-        for cohort in design.cohort_values
-    ]
-
-
-def _label(design: Design, block: Block) -> object:
-    """Name a block by its treated unit, or by its cohort if there are several."""
-    if len(block.treated) == 1:
-        return design.sample.units[block.treated[0]]
-    return f"cohort {block.cohort:g}"
-
-
 def _describe(
     settings: SyntheticControl,
     design: Design,
@@ -607,7 +587,7 @@ def _describe(
     placebos: list[Floats],
 ) -> SyntheticControlFit:
     blocks = [problem.block for problem in problems]
-    labels = pd.Index([_label(design, block) for block in blocks], name="treated")
+    labels = pd.Index([block_label(design, block) for block in blocks], name="treated")
     names = pd.Index([predictor.label for predictor in settings.predictors], name="predictor")
     cases = list(zip(problems, fits, strict=True))
     alone = len(blocks) == 1 and len(blocks[0].treated) == 1 and bool(placebos)

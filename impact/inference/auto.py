@@ -36,13 +36,13 @@ FEWEST_ASSIGNMENTS = 20
 """Reassignments without which no p-value can be 5 % or less."""
 SPREAD_ARM = 1.6
 """Effective clusters of the smaller arm from which its own spread can be estimated."""
-SAFE_ARM = 5.0
+SAFE_ARM = 2.5
 """Effective clusters of the smaller arm from which studentising copes with any sizes."""
 SIZE_IMPRECISION = 0.6
 """Relative error of the variance fitted for the sizes of the smaller arm, if it is the only
 source of scale."""
-UNLIKE_SIZES = 1.2
-"""The same where the arm's own spread is used and sizes only have to be comparable."""
+UNLIKE_SIZES = 4.0
+"""How many times smaller than every other cluster an arm of two may be."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Facts:
     sole_identifier : whether the estimate does not exist without some cluster
     size_imprecision : relative standard error of the error variance predicted for the sizes of
         the smaller arm (`few_treated.size_variance`); infinite if sizes there are unlike
-    smaller_arm_is_small : whether clusters of the smaller arm are smaller than the others
+    size_gap : smallest cluster of the larger arm over the mean cluster of the smaller one
     finer_than_assignment : whether clusters are parts of the units that treatment was assigned to
     """
 
@@ -73,7 +73,7 @@ class Facts:
     max_leverage: float
     sole_identifier: bool
     size_imprecision: float
-    smaller_arm_is_small: bool
+    size_gap: float
     finer_than_assignment: bool = False
 
 
@@ -137,12 +137,11 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
             f"p-value could be below {1 / facts.assignments:.3f}",
         )
     if facts.effective_arm >= SPREAD_ARM:
-        unlike = facts.size_imprecision > UNLIKE_SIZES and facts.smaller_arm_is_small
-        if unlike and facts.effective_arm < SAFE_ARM:
+        if facts.size_gap > UNLIKE_SIZES and facts.effective_arm < SAFE_ARM:
             return Choice(
                 "none",
-                f"{arms}, which are smaller than clusters to compare with: how much more their "
-                "means vary cannot be learnt from the others",
+                f"{arms}; the smaller arm's clusters are {facts.size_gap:.1f} times smaller than any "
+                "other: how much more their means vary cannot be learnt from the others",
             )
         return Choice(
             "permutation",

@@ -128,7 +128,7 @@ class Evidence:
             max_leverage=float(self.leverage.max()),
             sole_identifier=self._is_identified_by_one,
             size_imprecision=self._size_imprecision,
-            smaller_arm_is_small=bool(self.sizes[few].mean() < self.sizes[many].mean()),
+            size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
             finer_than_assignment=self.finer_than_assignment,
         )
 

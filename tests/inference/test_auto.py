@@ -17,7 +17,7 @@ COMMON = Facts(
     max_leverage=0.05,
     sole_identifier=False,
     size_imprecision=0.3,
-    smaller_arm_is_small=False,
+    size_gap=0.5,
 )
 
 
@@ -44,11 +44,10 @@ COMMON = Facts(
             {
                 "n_treated": 2,
                 "effective_arm": 2.0,
-                "size_imprecision": 3.0,
-                "smaller_arm_is_small": True,
+                "size_gap": 6.0,
             },
             "none",
-            "smaller than clusters to compare with",
+            "6.0 times smaller than any other",
         ),
         (
             {"n_clusters": 11, "n_treated": 1, "effective_arm": 1.0, "assignments": 11.0},
@@ -74,6 +73,7 @@ def test_rules(changes, method, words):
 
 def test_large_unlike_treated_clusters_keep_the_studentised_test():
     facts = replace(COMMON, n_clusters=34, n_treated=2, effective_arm=2.0, size_imprecision=9.0)
+    assert choose(replace(facts, size_gap=6.0, effective_arm=2.6)).method == "permutation"
     assert choose(facts).method == "permutation"
 
 

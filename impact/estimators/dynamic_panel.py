@@ -1,0 +1,443 @@
+"""Dynamic panels: difference and system GMM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import special
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, listing, near, plural
+from impact.estimators.base import Estimator, Requirement
+from impact.estimators.regression import coefficient_cells
+from impact.inference.scores import CovarianceScores
+from impact.kernels.gmm import LinearMoments, MomentFit
+from impact.result import JointTest, Result
+
+__all__ = ["ArellanoBond", "BlundellBond"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArellanoBond(Estimator):
+    r"""Estimate a dynamic panel in first differences, lagged levels as instruments.
+
+    .. math:: \Delta y_{it} = \sum_{l \le p} \rho_l \Delta y_{i,t-l} + \Delta x_{it}'\beta
+              + \Delta\lambda_t + \Delta u_{it}, \quad E[y_{i,t-s}\Delta u_{it}] = 0, \; s \ge 2
+
+    Parameters
+    ----------
+    lags : lags p of the outcome among the regressors
+    predetermined : regressors that past errors may move: levels from lag 1 on are instruments
+    endogenous : regressors that present errors may move: levels from lag 2 on are instruments
+    first_instrument_lag, last_instrument_lag : lags of the outcome's levels used; None for all;
+        the last also limits predetermined and endogenous regressors
+    collapse : one instrument a lag instead of one a lag and period
+    time_effects : include an effect of each period
+    steps : 1 with the weight for uncorrelated errors of equal variance, 2 with the efficient one
+    covariance : "robust" (sandwich in one step, Windmeijer's correction in two), "conventional", or
+        "plm", what R plm prints without robust=TRUE: in one step it leaves out the errors' variance
+    accept_many_instruments : estimate although there are more instruments than units
+
+    Notes
+    -----
+    All other regressors are strictly exogenous and instrument themselves in differences. The
+    outcome's levels come from all rows of the panel, those left out of the design for a
+    missing regressor included. Equations are used where all their differences exist; periods
+    are taken on a grid of the smallest step between two of them, so gaps are respected.
+    ``extra`` holds "ar_tests", "sargan" (one step), "hansen" (two steps), "n_instruments".
+    Standard errors have no small-sample factor and statistics are standard normal. Weights
+    are refused.
+
+    Raises
+    ------
+    DesignError : weights, an unknown name, instruments more than units
+    EstimationError : no unit has enough consecutive periods, fewer instruments than regressors
+
+    Source
+    ------
+    Arellano and Bond (1991), Review of Economic Studies 58(2); Windmeijer (2005), Journal of
+    Econometrics 126(1); Roodman (2009), Stata Journal 9(1), for the conventions.
+    """
+
+    lags: int = 1
+    predetermined: str | Sequence[str] = ()
+    endogenous: str | Sequence[str] = ()
+    first_instrument_lag: int = 2
+    last_instrument_lag: int | None = None
+    collapse: bool = False
+    time_effects: bool = True
+    steps: Literal[1, 2] = 1
+    covariance: Literal["robust", "conventional", "plm"] = "robust"
+    accept_many_instruments: bool = False
+
+    requires: ClassVar[tuple[Requirement, ...]] = ()
+    estimand: ClassVar[str] = "coefficients of a dynamic panel in differences"
+    system: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("predetermined", "endogenous"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        if self.lags < 1:
+            raise DesignError(
+                f"{self.name}: lags counts lags of the outcome, 1 or more; it was {self.lags}."
+            )
+        last = self.last_instrument_lag
+        if self.first_instrument_lag < 2 or (last is not None and last < self.first_instrument_lag):
+            raise DesignError(
+                f"{self.name}: instruments are the outcome's lags from 2 on; first_instrument_lag "
+                f"was {self.first_instrument_lag} and last_instrument_lag {last}."
+            )
+
+    def _estimate(self, design: Design) -> Result:
+        grid = _Grid.of(design, self.lags)
+        self._check(design, grid)
+        moments = _stack(self, grid)
+        self._check_counts(moments, grid)
+        first = moments.solve(moments.first_weight)
+        fit = first.second_step() if self.steps == 2 else first
+        robust = fit.windmeijer(first) if self.steps == 2 else first.robust_covariance()
+        difference = slice(0, grid.n_periods)
+        if self.covariance == "robust":
+            matrix = robust
+        elif self.steps == 2:
+            matrix = fit.bread
+        elif self.covariance == "plm":
+            matrix = fit.bread / moments.used.any(axis=1).sum()
+        else:
+            matrix = fit.error_variance(difference, len(fit.coefficients)) * fit.bread
+        names = grid.names
+        cells = coefficient_cells(names, fit.coefficients[: len(names)], [""] * len(names))
+        kept = np.eye(len(fit.coefficients))[: len(names)]
+        uncertainty = CovarianceScores(
+            matrix,
+            fit.contributions,
+            int(moments.clusters.max()) + 1,
+            None,
+            self._method(),
+        ).combine(kept)
+        return Result(
+            estimator=self.name,
+            design=design,
+            cells=cells,
+            uncertainty=uncertainty,
+            estimand=self.estimand,
+            settings=self.settings(),
+            extra=self._diagnostics(moments, first, fit, matrix, difference),
+        )
+
+    def _method(self) -> str:
+        step = f"{'one' if self.steps == 1 else 'two'}-step GMM"
+        if self.covariance != "robust":
+            return f"{step}, {self.covariance}"
+        return f"{step}, {'robust' if self.steps == 1 else 'Windmeijer-corrected'}"
+
+    def _check(self, design: Design, grid: _Grid) -> None:
+        if design.weights is not None:
+            raise DesignError(
+                f"{self.name} takes no weights: its instruments and tests are defined for units of "
+                "equal weight. Use a design without weights."
+            )
+        for role in ("predetermined", "endogenous"):
+            for name in getattr(self, role):
+                if name not in grid.regressor_names:
+                    raise DesignError(
+                        f'{role} regressor "{name}" is not in the design. '
+                        f"{near(name, grid.regressor_names)}Its regressors are "
+                        f"{listing(grid.regressor_names, 8) or 'none'}; add it with covariates=."
+                    )
+        both = set(self.predetermined) & set(self.endogenous)
+        if both:
+            raise DesignError(
+                f'regressor "{min(both)}" is called both predetermined and endogenous; the second '
+                "leaves out its first lag as instrument. Name it once."
+            )
+
+    def _check_counts(self, moments: LinearMoments, grid: _Grid) -> None:
+        n_units = int(moments.used.any(axis=1).sum())
+        k, n_instruments = moments.regressors.shape[2], moments.n_instruments
+        if not n_units:
+            raise EstimationError(
+                f"no unit is observed in {self.lags + 2} consecutive periods with all regressors, "
+                "so no differenced equation exists. Use fewer lags."
+            )
+        if n_instruments < k:
+            raise EstimationError(
+                f"{plural(n_instruments, 'instrument')} cannot identify "
+                f"{plural(k, 'coefficient')}. Allow more lags as instruments, or use fewer "
+                "regressors."
+            )
+        if n_instruments > n_units and not self.accept_many_instruments:
+            raise DesignError(
+                f"{self.name} would use {n_instruments} instruments for {n_units} units; they "
+                "overfit the endogenous regressors and the Hansen test loses its meaning. Use "
+                "collapse=True or last_instrument_lag=, or pass accept_many_instruments=True."
+            )
+
+    def _diagnostics(
+        self,
+        moments: LinearMoments,
+        first: MomentFit,
+        fit: MomentFit,
+        matrix: Floats,
+        difference: slice,
+    ) -> dict[str, Any]:
+        excess = moments.n_instruments - moments.regressors.shape[2]
+        variance = first.error_variance(difference)
+        hansen = first.second_step().minimum()
+        orders = [m for m in (1, 2) if m < moments.used.shape[1]]
+        tests = [fit.serial_test(m, difference, matrix) for m in orders]
+        return {
+            "n_rows": moments.n_rows,
+            "n_units": int(moments.used.any(axis=1).sum()),
+            "n_instruments": moments.n_instruments,
+            "ar_tests": pd.DataFrame(
+                {t.order: {"statistic": t.statistic, "p_value": t.p_value} for t in tests}
+            ).T.rename_axis("order"),
+            "sargan": _overidentification("Sargan", first.minimum() / variance, excess),
+            "hansen": _overidentification("Hansen", hansen, excess),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlundellBond(ArellanoBond):
+    r"""Estimate a dynamic panel in differences and levels together (system GMM).
+
+    Adds to ArellanoBond's equations those in levels,
+    :math:`y_{it} = \sum_l \rho_l y_{i,t-l} + x_{it}'\beta + \lambda_t + \alpha_i + u_{it}`, with
+    lagged differences as instruments, :math:`E[\Delta y_{i,t-1}(\alpha_i + u_{it})] = 0`.
+
+    Notes
+    -----
+    Needs initial conditions in mean stationarity. Strictly exogenous regressors instrument both
+    equations in one column each, their differences and their levels; predetermined ones use
+    their present difference in levels, endogenous ones the lagged difference. A constant is
+    included. The first-step weight takes uncorrelated errors and no unit effect (xtabond2's h(3)).
+    Otherwise as ArellanoBond.
+
+    Source
+    ------
+    Blundell and Bond (1998), Journal of Econometrics 87(1); Roodman (2009), Stata Journal 9(1).
+    """
+
+    estimand: ClassVar[str] = "coefficients of a dynamic panel in differences and levels"
+    system: ClassVar[bool] = True
+
+
+def _overidentification(name: str, statistic: float, excess: int) -> JointTest | None:
+    if excess <= 0:
+        return None
+    p_value = float(special.chdtrc(excess, statistic))
+    return JointTest(f"All instruments are exogenous ({name})", statistic, excess, p_value)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Outcome and regressors of all units on consecutive periods, NaN where unknown.
+
+    ``outcome`` has shape (N, T), ``regressors`` (N, T, m).
+    """
+
+    outcome: Floats
+    regressors: Floats
+    clusters: NDArray[np.int64]
+    outcome_name: str
+    regressor_names: tuple[str, ...]
+    lags: int
+
+    @property
+    def n_periods(self) -> int:
+        return int(self.outcome.shape[1])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the reported coefficients: lags of the outcome, then regressors."""
+        lags = (f"L{lag}.{self.outcome_name}" for lag in range(1, self.lags + 1))
+        return (*lags, *self.regressor_names)
+
+    @classmethod
+    def of(cls, design: Design, lags: int) -> _Grid:
+        panel = design.panel
+        periods = panel.periods
+        step = int(np.diff(periods).min()) if len(periods) > 1 else 1
+        width = int(periods[-1] - periods[0]) // step + 1
+        place = (periods - periods[0]) // step
+
+        def lay_out(matrix: Floats) -> Floats:
+            wide = np.full((panel.n_units, width), np.nan)
+            wide[:, place] = matrix
+            return wide
+
+        names = [name for name in (design.treated, design.dose) if name]
+        layers = [lay_out(panel.matrix(name)) for name in (*names, *design.covariates)]
+        if design.cohort is not None:
+            cohort = pd.Series(design.cohorts, index=design.sample.units).reindex(panel.units)
+            treated = (periods >= cohort.to_numpy(dtype=np.float64)[:, None]).astype(np.float64)
+            layers.insert(0, lay_out(treated))
+            names.insert(0, "treated")
+        column = design.cluster_columns[0]
+        clusters = np.arange(panel.n_units)
+        if column != panel.unit:
+            clusters = pd.factorize(panel.unit_values(column), sort=True)[0].astype(np.int64)
+        shape = (panel.n_units, width, 0)
+        return cls(
+            lay_out(panel.matrix(design.outcome)),
+            np.stack(layers, axis=2) if layers else np.empty(shape),
+            clusters,
+            design.outcome,
+            (*names, *design.covariates),
+            lags,
+        )
+
+
+def _lag(values: Floats, by: int) -> Floats:
+    """Shift along periods, axis 1, filling with NaN."""
+    shifted = np.full_like(values, np.nan)
+    shifted[:, by:] = values[:, : values.shape[1] - by]
+    return shifted
+
+
+def _stack(settings: ArellanoBond, grid: _Grid) -> LinearMoments:
+    """Build equations and instruments: differences first, then levels for system GMM."""
+    y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
+    own = [_lag(y, lag)[:, :, None] for lag in range(1, grid.lags + 1)]
+    right = np.concatenate((*own, x), axis=2)
+    levels_used = ~(np.isnan(y) | np.isnan(right).any(axis=2))
+    change, right_change = y - _lag(y, 1), right - _lag(right, 1)
+    change_used = ~(np.isnan(change) | np.isnan(right_change).any(axis=2))
+    exogenous = [
+        j
+        for j, name in enumerate(grid.regressor_names)
+        if name not in (*settings.predetermined, *settings.endogenous)
+    ]
+    blocks = _level_lags(settings, grid, change_used)
+    iv_change = [x[:, :, j] - _lag(x, 1)[:, :, j] for j in exogenous]
+    periods = np.flatnonzero(change_used.any(axis=0)) if settings.time_effects else np.zeros(0, int)
+    dummies = np.broadcast_to(np.eye(n_periods)[:, periods], (len(y), n_periods, len(periods)))
+    if not settings.system:
+        columns = [*blocks, *(c[:, :, None] for c in iv_change), dummies]
+        regressors = np.concatenate((right_change, dummies), axis=2)
+        return _finish(
+            grid,
+            change,
+            regressors,
+            np.concatenate(columns, axis=2),
+            change_used,
+            _difference_structure(n_periods),
+        )
+    return _stack_system(
+        settings, grid, right, right_change, change_used, levels_used, blocks, exogenous
+    )
+
+
+def _level_lags(settings: ArellanoBond, grid: _Grid, used: NDArray[np.bool_]) -> list[Floats]:
+    """Build the lagged levels that instrument the differenced equations."""
+    last = settings.last_instrument_lag
+    blocks = [
+        _gmm_block(grid.outcome, settings.first_instrument_lag, last, settings.collapse, used)
+    ]
+    for names, first in ((settings.predetermined, 1), (settings.endogenous, 2)):
+        for name in names:
+            values = grid.regressors[:, :, grid.regressor_names.index(name)]
+            blocks.append(_gmm_block(values, first, last, settings.collapse, used))
+    return blocks
+
+
+def _gmm_block(
+    values: Floats, first: int, last: int | None, collapse: bool, used: NDArray[np.bool_]
+) -> Floats:
+    """Lay out lags of a level as instruments, one a period and lag, or one a lag, (N, T, L)."""
+    n_periods = values.shape[1]
+    limit = n_periods - 1 if last is None else min(last, n_periods - 1)
+    known = np.nan_to_num(values)
+    columns = []
+    for lag in range(first, limit + 1):
+        shifted = np.zeros_like(known)
+        shifted[:, lag:] = known[:, : n_periods - lag]
+        shifted *= used
+        if collapse:
+            columns.append(shifted[:, :, None])
+            continue
+        columns.append(shifted[:, :, None] * np.eye(n_periods)[None, :, lag:])
+    if not columns:
+        return np.zeros((*values.shape, 0))
+    return np.concatenate(columns, axis=2)
+
+
+def _stack_system(
+    settings: ArellanoBond,
+    grid: _Grid,
+    right: Floats,
+    right_change: Floats,
+    change_used: NDArray[np.bool_],
+    levels_used: NDArray[np.bool_],
+    blocks: list[Floats],
+    exogenous: list[int],
+) -> LinearMoments:
+    y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
+    n = len(y)
+    used = np.concatenate((change_used, levels_used), axis=1)
+    outcome = np.concatenate((y - _lag(y, 1), y), axis=1)
+
+    def both(difference: Floats, level: Floats) -> Floats:
+        return np.concatenate((difference, level), axis=1)
+
+    periods = (
+        np.flatnonzero(levels_used.any(axis=0))[1:] if settings.time_effects else np.zeros(0, int)
+    )
+    identity = np.eye(n_periods)
+    shift = np.vstack((np.zeros((1, n_periods)), identity[:-1]))
+    effects = np.vstack((identity - shift, identity))[:, periods]
+    constant = np.concatenate((np.zeros((n_periods, 1)), np.ones((n_periods, 1))))
+    common = np.broadcast_to(np.hstack((effects, constant)), (n, 2 * n_periods, len(periods) + 1))
+    regressors = np.concatenate((both(right_change, right), common), axis=2)
+    empty = [np.zeros_like(block) for block in blocks]
+    columns = [both(block, blank) for block, blank in zip(blocks, empty, strict=True)]
+    lagged = [(y, settings.first_instrument_lag - 1)]
+    lagged += [(x[:, :, grid.regressor_names.index(m)], 0) for m in settings.predetermined]
+    lagged += [(x[:, :, grid.regressor_names.index(m)], 1) for m in settings.endogenous]
+    for values, by in lagged:
+        change = values - _lag(values, 1)
+        block = _gmm_block(change, by, by, settings.collapse, levels_used)
+        columns.append(both(np.zeros_like(block), block))
+    columns += [both(x[:, :, [j]] - _lag(x, 1)[:, :, [j]], x[:, :, [j]]) for j in exogenous]
+    columns.append(common)
+    difference = np.eye(n_periods) - np.eye(n_periods, k=-1)
+    transform = np.vstack((difference, np.eye(n_periods)))
+    structure = transform @ transform.T
+    structure[:n_periods, :n_periods] = _difference_structure(n_periods)
+    return _finish(grid, outcome, regressors, np.concatenate(columns, axis=2), used, structure)
+
+
+def _difference_structure(n_periods: int) -> Floats:
+    """Covariance of differenced uncorrelated errors: 2 on the diagonal, -1 beside it."""
+    return 2 * np.eye(n_periods) - np.eye(n_periods, k=1) - np.eye(n_periods, k=-1)
+
+
+def _finish(
+    grid: _Grid,
+    outcome: Floats,
+    regressors: Floats,
+    instruments: Floats,
+    used: NDArray[np.bool_],
+    structure: Floats,
+) -> LinearMoments:
+    """Zero what is not used and drop instruments that are zero throughout."""
+    clean = np.where(used[:, :, None], np.nan_to_num(instruments), 0.0)
+    live = np.abs(clean).max(axis=(0, 1), initial=0.0) > 0
+    return LinearMoments(
+        np.where(used, np.nan_to_num(outcome), 0.0),
+        np.where(used[:, :, None], np.nan_to_num(regressors), 0.0),
+        np.ascontiguousarray(clean[:, :, live]),
+        used,
+        grid.clusters,
+        structure,
+    )

@@ -34,7 +34,7 @@ FEWEST_CLUSTERS = 6
 """Clusters below which even six-point weights leave too few distinct draws."""
 FEWEST_ASSIGNMENTS = 20
 """Reassignments without which no p-value can be 5 % or less."""
-SPREAD_ARM = 1.6
+SPREAD_ARM = 1.3
 """Effective clusters of the smaller arm from which its own spread can be estimated."""
 SAFE_ARM = 2.5
 """Effective clusters of the smaller arm from which studentising copes with any sizes."""
@@ -140,8 +140,8 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
         if facts.size_gap > UNLIKE_SIZES and facts.effective_arm < SAFE_ARM:
             return Choice(
                 "none",
-                f"{arms}; the smaller arm's clusters are {facts.size_gap:.1f} times smaller than any "
-                "other: how much more their means vary cannot be learnt from the others",
+                f"{arms}; clusters of the smaller arm are {facts.size_gap:.1f} times smaller than "
+                "any other: how much more their means vary cannot be learnt from the others",
             )
         return Choice(
             "permutation",

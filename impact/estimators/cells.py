@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import EstimationError, listing
+from impact.errors import EstimationError
 from impact.estimators.base import Estimator
 from impact.inference.linear import moment_uncertainty, small_sample_factor
 from impact.inference.scores import Scores, Uncertainty
@@ -158,11 +158,6 @@ def regress(
     """
     outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
     clusters, n_clusters = cluster_codes(design), design.n_clusters
-    if n_clusters < 2:
-        raise EstimationError(
-            f"all rows belong to one cluster of {listing(design.cluster_columns)}; standard errors "
-            "need at least two, and in practice many more. Cluster by a finer column."
-        )
 
     def scale(n_rows: int, solution: Solution) -> float:
         return small_sample_factor(n_clusters, n_rows, solution.rank + int(unit_effects))

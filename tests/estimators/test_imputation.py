@@ -114,7 +114,8 @@ def test_effects_without_untreated_rows_in_their_period_are_named():
     result = Imputation().fit(design(frame))
     lost = result.cells[np.isnan(result.estimates)]
     assert set(lost["note"]) == {"nobody is untreated in this period"}
-    assert set(lost["time"]) == {5, 6} and set(lost["cohort"]) == {3.0, 5.0}
+    assert set(lost["time"]) == {5, 6}
+    assert set(lost["cohort"]) == {3.0, 5.0}
     known = result.cells[~np.isnan(result.estimates)]
     np.testing.assert_allclose(known["estimate"], 1.0, atol=EXACT)
     assert "4 of 6 cells could not be estimated" in " ".join(result.notes)

@@ -1,0 +1,195 @@
+"""Extended TWFE: by hand, against R etwfe and dense regressions, and refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from did import cell_columns, dense_regression, design, dummies, staggered, two_by_two
+
+from impact import ExtendedTWFE, Imputation, simulate
+from impact.errors import DesignError, EstimationError
+
+EXACT = 1e-10
+ESTIMATE = 1e-10
+# R etwfe 0.6.0 takes standard errors by numerical derivatives.
+NUMERICAL = 2e-6
+
+
+def test_two_periods_by_hand():
+    result = ExtendedTWFE().fit(design(two_by_two())).att()
+    assert result.estimates[0] == pytest.approx(4.0, abs=EXACT)
+    factor = 5 / 4 * 9 / 7
+    assert result.std_errors[0] == pytest.approx(np.sqrt(factor * (2 / 4 + 2 / 9)), rel=EXACT)
+
+
+def test_poisson_by_hand():
+    """Means 15 to 21 among treated and 5 to 7 among others: 15 * 7/5 = 21, so no effect."""
+    result = ExtendedTWFE(family="poisson").fit(design(two_by_two())).att()
+    assert result.estimates[0] == pytest.approx(0.0, abs=EXACT)
+    # d(tau) of a unit's outcomes: treated 1/2 after, -(7/5)/2 before; others -(15/5)/3 after,
+    # 15 * 7/25 / 3 before; deviations from the cells' means (15, 21), (5, 7).
+    treated = [(15 - 21) / 2 - 0.7 * (10 - 15), (27 - 21) / 2 - 0.7 * (20 - 15)]
+    others = [-(after - 7) for after in (6, 7, 8)]
+    # K = 2 cohorts + 2 periods + 1 effect - 1.
+    factor = 5 / 4 * 9 / 6
+    wanted = np.sqrt(factor * np.sum(np.square([*treated, *others])))
+    assert result.std_errors[0] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_etwfe(reference_case):
+    case, frame = reference_case("etwfe_mpdta")
+    columns = {"outcome": "lemp", "unit": "countyreal", "time": "year", "cohort": "first.treat",
+               "never_treated": 0}  # fmt: skip
+    views = {
+        "simple": lambda r: r.att("cell"),
+        "event": lambda r: r.event_study(),
+        "group": lambda r: r.by("cohort"),
+        "calendar": lambda r: r.by("time"),
+    }
+    for name, effects, covariates in (
+        ("cov", "cohort", "lpop"), ("nocov", "cohort", ()), ("nocov_unit_fe", "unit", ()),
+    ):  # fmt: skip
+        result = ExtendedTWFE(effects=effects).fit(design(frame, covariates=covariates, **columns))
+        for kind, rows in case["reference"][name].items():
+            view = views[kind](result)
+            wanted = pd.DataFrame(rows)
+            np.testing.assert_allclose(view.estimates, wanted["estimate"], rtol=ESTIMATE)
+            np.testing.assert_allclose(view.std_errors, wanted["std.error"], rtol=NUMERICAL)
+        if name == "cov":
+            for cell, error in zip(result.cells.itertuples(), result.std_errors, strict=True):
+                term = f".Dtreat:first.treat::{cell.cohort:g}:year::{cell.time}"
+                wanted = case["reference"]["regression_coefs_cov"][term]
+                assert cell.estimate == pytest.approx(wanted["estimate"], rel=ESTIMATE)
+                assert error == pytest.approx(wanted["se"], rel=1e-9)
+
+
+@pytest.mark.parametrize("comparison", ["not_yet_treated", "never_treated"])
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("trends", [False, True])
+def test_dense_regression(comparison, missing, trends):
+    if trends and comparison == "never_treated":
+        return
+    frame = staggered(3, missing=missing, cohorts=(4, 5))
+    result = ExtendedTWFE(comparison=comparison, cohort_trends=trends).fit(
+        design(frame, clusters="cluster", always_treated="drop")
+    )
+    frame = frame[frame["unit"].isin(result.design.sample.units)]
+    free = result.cells[result.cells["note"] == ""]
+    own = [(frame["cohort"] == g) * frame["time"] for g in (4, 5)] if trends else []
+    X = np.column_stack((cell_columns(frame, free), *own, dummies(frame, "unit", "time")))
+    n_parameters = len(free) + 2 * trends + 6
+    estimates, covariance = dense_regression(
+        frame["outcome"].to_numpy(), X, None, frame["cluster"].to_numpy(), np.arange(len(free)),
+        n_parameters,
+    )  # fmt: skip
+    rows = free.index.to_numpy()
+    np.testing.assert_allclose(free["estimate"], estimates, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        result.covariance().to_numpy()[np.ix_(rows, rows)], covariance, rtol=1e-7, atol=1e-10
+    )
+
+
+def test_on_balanced_panels_points_are_those_of_imputation():
+    sample = design(staggered(4))
+    np.testing.assert_allclose(
+        ExtendedTWFE().fit(sample).estimates, Imputation().fit(sample).estimates, atol=EXACT
+    )
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("comparison", ["not_yet_treated", "never_treated"])
+def test_poisson_equals_the_generalised_linear_model(missing, weights, comparison):
+    sm = pytest.importorskip("statsmodels.api")
+    frame = staggered(6, missing=missing).assign(outcome=lambda f: np.exp(f["outcome"] / 4))
+    estimator = ExtendedTWFE(family="poisson", comparison=comparison)
+    result = estimator.fit(
+        design(frame, weights=weights, clusters="cluster", always_treated="drop")
+    )
+    frame = frame[frame["unit"].isin(result.design.sample.units)].reset_index(drop=True)
+    free = result.cells[result.cells["note"] == ""]
+    rows = cell_columns(frame, free)
+    groups = frame["cohort"].fillna(0.0).rename("group")
+    X = np.column_stack((rows, dummies(frame.assign(group=groups), "group"),
+                         dummies(frame, "time")[:, 1:]))  # fmt: skip
+    w = None if weights is None else frame[weights] / frame.groupby("unit")[weights].first().mean()
+    model = sm.GLM(frame["outcome"], X, family=sm.families.Poisson(), freq_weights=w)
+    fit = model.fit(tol=1e-14, maxiter=200)
+    mean = np.exp(X @ fit.params)
+    weight = np.ones(len(frame)) if w is None else w.to_numpy()
+    bread = np.linalg.inv((X * (weight * mean)[:, None]).T @ X)
+    scores = X * (weight * (frame["outcome"].to_numpy() - mean))[:, None]
+    psi = np.stack([np.bincount(frame["cluster"], c) for c in (scores @ bread).T], axis=1)
+    slopes, effects = [], []
+    for k in range(len(free)):
+        x = X[np.flatnonzero(rows[:, k])[0]]
+        without = np.where(np.arange(len(x)) == k, 0.0, x)
+        effects.append(np.exp(x @ fit.params) - np.exp(without @ fit.params))
+        slopes.append(x * np.exp(x @ fit.params) - without * np.exp(without @ fit.params))
+    np.testing.assert_allclose(free["estimate"], effects, rtol=1e-8, atol=1e-9)
+    moved = psi @ np.array(slopes).T
+    n, k, n_clusters = len(frame), X.shape[1], len(psi)
+    factor = n_clusters / (n_clusters - 1) * (n - 1) / (n - k)
+    np.testing.assert_allclose(
+        result.std_errors[free.index] ** 2, factor * np.square(moved).sum(axis=0), rtol=1e-7
+    )
+
+
+def test_poisson_names_what_zeros_leave_undetermined():
+    frame = staggered(6).assign(outcome=lambda f: np.exp(f["outcome"] / 4))
+    nothing = (frame["cohort"] == 3) & (frame["time"] < 3)
+    result = ExtendedTWFE(family="poisson").fit(
+        design(frame.assign(outcome=frame["outcome"].where(~nothing, 0.0)))
+    )
+    lost = result.cells[np.isnan(result.estimates)]
+    assert set(lost["cohort"]) == {3.0}
+    assert set(lost["note"]) == {"all untreated outcomes it rests on are zero"}
+
+
+def test_poisson_recovers_effects_in_percent_exactly():
+    truth = simulate.staggered_panel(3, n_units=60, periods=6, cohorts=(3, 5), noise=0, effect=0.5)
+    # Within cohorts all units alike: cohort effects are exact, and so is every cell.
+    level = truth.frame.groupby("cohort", dropna=False)["untreated"].transform("first")
+    path = truth.frame["time"] * 0.1
+    base = np.exp(level.groupby(truth.frame["unit"]).transform("first") / 4 + path)
+    frame = truth.frame.assign(outcome=base * np.where(truth.frame["treated"], 1.2, 1.0))
+    result = ExtendedTWFE(family="poisson").fit(design(frame))
+    for cell in result.cells.itertuples():
+        rows = (frame["cohort"] == cell.cohort) & (frame["time"] == cell.time)
+        assert cell.estimate == pytest.approx(0.2 * base[rows].mean(), rel=1e-9)
+
+
+def test_a_covariate_that_moves_the_trend_is_accounted_for():
+    # A cohort's average covariate moves its trend; its interactions with periods take it up.
+    truth = simulate.staggered_panel(
+        5, n_units=3_000, periods=5, cohorts=(3, 4), noise=0.5,
+        covariate_trend=0.5, covariate_shift=1.0,
+    )  # fmt: skip
+    naive = ExtendedTWFE().fit(design(truth.frame)).att()
+    mended = ExtendedTWFE().fit(design(truth.frame, covariates="x")).att()
+    assert abs(naive.estimates[0] - truth.att()) > 0.3
+    assert abs(mended.estimates[0] - truth.att()) < 4 * mended.std_errors[0] < 0.15
+
+
+def test_refusals():
+    frame = staggered(1)
+    everyone = frame.assign(cohort=frame["cohort"].fillna(6.0))
+    with pytest.raises(EstimationError, match="comparison='never_treated' needs units"):
+        ExtendedTWFE(comparison="never_treated").fit(design(everyone))
+    with pytest.raises(DesignError, match="family may be 'linear', 'poisson'; it was 'logit'"):
+        ExtendedTWFE(family="logit")
+    with pytest.raises(DesignError, match="outcomes that are not negative"):
+        ExtendedTWFE(family="poisson").fit(design(frame))
+    positive = frame.assign(outcome=np.exp(frame["outcome"]))
+    with pytest.raises(DesignError, match='family="poisson" takes no covariates here'):
+        ExtendedTWFE(family="poisson").fit(design(positive, covariates="z"))
+    with pytest.raises(DesignError, match='family="poisson" takes no cohort_trends here'):
+        ExtendedTWFE(family="poisson", cohort_trends=True).fit(design(positive))
+
+
+def test_cohort_trends_without_two_untreated_periods_say_so():
+    """Cohort 3 has periods 1 and 2 before treatment; without period 1 its trend is anybody's."""
+    frame = staggered(3).query("time > 1")
+    result = ExtendedTWFE(cohort_trends=True).fit(design(frame))
+    lost = result.cells[np.isnan(result.estimates)]
+    assert set(lost["cohort"]) == {3.0}
+    assert set(lost["note"]) == {"not identified beside the other regressors"}

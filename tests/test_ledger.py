@@ -7,7 +7,15 @@ import pandas as pd
 import pytest
 
 from impact.errors import LedgerError
-from impact.ledger import RULES, AssignmentRules, Ledger, assign, read_ledger, write_template
+from impact.ledger import (
+    RULES,
+    AssignmentRules,
+    Ledger,
+    assign,
+    exposure,
+    read_ledger,
+    write_template,
+)
 from impact.ledger.parse import Problem, parse_amount, parse_choice, parse_date
 from impact.ledger.schema import CHOICES, PROJECTS
 from impact.simulate import simulate_programme
@@ -538,3 +546,34 @@ def test_refusals_of_assignment():
         AssignmentRules(onset="aproval")
     with pytest.raises(LedgerError, match="amount_negative 1"):
         assigned({"counterpart": -5 * MILLION, "total_cost": None})
+
+
+def test_exposure_sums_projects_of_a_place_by_hand():
+    second = {"project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Cơ sở Hoa Sen",
+              "approval_date": "10/01/2020", "contract_date": "10/02/2020",
+              "disbursement_date": "10/03/2020", "acceptance_date": "10/08/2020",
+              "settlement_date": None}  # fmt: skip
+    table = exposure(
+        ledger_of({}, second), by="district", places=["Ân Thi", "Văn Lâm"], years=range(2020, 2022),
+        price_base=2020, per={"Ân Thi": 1000.0, "Văn Lâm": 500.0},
+    )  # fmt: skip
+    first = 300e6 * 100 / 96.8796
+    assert table["district"].to_list() == ["Ân Thi", "Ân Thi", "Văn Lâm", "Văn Lâm"]
+    assert table["projects"].to_list() == [1, 0, 0, 0]
+    assert table["support"].to_list() == [300e6, 0, 0, 0]
+    np.testing.assert_allclose(
+        table["support_stock_real_2020"], [first + 300e6, first + 300e6, 0, 0], rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        table["support_stock_real_2020_per"], [(first + 300e6) / 1000] * 2 + [0, 0], rtol=1e-12
+    )
+
+
+def test_refusals_of_exposure():
+    known = {"by": "district", "years": [2019], "price_base": 2020}
+    with pytest.raises(LedgerError, match=r'1 place of the ledger\'s "district" is not among'):
+        exposure(ledger_of(), places=["Văn Lâm"], **known)
+    with pytest.raises(LedgerError, match="1 paid project without district or disbursement_date"):
+        exposure(ledger_of({"district": None}), places=["Ân Thi"], **known)
+    with pytest.raises(LedgerError, match="Văn Lâm has no positive denominator"):
+        exposure(ledger_of(), places=["Ân Thi", "Văn Lâm"], per={"Ân Thi": 5.0}, **known)

@@ -2,6 +2,7 @@
 
 from impact.ledger.assign import Assignment, AssignmentRules, assign
 from impact.ledger.book import Ledger, read_ledger
+from impact.ledger.exposure import exposure
 from impact.ledger.findings import RULES, Finding, Findings
 from impact.ledger.template import write_template
 
@@ -13,6 +14,7 @@ __all__ = [
     "Findings",
     "Ledger",
     "assign",
+    "exposure",
     "read_ledger",
     "write_template",
 ]

@@ -160,8 +160,8 @@ def assign(
     Notes
     -----
     Units without a period before treatment, or before its anticipation, have nothing to be
-    compared from; they are left out and counted. A unit with money returned in full stays treated under
-    "treated": what was offered is evaluated, not what was kept.
+    compared from; they are left out and counted. Under returned="treated" a unit stays treated
+    though it paid back: what was offered is evaluated, not what was kept.
     """
     ledger.require_sound(accept)
     rules = rules or AssignmentRules()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
 
 import pandas as pd
 
@@ -15,9 +15,9 @@ from impact.ledger.schema import SHEETS
 from impact.places import fold
 
 if TYPE_CHECKING:
-    from openpyxl.worksheet.worksheet import Worksheet
+    from python_calamine import CalamineSheet
 
-__all__ = ["RawTable", "frame_table", "raw_tables"]
+__all__ = ["RawTable", "column_letter", "frame_table", "raw_tables"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ def raw_tables(path: str | Path) -> dict[str, RawTable]:
     readers = {
         ".xlsx": _read_workbook,
         ".xlsm": _read_workbook,
+        ".xlsb": _read_workbook,
+        ".xls": _read_workbook,
+        ".ods": _read_workbook,
         ".csv": _read_csv,
         ".dta": _read_frame,
         ".parquet": _read_frame,
@@ -63,25 +66,25 @@ def frame_table(frame: pd.DataFrame, sheet: str) -> RawTable:
 
 
 def _read_workbook(file: Path) -> dict[str, RawTable]:
-    from openpyxl import load_workbook
+    from python_calamine import CalamineError, CalamineWorkbook
 
     try:
-        book = load_workbook(file, data_only=True)
-    except (BadZipFile, KeyError, ValueError, OSError) as error:
+        book = CalamineWorkbook.from_path(file)
+    except CalamineError as error:
         raise LedgerError(
             f"{file.name} cannot be opened as an Excel workbook; it may be damaged, protected or "
             "another kind of file under this name. Open it and save it as .xlsx."
         ) from error
-    tables = {role: _sheet(sheet) for sheet in book.worksheets if (role := _role(sheet.title))}
-    if "projects" not in tables and len(book.worksheets) == 1:
-        tables["projects"] = _sheet(book.worksheets[0])
-    if "projects" not in tables:
+    names = list(book.sheet_names)
+    roles = {role: name for name in names if (role := _role(name))}
+    if "projects" not in roles and len(names) == 1:
+        roles["projects"] = names[0]
+    if "projects" not in roles:
         raise LedgerError(
-            f'{file.name} has no sheet "projects" or "đề án"; it has '
-            f"{listing(book.sheetnames, 9)}. Name the sheet of projects so, or start from "
-            "impact template."
+            f'{file.name} has no sheet "projects" or "đề án"; it has {listing(names, 9)}. '
+            "Name the sheet of projects so, or start from impact template."
         )
-    return tables
+    return {role: _sheet(book.get_sheet_by_name(name)) for role, name in roles.items()}
 
 
 def _role(title: str) -> str | None:
@@ -92,9 +95,22 @@ def _role(title: str) -> str | None:
     return None
 
 
-def _sheet(sheet: Worksheet) -> RawTable:
-    merged = tuple(str(area) for area in sheet.merged_cells.ranges)
-    return RawTable(sheet.title, tuple(sheet.iter_rows(values_only=True)), merged)
+def _sheet(sheet: CalamineSheet) -> RawTable:
+    merged = tuple(
+        f"{column_letter(left)}{top + 1}:{column_letter(right)}{bottom + 1}"
+        for (top, left), (bottom, right) in sheet.merged_cell_ranges or ()
+    )
+    rows = sheet.to_python(skip_empty_area=False)
+    return RawTable(sheet.name, tuple(tuple(row) for row in rows), merged)
+
+
+def column_letter(position: int) -> str:
+    """Return the letters of a spreadsheet column counted from 0."""
+    letters = ""
+    while position >= 0:
+        letters = chr(ord("A") + position % 26) + letters
+        position = position // 26 - 1
+    return letters
 
 
 def _read_csv(file: Path) -> dict[str, RawTable]:
@@ -107,7 +123,7 @@ def _read_csv(file: Path) -> dict[str, RawTable]:
         ) from error
     first = text.split("\n", 1)[0]
     delimiter = max((";", "\t", ","), key=first.count)
-    rows = csv.reader(text.splitlines(), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     cells = tuple(tuple(cell if cell != "" else None for cell in row) for row in rows)
     return {"projects": RawTable(file.name, cells)}
 

@@ -37,7 +37,7 @@ def find_duplicate_rows(projects: Typed) -> Iterator[Finding]:
 
 def find_names(projects: Typed) -> Iterator[Finding]:
     """Find one code with two names, and names of one district a letter apart under two codes."""
-    districts = projects.frame["district"].fillna("").map(fold)
+    districts = projects.frame["district"].fillna("").map(fold).to_dict()
     met: set[tuple[str, str]] = set()
     first_of: dict[str, tuple[int, str]] = {}
     seen: dict[tuple[str, str], tuple[int, str, str]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from impact.errors import LedgerError, listing
-from impact.ledger.files import RawTable
+from impact.ledger.files import RawTable, column_letter
 from impact.ledger.findings import Finding
 from impact.ledger.parse import (
     Problem,
@@ -89,7 +89,7 @@ def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
         if any(_filled(cell) for cell in row)
     ]
     index = pd.Index([number for number, _ in body], name="row", dtype="int64")
-    letters = {name: _letter(place.position) for name, place in found.items()}
+    letters = {name: column_letter(place.position) for name, place in found.items()}
     typed = Typed(pd.DataFrame(index=index), raw.sheet, letters)
     data = {}
     for column in columns:
@@ -128,7 +128,7 @@ def _match_headers(
     for position, cell in enumerate(raw.cells[top - 1]):
         if not _filled(cell):
             continue
-        label, address = clean_text(cell), f"{_letter(position)}{top}"
+        label, address = clean_text(cell), f"{column_letter(position)}{top}"
         column = _recognise(cell, columns)
         if column is None:
             hint = _nearest(label, columns)
@@ -204,12 +204,3 @@ def _known(column: Column) -> Text:
 
 def _filled(cell: object) -> bool:
     return not (cell is None or cell != cell or (isinstance(cell, str) and not cell.strip()))
-
-
-def _letter(position: int) -> str:
-    """Return the letters of a spreadsheet column counted from 0."""
-    letters = ""
-    while position >= 0:
-        letters = chr(ord("A") + position % 26) + letters
-        position = position // 26 - 1
-    return letters

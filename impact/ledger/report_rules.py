@@ -103,7 +103,7 @@ def find_heaping(reports: Typed) -> Iterator[Finding]:
 def _series(reports: Typed) -> Iterator[list[Figure]]:
     """Split the figures by place, indicator and source, each in order of its windows."""
     series: dict[tuple[str, str, str], list[Figure]] = {}
-    sources = reports.frame["source"].fillna("")
+    sources = reports.frame["source"].fillna("").to_dict()
     columns = ("place", "indicator", "period_start", "period_end", "value")
     for row, place, indicator, start, end, value in reports.rows(*columns):
         key = (fold(place), fold(indicator), sources[row])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Literal, NamedTuple
 
@@ -53,7 +53,7 @@ class Column:
     required: bool | Literal["column"] = False
     also: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def headers(self) -> frozenset[str]:
         """Folded headers under which the column is recognised."""
         return frozenset(fold(header) for header in (self.name, *self.label, *self.also))

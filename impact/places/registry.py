@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -32,7 +32,12 @@ ALIASES = {
 
 def fold(text: object) -> str:
     """Reduce a text to unaccented lower-case letters and digits, so that spellings compare."""
-    plain = unicodedata.normalize("NFD", str(text).casefold().replace("đ", "d"))
+    return _fold(str(text))
+
+
+@lru_cache(maxsize=1 << 16)
+def _fold(text: str) -> str:
+    plain = unicodedata.normalize("NFD", text.casefold().replace("đ", "d"))
     return "".join(c for c in plain if c.isalnum() and c.isascii())
 
 

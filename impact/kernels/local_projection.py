@@ -63,13 +63,15 @@ def fit_horizon(
     entrants, clean = entrants & known, clean & known
     inside, outside = mass @ entrants, mass @ clean
     meets = (inside > 0) & (outside > 0)
-    entrants, clean = entrants & meets, clean & (meets if equal_weights else outside > 0)
+    adjusted = equal_weights and covariates is not None
+    entrants = entrants & meets
+    clean = clean & (meets if equal_weights and not adjusted else outside > 0)
     used = entrants | clean
     n_used = len(np.unique(clusters[used.any(axis=1)]))
     if not meets.any():
         return Horizon(np.nan, np.zeros(n_clusters), int(used.sum()), 0, 0, n_used)
     row_weights = np.broadcast_to(mass[:, None], used.shape)
-    if equal_weights and covariates is None:
+    if equal_weights and not adjusted:
         row_weights = row_weights * (1 + inside / np.where(outside > 0, outside, 1.0))
     if equal_weights and covariates is not None:
         estimate, psi, n_parameters = _adjusted(

@@ -1,0 +1,116 @@
+"""Stacked difference in differences: by hand, against R fixest, and refused."""
+
+import numpy as np
+import pytest
+from did import design, staggered, two_by_two
+
+from impact import CallawaySantAnna, StackedDiD, simulate
+from impact.errors import DesignError, EstimationError
+
+EXACT = 1e-10
+# R fixest 0.14.2 on the same closed form.
+REFERENCE = 1e-9
+
+
+def test_two_periods_by_hand():
+    result = StackedDiD(pre=1, post=0).fit(design(two_by_two())).att()
+    assert result.estimates[0] == pytest.approx(4.0, abs=EXACT)
+    # K = 1 effect + treated or not + 2 event times, less the one redundant.
+    factor = 5 / 4 * 9 / 6
+    assert result.std_errors[0] == pytest.approx(np.sqrt(factor * (2 / 4 + 2 / 9)), rel=EXACT)
+
+
+def test_fixest_on_the_stack(reference_case):
+    case, frame = reference_case("stacked_acs_medicaid")
+    reference = case["reference"]
+    sample = design(frame, outcome="unins", unit="st", time="year", cohort="adopt_year",
+                    always_treated="drop")  # fmt: skip
+    settings = {
+        "weighted_event_study": {},
+        "unweighted_stack_fe": {"weighting": "none", "effects": "stack"},
+        "weighted_stack_fe": {"effects": "stack"},
+    }
+    for name, own in settings.items():
+        result = StackedDiD(**own).fit(sample)
+        rows = {int(e): k for k, e in enumerate(result.cells["event_time"])}
+        for term, wanted in reference[name].items():
+            k = rows[int(term.split("::")[1].split(":")[0])]
+            assert result.estimates[k] == pytest.approx(wanted["estimate"], rel=REFERENCE)
+            assert result.std_errors[k] == pytest.approx(wanted["se"], rel=REFERENCE)
+    result = StackedDiD().fit(sample)
+    average = result.att()
+    assert average.estimates[0] == pytest.approx(
+        reference["average_post"]["estimate"], rel=REFERENCE
+    )
+    assert average.std_errors[0] == pytest.approx(reference["average_post"]["se"], rel=REFERENCE)
+    stack = result.extra["stack"].set_index("cohort")["comparison_weight"]
+    for cohort, weight in reference["control_weights"].items():
+        assert stack[float(cohort)] == pytest.approx(weight, rel=REFERENCE)
+    assert "600 rows stacked" in result.notes[0]
+    assert "cohort 2020 (its window leaves the panel)" in result.notes[1]
+
+
+def test_the_weights_make_it_the_average_of_the_cohorts_effects():
+    """Each experiment's difference in differences, by hand, averaged by treated units."""
+    frame = staggered(3, n_units=100, periods=8, cohorts={4: 0.2, 6: 0.4})
+    result = StackedDiD(pre=2, post=1).fit(design(frame))
+    Y = frame.pivot(index="unit", columns="time", values="outcome")
+    cohort = frame.groupby("unit")["cohort"].first()
+    for e, estimate in zip(result.cells["event_time"], result.estimates, strict=True):
+        parts = []
+        for g in (4, 6):
+            change = Y[g + int(e)] - Y[g - 1]
+            clean = cohort.isna() | (cohort > g + 1)
+            parts.append(change[cohort == g].mean() - change[clean].mean())
+        assert estimate == pytest.approx(np.average(parts, weights=[20, 40]), abs=EXACT)
+
+
+def test_without_weights_it_is_no_average_effect_on_the_treated():
+    truth = simulate.staggered_panel(
+        3, n_units=400, periods=8, cohorts={3: 0.1, 6: 0.5}, noise=0,
+        effect=lambda e, g: np.where(g == 3, 5.0, 1.0) + 0 * e,
+    )  # fmt: skip
+    weighted = StackedDiD(pre=2, post=1).fit(design(truth.frame)).att()
+    naive = StackedDiD(pre=2, post=1, weighting="none", effects="stack").fit(design(truth.frame))
+    assert weighted.estimates[0] == pytest.approx((40 * 5 + 200 * 1) / 240, abs=EXACT)
+    assert abs(naive.att().estimates[0] - weighted.estimates[0]) > 0.05
+
+
+def test_one_cohort_gives_its_group_time_effects():
+    frame = staggered(4, cohorts=(4,))
+    result = StackedDiD(pre=3, post=2, effects="stack").fit(design(frame))
+    effects = CallawaySantAnna().fit(design(frame)).cells.set_index("event_time")["estimate"]
+    np.testing.assert_allclose(
+        result.estimates, effects[result.cells["event_time"]].to_numpy(), atol=EXACT
+    )
+
+
+def test_units_with_gaps_in_a_window_take_no_part_in_it():
+    frame = staggered(4, n_units=60, periods=6, cohorts=(4,))
+    gap = (frame["unit"] == 7) & (frame["time"] == 3)
+    result = StackedDiD(pre=2, post=1).fit(design(frame[~gap]))
+    whole = StackedDiD(pre=2, post=1).fit(design(frame[frame["unit"] != 7]))
+    np.testing.assert_allclose(result.estimates, whole.estimates, atol=EXACT)
+    assert result.extra["stack"][["n_treated", "n_comparison"]].to_numpy().sum() == 59
+
+
+def test_anticipation_moves_the_base_period():
+    truth = simulate.staggered_panel(
+        3, n_units=60, periods=9, cohorts=(5, 7), noise=0, effect=2.0, anticipation=1
+    )
+    result = StackedDiD(pre=2, post=1).fit(design(truth.frame, anticipation=1))
+    assert result.att().estimates[0] == pytest.approx(2.0, abs=EXACT)
+    assert result.cells["note"].tolist()[0].startswith("base period")
+
+
+def test_refusals():
+    frame = staggered(1)
+    with pytest.raises(DesignError, match="pre of at least 1 and post of at least 0"):
+        StackedDiD(pre=0)
+    with pytest.raises(EstimationError, match=r"no cohort can be stacked with pre=5 and post=2"):
+        StackedDiD(pre=5).fit(design(frame))
+    with pytest.raises(DesignError, match="leaves no period before anticipation=1 begins"):
+        StackedDiD(pre=1).fit(design(frame, anticipation=1))
+    everyone = frame.assign(cohort=frame["cohort"].fillna(5.0))
+    result = StackedDiD(pre=2, post=1).fit(design(everyone))
+    assert "5 (no comparison unit is seen throughout its window)" in " ".join(result.notes)

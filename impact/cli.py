@@ -1,4 +1,4 @@
-"""The command line: ``impact report``, ``impact list``.
+"""The command line: build, check and verify reports, write and freeze plans.
 
 Exit codes
 ----------
@@ -8,6 +8,7 @@ Exit codes
 3   published files differ from what the same inputs give
 4   plan, notebook or data changed since the report was published
 5   a rebuild differs, and so does the environment (code, lock or interpreter)
+6   a notebook gives other outputs when it is run again
 130 interrupted
 
 With several plans, all are tried and the largest code is returned.
@@ -18,7 +19,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from impact.errors import ImpactError, SpecError, listing
@@ -39,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     try:
-        code: int = given.run(given)
+        code = _guarded(partial(given.run, given))
     except KeyboardInterrupt:
         print("impact: interrupted; what was there before is untouched", file=sys.stderr)
         return 130
@@ -64,24 +66,42 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--force", action="store_true", help="build even what is up to date")
     report.add_argument("--quiet", action="store_true", help="no progress bar")
     report.set_defaults(run=_report)
+    check = commands.add_parser("check", help="say everything that is wrong with plans")
+    check.add_argument("plans", nargs="+", metavar="PLAN")
+    check.set_defaults(run=_check_plans)
+    plan = commands.add_parser("plan", help="freeze a plan, or show how it differs since")
+    plan.add_argument("action", choices=("freeze", "diff"))
+    plan.add_argument("plan", metavar="PLAN")
+    plan.set_defaults(run=_plan)
+    new = commands.add_parser("new", help="write a plan to fill in, in reports/NAME")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("folder", nargs="?", default=".", help="the project's folder")
+    new.set_defaults(run=_new)
+    verify = commands.add_parser("verify", help="compare a report's files with its manifest")
+    verify.add_argument("folder", metavar="FOLDER")
+    verify.set_defaults(run=_verify)
+    rerun = commands.add_parser("reprun", help="run a notebook twice and name unstable cells")
+    rerun.add_argument("notebook", metavar="NOTEBOOK")
+    rerun.add_argument("--quiet", action="store_true", help="no progress bar")
+    rerun.set_defaults(run=_rerun)
     lists = commands.add_parser("list", help="show evaluations, notebooks, datasets and estimators")
     lists.add_argument("folder", nargs="?", default=".", help="the project's folder")
     lists.set_defaults(run=_list)
     return parser
 
 
+def _guarded(command: Callable[[], int]) -> int:
+    """Run a command; print an error of ours and return its code."""
+    try:
+        return command()
+    except ImpactError as error:
+        print(f"impact: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SpecError) else 1
+
+
 def _report(given: argparse.Namespace) -> int:
-    codes = []
-    for name in given.plans:
-        try:
-            codes.append(_check(name, given) if given.check else _build(name, given))
-        except SpecError as error:
-            print(f"impact: {error}", file=sys.stderr)
-            codes.append(2)
-        except ImpactError as error:
-            print(f"impact: {error}", file=sys.stderr)
-            codes.append(1)
-    return max(codes)
+    command = _check if given.check else _build
+    return max(_guarded(partial(command, name, given)) for name in given.plans)
 
 
 def _build(name: str, given: argparse.Namespace) -> int:
@@ -109,6 +129,82 @@ def _check(name: str, given: argparse.Namespace) -> int:
     named = f": {listing(checked.differences, 12)}" if checked.differences else ""
     print(f"{plan.id}: {_CHECK_WORDS[checked.verdict]}{named}")
     return _CHECK_CODES[checked.verdict]
+
+
+def _check_plans(given: argparse.Namespace) -> int:
+    """Check plans without running them."""
+    from impact.evaluation import Evaluation
+    from impact.report.build import check_plan
+
+    def check(name: str) -> int:
+        plan = Evaluation.read(name)
+        check_plan(plan)
+        print(f"{plan.id}: nothing wrong with the plan, its data and its designs")
+        return 0
+
+    return max(_guarded(partial(check, name)) for name in given.plans)
+
+
+def _plan(given: argparse.Namespace) -> int:
+    """Freeze a plan, or show how it differs from the frozen one."""
+    from impact.evaluation import Evaluation
+    from impact.report.registration import deviations, freeze_plan
+
+    plan = Evaluation.read(given.plan)
+    if given.action == "freeze":
+        print(f"{plan.id}: registered as {plan.sha256} in {freeze_plan(plan)}")
+        return 0
+    found = deviations(plan)
+    if found is None:
+        print(f"{plan.id}: no plan was frozen. To freeze it: impact plan freeze {plan.path}")
+    for entry in found or []:
+        print(f"{entry['key']}: {entry['registered'] or '-'} -> {entry['run'] or '-'}")
+    if found == []:
+        print(f"{plan.id}: the plan is the registered one")
+    return 0
+
+
+def _new(given: argparse.Namespace) -> int:
+    """Write a plan to fill in."""
+    import datetime
+
+    from impact.report.scaffold import new_evaluation
+
+    plan = new_evaluation(given.name, Path(given.folder), datetime.date.today())
+    print(f"Fill in {plan}, then: impact check {plan}")
+    return 0
+
+
+def _verify(given: argparse.Namespace) -> int:
+    """Compare a report's files with its manifest; needs the standard library only."""
+    from impact.report.manifest import changed_outputs, read_manifest
+
+    folder = Path(given.folder)
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise SpecError(f"{folder} holds no manifest.json of a report. Name a report's folder.")
+    changed = changed_outputs(manifest, folder)
+    missing = [name for name in changed if not (folder / name).exists()]
+    altered = [name for name in changed if name not in missing]
+    for words, names in (("altered", altered), ("not there", missing)):
+        if names:
+            print(f"{words}: {listing(names, 12)}")
+    right = len(manifest["outputs"]) - len(changed)
+    print(f"{manifest['evaluation']}: {right} of {len(manifest['outputs'])} files are as issued")
+    return 3 if altered else 0
+
+
+def _rerun(given: argparse.Namespace) -> int:
+    """Run a notebook twice and name the cells that differ."""
+    from impact.report.reprun import rerun_notebook
+
+    unstable = rerun_notebook(Path(given.notebook), progress=not given.quiet)
+    for cell in unstable:
+        print(f"cell {cell.number} differs, likely because of {cell.cause}:")
+        print("    " + cell.source.replace("\n", "\n    "))
+    if not unstable:
+        print("every cell gives the same output twice")
+    return 6 if unstable else 0
 
 
 def _list(given: argparse.Namespace) -> int:

@@ -154,5 +154,7 @@ def test_a_plan_that_cannot_be_estimated_says_what_is_missing(michigan, tmp_path
         short.replace("../../notebooks/evaluation.ipynb", str(notebook)), encoding="utf-8"
     )
     plan = Evaluation.read(folder)
-    with pytest.raises(SpecError, match=r"must also say design.unit, .*estimation.estimator, outc"):
+    with pytest.raises(
+        SpecError, match=r"must also say design.unit, design.time, design.cohort, out"
+    ):
         estimate_outcomes(plan, plan.load())

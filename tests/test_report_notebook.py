@@ -1,13 +1,19 @@
 """Notebooks: parameters checked before a kernel starts, outputs made comparable."""
 
 import json
+import os
 
 import nbformat
 import pytest
 from report_project import write_notebook
 
 from impact.errors import ReportError, SpecError
-from impact.report.notebook import check_parameters, normalise, notebook_parameters
+from impact.report.notebook import (
+    check_parameters,
+    normalise,
+    notebook_parameters,
+    run_notebook,
+)
 
 
 def test_parameters_are_those_of_the_tagged_cell(tmp_path):
@@ -97,3 +103,11 @@ def test_addresses_and_messages_on_stderr_go():
     assert json.loads(plain)["cells"][0]["outputs"][0]["data"]["text/plain"] == "A"
     noise = nbformat.v4.new_output("stream", name="stderr", text="/tmp/1: UserWarning")
     assert json.loads(normalise(executed(noise)))["cells"][0]["outputs"] == []
+
+
+def test_a_kernel_that_dies_is_reported_with_its_last_words(tmp_path):
+    path = write_notebook(
+        tmp_path / "n.ipynb", "import os, sys\nos.write(2, b'out of memory')\nos._exit(9)"
+    )
+    with pytest.raises(ReportError, match="DeadKernelError"):
+        run_notebook(path, {}, os.environ, tmp_path, progress=False)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from impact import datasets
-from impact.errors import ReportError
+from impact.errors import ImpactError, ReportError, SpecError
 from impact.evaluation import LANGUAGES, Evaluation
 from impact.report.environment import kernel_environment
 from impact.report.manifest import (
@@ -30,10 +30,13 @@ from impact.report.manifest import (
     read_manifest,
 )
 from impact.report.notebook import check_parameters, notebook_parameters, run_notebook
+from impact.report.registration import deviations
+from impact.report.results import write_json
 
 __all__ = [
     "Checked",
     "build_report",
+    "check_plan",
     "check_report",
     "compare_manifests",
     "is_current",
@@ -110,6 +113,27 @@ def check_report(plan: Evaluation, *, progress: bool = True) -> Checked:
     return compare_manifests(published, fresh, plan)
 
 
+def check_plan(plan: Evaluation) -> None:
+    """Check what can be checked before anything runs: parameters, data, designs, requirements.
+
+    Raises
+    ------
+    SpecError : all findings at once
+    """
+    from impact.report.effects import check_effects
+
+    findings = []
+    try:
+        _parameters(plan)
+        deviations(plan)
+    except ImpactError as error:
+        findings.append(str(error))
+    if plan.outcomes:
+        findings += check_effects(plan)
+    if findings:
+        raise SpecError("\n- ".join([f"{plan.path} cannot run:", *findings]))
+
+
 def compare_manifests(
     published: dict[str, Any], fresh: dict[str, Any], plan: Evaluation
 ) -> Checked:
@@ -120,7 +144,7 @@ def compare_manifests(
         altered = [n for n in changed_outputs(published, plan.folder) if (plan.folder / n).exists()]
         return Checked("altered", tuple(altered)) if altered else Checked("identical")
     changed = changed_inputs(published, plan)
-    if any(name.split()[0] in ("plan", "notebook", "data") for name in changed):
+    if any(name.split()[0] in ("plan", "registered", "notebook", "data") for name in changed):
         return Checked("outdated", tuple(changed))
     if changed:
         return Checked("environment", tuple(changed + differing))
@@ -159,6 +183,8 @@ def _write_all(
         )
     (folder / "notebook.ipynb").write_text(run.notebook, encoding="utf-8")
     results = json.loads(record.read_text(encoding="utf-8"))
+    results["deviations"] = deviations(plan)
+    write_json(record, results)
     data = {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]}
     if plan.dataset:
         data[plan.dataset] = datasets.describe(plan.dataset).sha256
@@ -171,9 +197,7 @@ def _write_all(
         page = render_html(results, folder, language, fingerprints)
         (folder / html_name(language)).write_text(page, encoding="utf-8")
     manifest = make_manifest(plan, run.modules, folder, run.warnings)
-    (folder / MANIFEST).write_text(
-        json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    write_json(folder / MANIFEST, manifest)
     return manifest
 
 

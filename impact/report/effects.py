@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from impact.design import Design
-from impact.errors import EstimationError, SpecError
+from impact.errors import EstimationError, ImpactError, SpecError, near
 from impact.estimators import estimator_class
+from impact.estimators.base import Estimator
 from impact.evaluation import Evaluation, Outcome
 from impact.panel import Panel
 from impact.result import JointTest, Result
@@ -17,7 +19,7 @@ from impact.result import JointTest, Result
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EffectNumber", "OutcomeEffect", "Verdict", "estimate_outcomes"]
+__all__ = ["EffectNumber", "OutcomeEffect", "Verdict", "check_effects", "estimate_outcomes"]
 
 Verdict = Literal["rise", "fall", "no_effect", "cannot_tell"]
 POWER = 0.8
@@ -126,36 +128,83 @@ def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, Outcom
     SpecError : the plan names no estimator, unit, time, cohort or outcome
     ImpactError : what the panel, the design or the estimator refuse
     """
-    asked, design = plan.estimation, plan.design
+    panel = _panel(plan, frame)
+    estimators = _estimators(plan)
+    return {o.name: _estimate(plan, _design(plan, panel, o), o, estimators) for o in plan.outcomes}
+
+
+def check_effects(plan: Evaluation) -> list[str]:
+    """Name everything that keeps a plan's outcomes from being estimated, without estimating."""
+    findings: list[str] = []
+    estimators: dict[str, Estimator] = {}
+    panel: Panel | None = None
+    try:
+        estimators = _estimators(plan)
+    except ImpactError as error:
+        findings.append(str(error))
+    try:
+        panel = _panel(plan, plan.load())
+    except ImpactError as error:
+        findings.append(str(error))
+    if panel is None:
+        return findings
+    for outcome in plan.outcomes:
+        try:
+            design = _design(plan, panel, outcome)
+        except ImpactError as error:
+            findings.append(f"{outcome.name}: {error}")
+            continue
+        findings += [
+            f"{outcome.name}, {estimator.name}: {fault}"
+            for estimator in estimators.values()
+            for fault in estimator.unmet(design)
+        ]
+    return findings
+
+
+def _panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
+    """Make the plan's panel, after checking that the plan says all that is needed to estimate."""
+    design = plan.design
     missing = [f"design.{name}" for name in ("unit", "time", "cohort") if name not in design]
-    missing += [] if "estimator" in asked else ["estimation.estimator"]
     missing += [] if plan.outcomes else ["outcomes"]
     if missing:
         raise SpecError(f"{plan.path}: to estimate, the plan must also say {', '.join(missing)}.")
-    panel = Panel(frame, unit=design["unit"], time=design["time"])
-    return {o.name: _estimate(plan, panel, o) for o in plan.outcomes}
+    return Panel(frame, unit=design["unit"], time=design["time"])
 
 
-def _estimate(plan: Evaluation, panel: Panel, outcome: Outcome) -> OutcomeEffect:
+def _design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:
+    """Make the design of one outcome."""
+    names = ("cohort", "anticipation", "clusters", "covariates", "weights", "always_treated")
+    stated = {name: plan.design[name] for name in names if name in plan.design}
+    return Design(panel, outcome=outcome.column, **stated)
+
+
+def _estimators(plan: Evaluation) -> dict[str, Estimator]:
+    """Make the plan's estimators by name, the main one first."""
+    made: dict[str, Estimator] = {}
+    if "estimator" not in plan.estimation:
+        raise SpecError(f"{plan.path}: to estimate, the plan must also say estimation.estimator.")
+    for entry in [plan.estimation, *plan.estimation["beside"]]:
+        name, settings = entry["estimator"], entry["settings"]
+        known = list(inspect.signature(estimator_class(name)).parameters)
+        for setting in settings:
+            if setting not in known:
+                raise SpecError(
+                    f'{plan.path}: {name} has no setting "{setting}". {near(setting, known)}'
+                    f"Known: {', '.join(known)}."
+                )
+        made[name] = estimator_class(name)(**settings)
+    return made
+
+
+def _estimate(
+    plan: Evaluation, design: Design, outcome: Outcome, estimators: Mapping[str, Estimator]
+) -> OutcomeEffect:
     """Estimate one outcome under the plan's estimators."""
-    asked = plan.estimation
-    design = Design(
-        panel,
-        outcome=outcome.column,
-        **{
-            name: plan.design[name]
-            for name in ("cohort", "anticipation", "clusters", "covariates", "weights")
-            if name in plan.design
-        },
-        always_treated=plan.design["always_treated"],
-    )
-    fitted = {
-        entry["estimator"]: estimator_class(entry["estimator"])(**entry["settings"]).fit(design)
-        for entry in [asked, *asked["beside"]]
-    }
-    main = fitted.pop(asked["estimator"])
-    level = plan.inference["level"]
-    return OutcomeEffect(outcome, design, main, fitted, asked["headline"], level)
+    fitted = {name: estimator.fit(design) for name, estimator in estimators.items()}
+    main = fitted.pop(plan.estimation["estimator"])
+    headline, level = plan.estimation["headline"], plan.inference["level"]
+    return OutcomeEffect(outcome, design, main, fitted, headline, level)
 
 
 def _percent(log_points: float) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 import impact
 from impact.evaluation import Evaluation, file_sha256
+from impact.report.registration import REGISTERED
 
 __all__ = [
     "MANIFEST",
@@ -51,6 +52,7 @@ def key_of(plan: Evaluation, code: Iterable[str]) -> dict[str, Any]:
         "lock": None if lock is None else file_sha256(lock),
         "notebook": notebook_sha256(plan.notebook),
         "plan": plan.sha256,
+        "registered": _hash_or_none(plan.folder / REGISTERED),
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
     }
 
@@ -92,7 +94,8 @@ def changed_inputs(manifest: dict[str, Any], plan: Evaluation) -> list[str]:
     """Name what the report was made from that is no longer the same."""
     then = manifest["key"]
     now = key_of(plan, then["code"])
-    changed = [name for name in ("plan", "notebook", "lock", "python") if then[name] != now[name]]
+    single = ("plan", "registered", "notebook", "lock", "python")
+    changed = [name for name in single if then.get(name) != now[name]]
     for kind in ("data", "code"):
         names = sorted(set(then[kind]) | set(now[kind]))
         changed += [f"{kind} {n}" for n in names if then[kind].get(n) != now[kind].get(n)]

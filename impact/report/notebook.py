@@ -18,6 +18,7 @@ __all__ = ["Execution", "check_parameters", "notebook_parameters", "run_notebook
 PARAMETERS_TAG = "parameters"
 CELL_TIMEOUT = 1800
 START_TIMEOUT = 180
+LOG = "kernel.log"
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _WARNING = re.compile(r"^\S*?(?:[^\s/\\:]+):\d+: (\w*Warning: .*)$", re.MULTILINE)
@@ -128,6 +129,7 @@ def run_notebook(
     """
     import nbformat
     import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     content = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
@@ -152,8 +154,12 @@ def run_notebook(
         cell = error.source.strip()
         raise ReportError(
             f"notebook {path.name}, cell {error.exec_count}: {error.ename}: {error.evalue}\n"
-            f"The cell was:\n    " + cell.replace("\n", "\n    ") + "\n"
-            "Nothing of the report was replaced."
+            "The cell was:\n    " + cell.replace("\n", "\n    ")
+        ) from None
+    except (DeadKernelError, CellTimeoutError) as error:
+        raise ReportError(
+            f"notebook {path.name}: {type(error).__name__}: {error}. The kernel ended or took "
+            f"longer than {CELL_TIMEOUT} s for a cell; its last words were: {_last_words(private)}"
         ) from None
     probe = executed.cells.pop()
     modules = json.loads("".join(output.get("text", "") for output in probe.outputs))
@@ -235,9 +241,17 @@ def _manager_class(environment: Mapping[str, str], private: Path) -> type:
             self.connection_file = str(private / "kernel.json")
 
         async def start_kernel(self, **settings: Any) -> None:
-            await super().start_kernel(env=dict(environment), **settings)
+            with (private / LOG).open("wb") as log:
+                await super().start_kernel(env=dict(environment), stderr=log, **settings)
 
     return ReportKernelManager
+
+
+def _last_words(private: Path) -> str:
+    """Return the end of what the kernel wrote on stderr."""
+    log = private / LOG
+    words = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    return words.strip()[-500:] or "none"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -34,6 +34,7 @@ __all__ = [
     "Record",
     "bullets",
     "callout",
+    "write_json",
 ]
 
 SCHEMA = "impact.results/1"
@@ -322,10 +323,7 @@ class Record:
             for name in self.tables:
                 _write_csv(self, name, path / "tables" / f"{name}.csv")
             path.mkdir(parents=True, exist_ok=True)
-            (path / "results.json").write_text(
-                json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n",
-                encoding="utf-8",
-            )
+            write_json(path / "results.json", content)
         return self
 
     def _repr_html_(self) -> str:
@@ -374,6 +372,12 @@ class Record:
                     f"no result (a citation, a name), write [[{stray[0]}]]. The sentence was: "
                     f"{template}"
                 )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON whose bytes depend on the content only."""
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _plain(value: Value) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""Plans before and after: scaffolded, checked, frozen; deviations listed by themselves."""
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from report_project import make_project, write_notebook
+
+from impact.cli import main
+from impact.errors import ReportError, SpecError
+from impact.evaluation import Evaluation
+from impact.report.build import build_report, check_plan
+from impact.report.registration import deviations, freeze_plan
+from impact.report.reprun import rerun_notebook
+from impact.report.scaffold import new_evaluation
+
+ROOT = Path(__file__).parent.parent
+TODAY = datetime.date(2024, 1, 31)
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / "evaluation.ipynb", tmp_path / "notebooks")
+    return tmp_path
+
+
+@pytest.fixture
+def plan(root):
+    return new_evaluation("firms", root, TODAY)
+
+
+def change(file, old, new):
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_new_plan_can_run_as_it_is(plan):
+    evaluation = Evaluation.read(plan)
+    assert evaluation.id == "firms"
+    assert evaluation.date == TODAY
+    check_plan(evaluation)
+
+
+def test_a_new_plan_never_replaces_one(plan, root):
+    with pytest.raises(ReportError, match="is there already; nothing was written"):
+        new_evaluation("firms", root, TODAY)
+
+
+def test_a_new_plan_needs_a_project(tmp_path):
+    with pytest.raises(ReportError, match="has no notebooks"):
+        new_evaluation("firms", tmp_path, TODAY)
+
+
+def test_a_check_finds_everything_at_once(plan):
+    change(
+        plan,
+        'estimator = "CallawaySantAnna"',
+        'estimator = "CallawaySantAnna"\nsettings = { comparson = "x" }',
+    )
+    change(plan, 'name = "employ"', 'name = "emloy"')
+    plan.write_text(
+        plan.read_text(encoding="utf-8") + "\n[parameters]\ncuont = 1\n", encoding="utf-8"
+    )
+    with pytest.raises(SpecError) as caught:
+        check_plan(Evaluation.read(plan))
+    message = str(caught.value)
+    assert 'no parameter "cuont"' in message
+    assert 'no setting "comparson". Did you mean "comparison"?' in message
+    assert '"emloy" is no column of the data. Did you mean "employ"?' in message
+
+
+def test_a_check_names_the_requirement_a_design_lacks(plan):
+    change(plan, 'name = "employ"', 'name = "avgsal"')
+    with pytest.raises(SpecError, match="avgsal, CallawaySantAnna: 1 unit is treated whenever obs"):
+        check_plan(Evaluation.read(plan))
+
+
+def test_a_frozen_plan_lists_its_deviations(plan):
+    assert deviations(Evaluation.read(plan)) is None
+    freeze_plan(Evaluation.read(plan))
+    assert deviations(Evaluation.read(plan)) == []
+    change(plan, "smallest_effect = 0.05", "smallest_effect = 0.02")
+    change(plan, "primary = true", "")
+    assert deviations(Evaluation.read(plan)) == [
+        {"key": "outcomes.1.primary", "registered": "true", "run": "false"},
+        {"key": "outcomes.1.smallest_effect", "registered": "0.05", "run": "0.02"},
+    ]
+    with pytest.raises(SpecError, match=r"differs from it by now \(outcomes.1.primary, outcomes"):
+        freeze_plan(Evaluation.read(plan))
+
+
+def test_a_comment_is_no_deviation(plan):
+    freeze_plan(Evaluation.read(plan))
+    plan.write_text("# later\n" + plan.read_text(encoding="utf-8"), encoding="utf-8")
+    assert deviations(Evaluation.read(plan)) == []
+
+
+def test_an_edited_registration_is_refused(plan):
+    file = freeze_plan(Evaluation.read(plan))
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    stored["plan"]["inference"]["seed"] = 2
+    file.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(SpecError, match="is damaged or was edited"):
+        deviations(Evaluation.read(plan))
+
+
+def test_deviations_are_printed_in_the_report(tmp_path):
+    folder = make_project(tmp_path, parameters="count = 3")
+    freeze_plan(Evaluation.read(folder))
+    change(folder / "evaluation.toml", "count = 3", "count = 4")
+    page = build_report(Evaluation.read(folder), progress=False).read_text(encoding="utf-8")
+    assert "Deviations from the plan" in page
+    assert "<code>parameters.count</code></th><td><code>3</code></td><td><code>4</code>" in page
+
+
+def test_commands_on_plans(root, capsys, monkeypatch):
+    monkeypatch.chdir(root)
+    assert main(["new", "firms"]) == 0
+    plan = str(root / "reports" / "firms")
+    assert main(["check", plan]) == 0
+    assert main(["plan", "diff", plan]) == 0
+    assert "no plan was frozen" in capsys.readouterr().out
+    assert main(["plan", "freeze", plan]) == 0
+    assert main(["plan", "diff", plan]) == 0
+    assert "the plan is the registered one" in capsys.readouterr().out
+    change(root / "reports" / "firms" / "evaluation.toml", "level = 0.95", "level = 0.9")
+    assert main(["plan", "diff", plan]) == 0
+    assert "inference.level: 0.95 -> 0.9" in capsys.readouterr().out
+    assert main(["plan", "freeze", plan]) == 2
+    assert main(["check", str(root / "nowhere"), plan]) == 2
+    assert main(["new", "firms"]) == 1
+
+
+def test_verify_needs_no_kernel_and_names_what_was_altered(tmp_path, capsys):
+    folder = make_project(tmp_path)
+    assert main(["verify", str(folder)]) == 2
+    build_report(Evaluation.read(folder), progress=False)
+    assert main(["verify", str(folder)]) == 0
+    (folder / "results.json").write_text("{}")
+    (folder / "notebook.ipynb").unlink()
+    capsys.readouterr()
+    assert main(["verify", str(folder)]) == 3
+    shown = capsys.readouterr().out
+    assert "altered: results.json" in shown
+    assert "not there: notebook.ipynb" in shown
+    assert "4 of 6 files are as issued" in shown
+
+
+def test_unstable_cells_are_named_with_their_cause(tmp_path, capsys):
+    path = write_notebook(
+        tmp_path / "n.ipynb",
+        "import time, numpy as np\nnp.random.default_rng(1).normal()",
+        "print(np.random.default_rng().normal())",
+        "print(time.time())",
+        "print(list({'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}))",
+        parameters="a = 1",
+    )
+    unstable = rerun_notebook(path, progress=False)
+    assert [cell.number for cell in unstable] == [3, 4, 5]
+    causes = ["a draw without seed", "the clock", "the order of a set"]
+    assert [cell.cause for cell in unstable] == causes
+    assert main(["reprun", str(path), "--quiet"]) == 6
+    assert "cell 3 differs" in capsys.readouterr().out

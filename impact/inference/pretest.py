@@ -14,8 +14,9 @@ __all__ = ["Box", "box_probability", "detectable_slope"]
 
 Floats = NDArray[np.float64]
 
-POINTS = 1 << 14
-"""Quasi-random points; errors are then about 1e-5 for six dimensions."""
+POINTS, GENERATOR = 65_521, 913
+"""Korobov lattice: of 600 generators the best by the P2 criterion in four to ten dimensions;
+probabilities are then right to about 2e-5 in four dimensions and 1e-4 in ten."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +41,8 @@ def box_probability(mean: Floats, covariance: Floats, limits: Floats) -> Box:
 
     Notes
     -----
-    Each coordinate is drawn within its limits given those before, on a rank-one lattice folded
-    at its middle; no randomness, and smooth in the mean.
+    Each coordinate is drawn within its limits given those before, on a lattice folded at its
+    middle; no randomness, and smooth in the mean.
 
     Source
     ------
@@ -49,9 +50,7 @@ def box_probability(mean: Floats, covariance: Floats, limits: Floats) -> Box:
     """
     size = len(mean)
     root = np.linalg.cholesky(covariance)
-    primes = _primes(size)
-    points = np.arange(1, POINTS + 1) * np.sqrt(primes)[:, None] % 1.0
-    points = np.abs(2.0 * points - 1.0)
+    points = _lattice(size)
     drawn = np.zeros((size, POINTS))
     weight = np.ones(POINTS)
     for j in range(size):
@@ -69,15 +68,11 @@ def box_probability(mean: Floats, covariance: Floats, limits: Floats) -> Box:
     return Box(probability, mean + root @ (drawn @ weight) / weight.sum())
 
 
-def _primes(count: int) -> Floats:
-    """Return the first primes."""
-    found: list[int] = []
-    candidate = 2
-    while len(found) < count:
-        if all(candidate % prime for prime in found):
-            found.append(candidate)
-        candidate += 1
-    return np.array(found, dtype=np.float64)
+def _lattice(size: int) -> Floats:
+    """Points of the rank-one lattice folded at its middle, shape (size, POINTS)."""
+    steps = [pow(GENERATOR, j, POINTS) for j in range(size)]
+    points = (np.outer(steps, np.arange(POINTS)) % POINTS + 0.5) / POINTS
+    return np.asarray(np.abs(2.0 * points - 1.0))
 
 
 def detectable_slope(covariance: Floats, distances: Floats, limits: Floats, power: float) -> float:
@@ -106,11 +101,13 @@ def detectable_slope(covariance: Floats, distances: Floats, limits: Floats, powe
             f"power must lie between the test's size without any trend, {size:.3f}, and 1; it was "
             f"{power:g}. The test of several periods rejects that often by chance."
         )
-    low, high = 0.0, float((limits / np.abs(distances)).min())
-    while 1.0 - box_probability(high * distances, covariance, limits).probability < power:
-        low, high = high, 2.0 * high
-    while high - low > 1e-10 * high:
-        middle = (low + high) / 2
-        missed = box_probability(middle * distances, covariance, limits).probability
-        low, high = (middle, high) if 1.0 - missed < power else (low, middle)
-    return (low + high) / 2
+    from scipy.optimize import brentq
+
+    def shortfall(slope: float) -> float:
+        passed = box_probability(slope * distances, covariance, limits).probability
+        return power - (1.0 - passed)
+
+    high = float((limits / np.abs(distances)).min())
+    while shortfall(high) > 0:
+        high *= 2.0
+    return float(brentq(shortfall, 0.0, high, xtol=1e-9 * high))

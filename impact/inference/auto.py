@@ -19,6 +19,7 @@ Method = Literal[
     "permutation_by_size",
     "ferman_pinto",
     "conley_taber",
+    "placebo",
     "none",
 ]
 
@@ -26,6 +27,8 @@ MANY_CLUSTERS = 50
 """Clusters from which asymptotic theory with CR2 is trusted, if enough are treated."""
 MANY_TREATED = 15
 """Treated clusters, and untreated ones, that this takes."""
+LARGE_ARM = 200
+"""Clusters of either arm beyond which small-sample corrections are below half a per cent."""
 LOW_LEVERAGE = 0.15
 """Share of the information that one cluster may then hold."""
 HIGH_LEVERAGE = 0.5
@@ -94,7 +97,8 @@ def choose(facts: Facts) -> Choice:
 
     Notes
     -----
-    First rule that applies: (1) many clusters, many treated, none dominant: CR2; (2) whole
+    First rule that applies: (0) hundreds of clusters in either arm: the standard error as it
+    is; (1) many clusters, many treated, none dominant: CR2; (2) whole
     clusters follow treatment paths, and the smaller arm has at least two of comparable weight:
     permutation, studentised by arms; (3) one cluster dominates that arm: permutation scaled by
     cluster size, if sizes identify the scale; (4) treatment varies within clusters: wild
@@ -116,6 +120,8 @@ def choose(facts: Facts) -> Choice:
         )
     treated, other = facts.n_treated, facts.n_clusters - facts.n_treated
     arms = f"{plural(facts.n_clusters, 'cluster')}, {treated} treated"
+    if min(treated, other) >= LARGE_ARM and facts.max_leverage < 4 / LARGE_ARM:
+        return Choice("cr1", f"{arms}: clustered standard errors need no correction")
     if _is_large(facts, min(treated, other)):
         return Choice("cr2", f"{arms}, none dominant: CR2 with Satterthwaite degrees of freedom")
     if facts.assignments > 0:

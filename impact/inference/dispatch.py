@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -11,25 +12,33 @@ from numpy.typing import NDArray
 from impact.errors import InferenceError, check_choice, plural
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
-from impact.inference.evidence import Evidence, Paths
+from impact.inference.evidence import Evidence, Label, Paths, Sample, gather
 from impact.inference.few_treated import few_treated_test, size_variance
 from impact.inference.jackknife import arm_variance
 from impact.inference.permutation import (
+    Assignments,
     Statistics,
     assignments,
     path_changes,
     path_statistics,
     permutation_test,
 )
+from impact.inference.power import minimum_detectable_effect, placebo_minimum_detectable_effect
+from impact.inference.scores import Uncertainty
 from impact.inference.sets import ConfidenceSet, interval
-from impact.inference.wild import score_blocks, wild_cluster_test
+from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
+from impact.inference.wild_draws import WildDraws
 
-__all__ = ["Inference", "infer"]
+__all__ = ["Inference", "JointDraws", "infer", "infer_rows", "joint_draws"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+POWER = 0.8
+"""Power of the minimum detectable effect reported with every inference."""
+
 _DIFFERENT = 0.01
+_FEWEST_PLACEBOS = 20
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,9 @@ class Inference:
     confidence_set : effects not rejected; empty under "none"
     std_error, df : of the method, NaN where it has none
     lattice : smallest p-value the method can give
+    detectable : smallest effect found with a power of 80 % at the set's level: for
+        reassignments from the spread of placebo estimates on this panel, else half the set's
+        length plus q(0.8) standard errors; NaN where neither exists
     notes : sentences a reader of the p-value must know
     """
 
@@ -55,6 +67,7 @@ class Inference:
     p_value: float
     confidence_set: ConfidenceSet
     lattice: float = 0.0
+    detectable: float = np.nan
     notes: tuple[str, ...] = ()
 
 
@@ -74,7 +87,8 @@ def infer(
     method : "auto" chooses by `impact.inference.auto.choose`; "cr1", "cr2", "cr3" take
         clustered standard errors; "wild" and "wild_unrestricted" the cluster bootstrap;
         "permutation" and "permutation_by_size" reassign treatment paths; "ferman_pinto" and
-        "conley_taber" compare with untreated clusters' placebo effects
+        "conley_taber" compare with untreated clusters' placebo effects; "placebo" keeps to the
+        estimator's own replicates, as "auto" does where it has them
     draws, seed : of the methods that draw
     level : of the confidence set; None leaves it out, for simulations
 
@@ -85,10 +99,11 @@ def infer(
     if level is not None:
         check_level(level)
     check_choice("method", method, ("auto", *get_args(Method)), InferenceError)
-    choice = choose(evidence.facts) if method == "auto" else Choice(method, "asked for")
+    choice = _choose(evidence) if method == "auto" else Choice(method, "asked for")
     if choice.method == "none":
-        return Inference("none", choice.reason, evidence.estimate, np.nan, None, np.nan,
-                         ConfidenceSet((), np.nan if level is None else level))  # fmt: skip
+        return _nothing(choice.reason, evidence.estimate, level)
+    if choice.method == "placebo":
+        return _placebo(evidence, choice, level)
     if choice.method in ("cr1", "cr2", "cr3"):
         return _clustered(evidence, choice, level)
     if choice.method.startswith("wild"):
@@ -98,18 +113,145 @@ def infer(
     return _few_treated(evidence, choice, draws, seed, level)
 
 
+def infer_rows(
+    sample: Sample,
+    uncertainty: Uncertainty,
+    estimates: Floats,
+    std_errors: Floats,
+    labels: Sequence[Label],
+    method: Method | Literal["auto"] = "auto",
+    *,
+    draws: int = 9999,
+    seed: int = 0,
+    level: float | None = 0.95,
+    strata: Integers | None = None,
+    finer_than_assignment: bool = False,
+) -> tuple[Inference, ...]:
+    """Infer every estimate of a result, each by what holds for the clusters it rests on.
+
+    Parameters
+    ----------
+    sample : the panel that was fitted
+    uncertainty : joint uncertainty, whose first K columns are the estimates
+    estimates, std_errors : arrays, shape (K,); rows without a standard error get "none"
+    labels : which effect each estimate is
+    method, draws, seed, level : as in `infer`
+    strata, finer_than_assignment : as in `impact.inference.evidence.gather`
+    """
+    rows = []
+    for row, label in enumerate(labels):
+        if not (np.isfinite(estimates[row]) and np.isfinite(std_errors[row])):
+            rows.append(_nothing("there is no estimate to infer", float(estimates[row]), level))
+            continue
+        evidence = gather(
+            sample,
+            uncertainty,
+            row,
+            estimate=float(estimates[row]),
+            std_error=float(std_errors[row]),
+            label=label,
+            strata=strata,
+            finer_than_assignment=finer_than_assignment,
+        )
+        rows.append(infer(evidence, method, draws=draws, seed=seed, level=level))
+    return tuple(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class JointDraws:
+    """A t statistic with its draws under the null, for families of tests.
+
+    Columns of ``drawn``, shape (B,), that come of one seed and one set of clusters share their
+    draws and may be stacked for `impact.inference.multiplicity.romano_wolf`.
+    """
+
+    statistic: float
+    drawn: Floats
+    exhaustive: bool
+
+
+def joint_draws(
+    evidence: Evidence,
+    method: Literal["wild", "permutation"],
+    *,
+    draws: int = 9999,
+    seed: int = 0,
+) -> JointDraws:
+    """Return the t statistic of no effect and its draws, shared across outcomes by the seed.
+
+    Raises
+    ------
+    InferenceError : the method does not exist for this estimate
+    """
+    check_choice("method", method, ("wild", "permutation"), InferenceError)
+    if method == "permutation":
+        drawn = _assignments(evidence, _need_paths(evidence, method), draws, seed)
+        actual, reassigned = _path_statistics(evidence, drawn, None)
+        signed = np.append(reassigned.signed_squares(0.0), actual.signed_squares(0.0))
+        t = np.sign(signed) * np.sqrt(np.abs(signed))
+        return JointDraws(float(t[-1]), t[:-1], drawn.exhaustive)
+    gram, cross, contrast, _ = _regression(evidence, method)
+    statistic, values = wild_statistics(gram, cross, contrast, draws=draws, seed=seed)
+    exhaustive = WildDraws(len(gram), "auto", draws, seed).enumerated
+    return JointDraws(statistic, values, exhaustive)
+
+
+def _choose(evidence: Evidence) -> Choice:
+    if evidence.placebos is not None:
+        return Choice("placebo", f"the estimator's own inference: {evidence.placebos.method}")
+    return choose(evidence.facts)
+
+
+def _placebo(evidence: Evidence, choice: Choice, level: float | None) -> Inference:
+    if evidence.placebos is None:
+        raise InferenceError(
+            '"placebo" keeps to the estimator\'s own replicates, and this estimator makes none. '
+            'Use method="permutation", which reassigns treatment paths.'
+        )
+    if evidence.placebos.ranked is None:
+        return _clustered(evidence, choice, level)
+    p_value, low, high, lattice = evidence.placebos.ranked(0.95 if level is None else level)
+    found = ConfidenceSet((), np.nan) if level is None else interval(low, high, level)
+    return Inference(
+        method="placebo",
+        reason=choice.reason,
+        estimate=evidence.estimate,
+        std_error=evidence.std_error,
+        df=None,
+        p_value=p_value,
+        confidence_set=found,
+        lattice=lattice,
+        detectable=_detectable(found, evidence.std_error),
+    )
+
+
+def _nothing(reason: str, estimate: float, level: float | None) -> Inference:
+    empty = ConfidenceSet((), np.nan if level is None else level)
+    return Inference("none", reason, estimate, np.nan, None, np.nan, empty)
+
+
 def _clustered(evidence: Evidence, choice: Choice, level: float | None) -> Inference:
     error, df = _corrected(evidence, choice.method)
-    p_value = float(two_sided_p_values(np.asarray(evidence.estimate / error), df))
-    bounds = ConfidenceSet((), np.nan)
+    bounds, detectable = ConfidenceSet((), np.nan), np.nan
     if level is not None:
         reach = error * float(pointwise_critical_value(level, df))
         bounds = interval(evidence.estimate - reach, evidence.estimate + reach, level)
-    return Inference(choice.method, choice.reason, evidence.estimate, error, df, p_value, bounds)
+        detectable = float(minimum_detectable_effect(error, power=POWER, level=level, df=df))
+    return Inference(
+        method=choice.method,
+        reason=choice.reason,
+        estimate=evidence.estimate,
+        std_error=error,
+        df=df,
+        p_value=float(two_sided_p_values(np.asarray(evidence.estimate / error), df)),
+        confidence_set=bounds,
+        detectable=detectable,
+    )
 
 
 def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]:
-    if method == "cr1":
+    """Return the standard error of a clustered method with its degrees of freedom."""
+    if method in ("cr1", "placebo"):
         return evidence.std_error, evidence.df
     if evidence.corrected is not None:
         return evidence.corrected("cr2" if method == "cr2" else "cr3")
@@ -120,7 +262,7 @@ def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]
             "of the estimator."
         )
     found = arm_variance(
-        evidence.contributions,
+        evidence.contributions(),
         evidence.paths.labels,
         evidence.sizes,
         evidence.paths.never,
@@ -129,51 +271,91 @@ def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]
     return float(np.sqrt(found.variance)), found.df
 
 
+def _regression(evidence: Evidence, method: str) -> tuple[Floats, Floats, Floats, tuple[str, ...]]:
+    """Return gram, cross and contrast to bootstrap, with a note where they are scores."""
+    if evidence.blocks is not None:
+        return evidence.blocks.gram, evidence.blocks.cross, evidence.blocks.contrast, ()
+    if evidence.contributions is None:
+        raise InferenceError(
+            f'"{method}" needs the regression or each cluster\'s contribution; this estimator '
+            "gives replicates only. Use the permutation test."
+        )
+    gram, cross = score_blocks(evidence.estimate, evidence.contributions(), evidence.leverage)
+    note = "Score version: contributions are drawn, the estimator is not refitted."
+    return gram, cross, np.ones(1), (note,)
+
+
 def _wild(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    notes: tuple[str, ...] = ()
-    if evidence.blocks is not None:
-        gram, cross = evidence.blocks.gram, evidence.blocks.cross
-        contrast = evidence.blocks.contrast
-    elif evidence.contributions is not None:
-        gram, cross = score_blocks(evidence.estimate, evidence.contributions, evidence.leverage)
-        contrast = np.ones(1)
-        notes = ("Score version: contributions are drawn, the estimator is not refitted.",)
-    else:
-        raise InferenceError(
-            f'"{choice.method}" needs the regression or each cluster\'s contribution; this '
-            "estimator gives replicates only. Use the permutation test."
-        )
+    gram, cross, contrast, notes = _regression(evidence, choice.method)
+    restricted = choice.method == "wild"
     test = wild_cluster_test(
-        gram,
-        cross,
-        contrast,
-        restricted=choice.method == "wild",
-        draws=draws,
-        seed=seed,
-        level=level,
+        gram, cross, contrast, restricted=restricted, draws=draws, seed=seed, level=level
     )
     how = "all sign patterns" if test.enumerated else f"{test.weights} weights"
     return Inference(
-        choice.method,
-        choice.reason,
-        evidence.estimate,
-        evidence.std_error,
-        None,
-        test.p_value,
-        test.confidence_set,
-        test.lattice,
-        (f"{plural(test.draws, 'draw')}, {how}.", *notes),
+        method=choice.method,
+        reason=choice.reason,
+        estimate=evidence.estimate,
+        std_error=evidence.std_error,
+        df=None,
+        p_value=test.p_value,
+        confidence_set=test.confidence_set,
+        lattice=test.lattice,
+        detectable=_detectable(test.confidence_set, evidence.std_error),
+        notes=(f"{plural(test.draws, 'draw')}, {how}.", *notes),
     )
+
+
+def _detectable(found: ConfidenceSet, std_error: float) -> float:
+    """Half the length of the set, and as far again as the power takes."""
+    further = float(pointwise_critical_value(2 * POWER - 1, None))
+    return (found.high - found.low) / 2 + further * std_error
 
 
 def _permuted(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    paths = _need_paths(evidence, choice.method)
+    drawn = _assignments(evidence, _need_paths(evidence, choice.method), draws, seed)
     by_size = choice.method == "permutation_by_size"
     variances = _size_variances(evidence) if by_size else None
+    actual, reassigned = _path_statistics(evidence, drawn, variances)
+    test = permutation_test(actual, reassigned, drawn, level=level)
+    listed = "all" if drawn.exhaustive else "randomly drawn"
+    notes = [f"{plural(test.draws, 'reassignment')} of treatment paths, {listed}."]
+    if abs(test.estimate - evidence.estimate) > _DIFFERENT * evidence.std_error:
+        notes.append(
+            "P-value and set are those of the difference in mean paths, "
+            f"{test.estimate:.4g}, which a reassignment gives without refitting."
+        )
+    placebos = reassigned.effect[0] - test.estimate * reassigned.effect[1]
+    known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
+    return Inference(
+        method=choice.method,
+        reason=choice.reason,
+        estimate=evidence.estimate,
+        std_error=evidence.std_error,
+        df=None,
+        p_value=test.p_value,
+        confidence_set=test.confidence_set,
+        lattice=test.lattice,
+        detectable=placebo_minimum_detectable_effect(placebos, power=POWER, level=level or 0.95)
+        if known
+        else np.nan,
+        notes=tuple(notes),
+    )
+
+
+def _assignments(evidence: Evidence, paths: Paths, draws: int, seed: int) -> Assignments:
+    return assignments(paths.labels, strata=evidence.strata, draws=draws, seed=seed)
+
+
+def _path_statistics(
+    evidence: Evidence, drawn: Assignments, variances: Floats | None
+) -> tuple[Statistics, Statistics]:
+    """Return the statistics of the actual assignment and of those drawn."""
+    paths = _need_paths(evidence, "permutation")
 
     def statistics(labels: Integers) -> Statistics:
         return path_statistics(
@@ -182,32 +364,11 @@ def _permuted(
             evidence.sizes,
             labels,
             paths.cells,
-            studentise="sizes" if by_size else "arms",
+            studentise="arms" if variances is None else "sizes",
             size_variances=variances,
         )
 
-    drawn = assignments(paths.labels, strata=evidence.strata, draws=draws, seed=seed)
-    test = permutation_test(
-        statistics(paths.labels[None]), statistics(drawn.labels), drawn, level=level
-    )
-    listed = "all" if drawn.exhaustive else "randomly drawn"
-    notes = [f"{plural(test.draws, 'reassignment')} of treatment paths, {listed}."]
-    if abs(test.estimate - evidence.estimate) > _DIFFERENT * evidence.std_error:
-        notes.append(
-            "P-value and set are those of the difference in mean paths, "
-            f"{test.estimate:.4g}, which a reassignment gives without refitting."
-        )
-    return Inference(
-        choice.method,
-        choice.reason,
-        evidence.estimate,
-        evidence.std_error,
-        None,
-        test.p_value,
-        test.confidence_set,
-        test.lattice,
-        tuple(notes),
-    )
+    return statistics(paths.labels[None]), statistics(drawn.labels)
 
 
 def _size_variances(evidence: Evidence) -> Floats:
@@ -248,15 +409,16 @@ def _few_treated(
             f"has a relative standard error of {test.variance.imprecision:.1f}.",
         )
     return Inference(
-        choice.method,
-        choice.reason,
-        evidence.estimate,
-        evidence.std_error,
-        None,
-        test.p_value,
-        test.confidence_set,
-        test.lattice,
-        notes,
+        method=choice.method,
+        reason=choice.reason,
+        estimate=evidence.estimate,
+        std_error=evidence.std_error,
+        df=None,
+        p_value=test.p_value,
+        confidence_set=test.confidence_set,
+        lattice=test.lattice,
+        detectable=_detectable(test.confidence_set, evidence.std_error),
+        notes=notes,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError
-from impact.inference.auto import Facts
+from impact.inference.auto import LARGE_ARM, Facts
 from impact.inference.clusters import BlockScores
 from impact.inference.few_treated import size_variance
 from impact.inference.permutation import (
@@ -21,10 +21,11 @@ from impact.inference.permutation import (
     path_changes,
     path_statistics,
 )
-from impact.inference.scores import Uncertainty
+from impact.inference.placebo import PlaceboDraws
+from impact.inference.scores import Replicates, Uncertainty
 from impact.inference.wild import sole_identifiers
 
-__all__ = ["Blocks", "Evidence", "Label", "Paths", "Sample", "gather"]
+__all__ = ["Blocks", "Evidence", "Label", "Paths", "Placebos", "Sample", "gather"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -83,6 +84,18 @@ class Blocks:
 
 
 @dataclass(frozen=True, eq=False)
+class Placebos:
+    """Inference that an estimator makes of its own replicates: placebos or resamples.
+
+    ``ranked`` gives p-value, interval and lattice from ranks at a level; None where the replicates
+    give a standard error only.
+    """
+
+    method: str
+    ranked: Callable[[float], tuple[float, float, float, float]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """What is known of one estimate.
 
@@ -91,11 +104,13 @@ class Evidence:
     estimate, std_error, df : as the estimator reports them
     sizes : array, shape (G,), weight of each cluster
     treated_sizes : array, shape (G,), weight of its units that are ever treated
-    contributions : array, shape (G,), estimate minus truth is about their sum; None if unknown
+    contributions : returns an array, shape (G,), about whose sum the estimate misses the truth;
+        None if unknown
     paths : treatment paths; None, with the reason in ``without_paths``, if clusters follow none
     blocks : the regression; None where the estimator is not one
     corrected : returns standard error and degrees of freedom of "cr2" or "cr3"; from
         contributions and paths if None
+    placebos : the estimator's own replicates, which "auto" then keeps to
     strata : array, shape (G,), blocks within which assignment was random; one if None
     finer_than_assignment : whether clusters are finer than the level of assignment
     """
@@ -105,11 +120,12 @@ class Evidence:
     df: float | None
     sizes: Floats
     treated_sizes: Floats
-    contributions: Floats | None = None
+    contributions: Callable[[], Floats] | None = None
     paths: Paths | None = None
     without_paths: str = ""
     blocks: Blocks | None = None
     corrected: Corrected | None = None
+    placebos: Placebos | None = None
     strata: Integers | None = None
     finer_than_assignment: bool = False
 
@@ -323,9 +339,8 @@ def gather(
     or never treated) the one nearest to the estimate is taken; without covariates on a balanced
     panel it equals the group-time estimators'.
     """
-    contributions = uncertainty.contributions()
     regression = uncertainty if isinstance(uncertainty, BlockScores) else None
-    reason = sample.without_paths
+    reason = sample.without_paths or _large_arms(sample, label)
     paths = None if reason else _paths(sample, label, estimate)
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
@@ -335,14 +350,59 @@ def gather(
         df=uncertainty.df,
         sizes=sample.sizes,
         treated_sizes=sample.treated_sizes,
-        contributions=None if contributions is None else contributions[:, row],
+        contributions=_contributions(uncertainty, row),
         paths=paths,
         without_paths=reason,
         blocks=None if regression is None else _blocks(regression, row),
         corrected=None if regression is None else _corrections(regression, row),
+        placebos=_placebos(uncertainty, row, estimate),
         strata=strata,
         finer_than_assignment=finer_than_assignment,
     )
+
+
+def _placebos(uncertainty: Uncertainty, row: int, estimate: float) -> Placebos | None:
+    if isinstance(uncertainty, Replicates):
+        return Placebos(uncertainty.method)
+    if not isinstance(uncertainty, PlaceboDraws):
+        return None
+    own = uncertainty.combine(np.eye(uncertainty.draws.shape[1])[[row]])
+
+    def ranked(level: float) -> tuple[float, float, float, float]:
+        low, high = own.intervals(np.array([estimate]), level)[0]
+        return float(own.p_values(np.array([estimate]))[0]), float(low), float(high), own.p_lattice
+
+    return Placebos(own.method, ranked)
+
+
+def _contributions(uncertainty: Uncertainty, row: int) -> Callable[[], Floats] | None:
+    """Return a call for one column of contributions; None where replicates give none."""
+    if isinstance(uncertainty, Replicates | PlaceboDraws):
+        return None
+
+    def column() -> Floats:
+        every = uncertainty.contributions()
+        if every is None:
+            raise InferenceError(
+                f"The uncertainty of this estimate ({uncertainty.method}) does not tell what each "
+                "cluster contributes. Use the permutation test."
+            )
+        return every[:, row]
+
+    return column
+
+
+def _large_arms(sample: Sample, label: Label) -> str:
+    """Say that the arms are too large for reassignment to add anything; empty if not."""
+    if sample.labels is None:
+        return ""
+    counts = np.bincount(sample.labels, minlength=len(sample.cohort_values) + 1)
+    cohorts = sorted({c for c, _ in _wanted(sample, label)})
+    treated, never = counts[cohorts].sum(), counts[-1]
+    other = never if never else counts.sum() - treated
+    if min(treated, other) < LARGE_ARM:
+        return ""
+    return f"both arms have {LARGE_ARM} clusters or more, where reassigning adds nothing"
 
 
 def _blocks(regression: BlockScores, row: int) -> Blocks | None:

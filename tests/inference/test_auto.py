@@ -24,6 +24,12 @@ COMMON = Facts(
 @pytest.mark.parametrize(
     ("changes", "method", "words"),
     [
+        (
+            {"n_clusters": 900, "n_treated": 300, "max_leverage": 0.01},
+            "cr1",
+            "900 clusters, 300 treated: clustered standard errors need no correction",
+        ),
+        ({"n_clusters": 900, "n_treated": 300}, "cr2", "none dominant"),
         ({}, "cr2", "63 clusters, 20 treated, none dominant"),
         ({"smallest_cohort": 1}, "permutation", "studentised by arms"),
         ({"max_leverage": 0.2}, "permutation", "studentised by arms"),

@@ -7,9 +7,10 @@ import pytest
 from scipy import stats
 
 from impact.errors import InferenceError
-from impact.inference.dispatch import infer
+from impact.inference.dispatch import infer, infer_rows, joint_draws
 from impact.inference.evidence import Blocks, Evidence, Label, Sample, gather
 from impact.inference.few_treated import few_treated_test
+from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import Replicates, Scores
 from impact.inference.wild import wild_cluster_test
 
@@ -157,7 +158,7 @@ def test_wild_on_blocks_and_on_contributions():
         == wild_cluster_test(gram, cross, np.ones(1), draws=499, restricted=False).p_value
     )
     psi = (cross - gram[:, :, 0] * beta)[:, 0] / gram.sum()
-    scored = infer(replace(evidence, blocks=None, contributions=psi), draws=499)
+    scored = infer(replace(evidence, blocks=None, contributions=lambda: psi), draws=499)
     assert any("Score version" in note for note in scored.notes)
     assert abs(scored.p_value - result.p_value) < 0.1
 
@@ -178,6 +179,76 @@ def test_conley_taber_and_ferman_pinto():
     unlike = make_panel(treated=(4, 4), weights=np.where(np.arange(60) < 6, 9.0, 1.0))
     noted = infer(evidence_of(unlike, 0.7), "ferman_pinto", draws=499)
     assert any("do not identify" in note for note in noted.notes)
+
+
+def test_rows_are_inferred_one_by_one():
+    sample = make_panel(treated=(4, 4, 5))
+    labels = [Label(), Label(cohort=4.0), Label(event_time=0.0)]
+    estimates, errors = np.array([0.3, 0.2, np.nan]), np.array([0.3, 0.3, np.nan])
+    rows = infer_rows(sample, Scores(np.zeros((20, 3))), estimates, errors, labels, draws=199)
+    assert [row.method for row in rows] == ["permutation", "permutation", "none"]
+    assert rows[2].reason == "there is no estimate to infer"
+    assert rows[0] == infer(evidence_of(sample, 0.3), draws=199)
+    assert "2 treated" in rows[1].reason
+
+
+def test_detectable_effect_of_reassignments_is_their_spread():
+    sample = make_panel(n_clusters=40, treated=(4, 4, 4))
+    result = infer(evidence_of(sample), draws=1999)
+    drawn = []
+    rng = np.random.default_rng(0)
+    effect = average_effect(sample)
+    clean = sample.outcomes - effect * (sample.periods >= sample.cohorts[:, None])
+    for _ in range(400):
+        order = rng.permutation(40)[sample.clusters]
+        cohorts = np.where(order < 3, 4.0, np.nan)
+        drawn.append(average_effect(make_panel(outcomes=clean, cohorts=cohorts, n_clusters=40)))
+    expected = np.quantile(np.abs(drawn), 0.95) + np.quantile(drawn, 0.8)
+    assert result.detectable == pytest.approx(expected, rel=0.15)
+    wild = infer(evidence_of(sample, psi=np.random.default_rng(1).normal(size=40) / 40), "wild")
+    half = (wild.confidence_set.high - wild.confidence_set.low) / 2
+    assert wild.detectable == pytest.approx(half + 0.3 * stats.norm.ppf(0.8))
+
+
+@pytest.mark.parametrize("method", ["wild", "permutation"])
+def test_joint_draws_are_those_of_the_test(method):
+    sample = make_panel(n_clusters=25)
+    psi = np.random.default_rng(1).normal(size=25) / 25
+    evidence = evidence_of(sample, 0.4, psi)
+    joint = joint_draws(evidence, method, draws=499, seed=2)
+    alone = infer(evidence, method, draws=499, seed=2)
+    share = (1 + np.sum(np.abs(joint.drawn) >= abs(joint.statistic) * (1 - 1e-9))) / 500
+    assert (joint.exhaustive, share) == (False, pytest.approx(alone.p_value))
+    few = joint_draws(evidence_of(make_panel(n_clusters=10), 0.4, psi[:10]), method)
+    assert few.exhaustive
+
+
+def test_hundreds_of_clusters_need_no_reassignment():
+    sample = make_panel(n_clusters=600, treated=(4,) * 250, units=1)
+    result = infer(evidence_of(sample, 0.1))
+    assert (result.method, result.std_error) == ("cr1", 0.3)
+    with pytest.raises(
+        InferenceError, match=r"200 clusters or more, where reassigning adds nothing"
+    ):
+        infer(evidence_of(sample, 0.1), "permutation")
+
+
+def test_an_estimators_own_placebos_are_kept_to():
+    sample = make_panel()
+    draws = np.random.default_rng(4).normal(size=(99, 2))
+    placebos = PlaceboDraws(draws, 20)
+    own = gather(sample, placebos, 1, estimate=2.5, std_error=1.0, label=Label())
+    result = infer(own)
+    assert (result.method, result.lattice) == ("placebo", 0.01)
+    assert result.p_value == (1 + np.sum(np.abs(draws[:, 1]) >= 2.5)) / 100
+    low, high = placebos.intervals(np.array([0.0, 2.5]))[1]
+    assert result.confidence_set.intervals == ((low, high),)
+    resampled = Replicates(draws, 20, "jackknife")
+    normal = infer(gather(sample, resampled, 0, estimate=1.0, std_error=0.5, label=Label()))
+    assert normal.p_value == pytest.approx(2 * stats.norm.sf(2.0))
+    assert "jackknife" in normal.reason
+    with pytest.raises(InferenceError, match=r'"placebo" keeps to .* this estimator makes none'):
+        infer(evidence_of(sample), "placebo")
 
 
 def test_same_seed_same_inference():

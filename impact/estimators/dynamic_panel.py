@@ -22,6 +22,9 @@ from impact.result import JointTest, Result
 __all__ = ["ArellanoBond", "BlundellBond"]
 
 Floats = NDArray[np.float64]
+Block = tuple[str, Floats]
+
+EXOGENOUS = "exogenous regressors and time effects"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,8 @@ class ArellanoBond(Estimator):
     outcome's levels come from all rows of the panel, those left out of the design for a
     missing regressor included. Equations are used where all their differences exist; periods
     are taken on a grid of the smallest step between two of them, so gaps are respected.
-    ``extra`` holds "ar_tests", "sargan" (one step), "hansen" (two steps), "n_instruments".
+    ``extra`` holds "ar_tests", "sargan" (one step), "hansen" (two steps), "difference_in_hansen" by
+    group of instruments, "n_instruments".
     Standard errors have no small-sample factor and statistics are standard normal. Weights
     are refused.
 
@@ -192,7 +196,7 @@ class ArellanoBond(Estimator):
     ) -> dict[str, Any]:
         excess = moments.n_instruments - moments.regressors.shape[2]
         variance = first.error_variance(difference)
-        hansen = first.second_step().minimum()
+        hansen = first.hansen()
         orders = [m for m in (1, 2) if m < moments.used.shape[1]]
         tests = [fit.serial_test(m, difference, matrix) for m in orders]
         return {
@@ -204,6 +208,7 @@ class ArellanoBond(Estimator):
             ).T.rename_axis("order"),
             "sargan": _overidentification("Sargan", first.minimum() / variance, excess),
             "hansen": _overidentification("Hansen", hansen, excess),
+            "difference_in_hansen": _without_each_group(first, hansen),
         }
 
 
@@ -230,6 +235,31 @@ class BlundellBond(ArellanoBond):
 
     estimand: ClassVar[str] = "coefficients of a dynamic panel in differences and levels"
     system: ClassVar[bool] = True
+
+
+def _without_each_group(first: MomentFit, hansen: float) -> pd.DataFrame:
+    """Test each group of instruments given the others; NaN where the others do not identify."""
+    labels = first.moments.labels
+    table = {}
+    for label in dict.fromkeys(labels):
+        rest, kept = first.hansen_without(label)
+        excess = kept - len(first.coefficients)
+        size = len(labels) - kept
+        row = dict.fromkeys(
+            ("excluding", "excluding_df", "excluding_p", "difference", "difference_df", "p_value"),
+            np.nan,
+        )
+        if excess >= 0:
+            row = {
+                "excluding": rest,
+                "excluding_df": excess,
+                "excluding_p": float(special.chdtrc(excess, rest)) if excess else np.nan,
+                "difference": hansen - rest,
+                "difference_df": size,
+                "p_value": float(special.chdtrc(size, hansen - rest)),
+            }
+        table[label] = row
+    return pd.DataFrame(table).T.rename_axis("instruments")
 
 
 def _overidentification(name: str, statistic: float, excess: int) -> JointTest | None:
@@ -323,13 +353,13 @@ def _stack(settings: ArellanoBond, grid: _Grid) -> LinearMoments:
     periods = np.flatnonzero(change_used.any(axis=0)) if settings.time_effects else np.zeros(0, int)
     dummies = np.broadcast_to(np.eye(n_periods)[:, periods], (len(y), n_periods, len(periods)))
     if not settings.system:
-        columns = [*blocks, *(c[:, :, None] for c in iv_change), dummies]
+        columns = [*blocks, *((EXOGENOUS, c[:, :, None]) for c in iv_change), (EXOGENOUS, dummies)]
         regressors = np.concatenate((right_change, dummies), axis=2)
         return _finish(
             grid,
             change,
             regressors,
-            np.concatenate(columns, axis=2),
+            columns,
             change_used,
             _difference_structure(n_periods),
         )
@@ -338,16 +368,16 @@ def _stack(settings: ArellanoBond, grid: _Grid) -> LinearMoments:
     )
 
 
-def _level_lags(settings: ArellanoBond, grid: _Grid, used: NDArray[np.bool_]) -> list[Floats]:
+def _level_lags(settings: ArellanoBond, grid: _Grid, used: NDArray[np.bool_]) -> list[Block]:
     """Build the lagged levels that instrument the differenced equations."""
     last = settings.last_instrument_lag
-    blocks = [
-        _gmm_block(grid.outcome, settings.first_instrument_lag, last, settings.collapse, used)
-    ]
+    own = _gmm_block(grid.outcome, settings.first_instrument_lag, last, settings.collapse, used)
+    blocks = [(f"lags of {grid.outcome_name}", own)]
     for names, first in ((settings.predetermined, 1), (settings.endogenous, 2)):
         for name in names:
             values = grid.regressors[:, :, grid.regressor_names.index(name)]
-            blocks.append(_gmm_block(values, first, last, settings.collapse, used))
+            block = _gmm_block(values, first, last, settings.collapse, used)
+            blocks.append((f"lags of {name}", block))
     return blocks
 
 
@@ -379,7 +409,7 @@ def _stack_system(
     right_change: Floats,
     change_used: NDArray[np.bool_],
     levels_used: NDArray[np.bool_],
-    blocks: list[Floats],
+    blocks: list[Block],
     exogenous: list[int],
 ) -> LinearMoments:
     y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
@@ -399,22 +429,23 @@ def _stack_system(
     constant = np.concatenate((np.zeros((n_periods, 1)), np.ones((n_periods, 1))))
     common = np.broadcast_to(np.hstack((effects, constant)), (n, 2 * n_periods, len(periods) + 1))
     regressors = np.concatenate((both(right_change, right), common), axis=2)
-    empty = [np.zeros_like(block) for block in blocks]
-    columns = [both(block, blank) for block, blank in zip(blocks, empty, strict=True)]
+    columns = [(label, both(block, np.zeros_like(block))) for label, block in blocks]
     lagged = [(y, settings.first_instrument_lag - 1)]
     lagged += [(x[:, :, grid.regressor_names.index(m)], 0) for m in settings.predetermined]
     lagged += [(x[:, :, grid.regressor_names.index(m)], 1) for m in settings.endogenous]
     for values, by in lagged:
         change = values - _lag(values, 1)
         block = _gmm_block(change, by, by, settings.collapse, levels_used)
-        columns.append(both(np.zeros_like(block), block))
-    columns += [both(x[:, :, [j]] - _lag(x, 1)[:, :, [j]], x[:, :, [j]]) for j in exogenous]
-    columns.append(common)
+        columns.append(("differences in levels", both(np.zeros_like(block), block)))
+    columns += [
+        (EXOGENOUS, both(x[:, :, [j]] - _lag(x, 1)[:, :, [j]], x[:, :, [j]])) for j in exogenous
+    ]
+    columns.append((EXOGENOUS, common))
     difference = np.eye(n_periods) - np.eye(n_periods, k=-1)
     transform = np.vstack((difference, np.eye(n_periods)))
     structure = transform @ transform.T
     structure[:n_periods, :n_periods] = _difference_structure(n_periods)
-    return _finish(grid, outcome, regressors, np.concatenate(columns, axis=2), used, structure)
+    return _finish(grid, outcome, regressors, columns, used, structure)
 
 
 def _difference_structure(n_periods: int) -> Floats:
@@ -426,11 +457,13 @@ def _finish(
     grid: _Grid,
     outcome: Floats,
     regressors: Floats,
-    instruments: Floats,
+    columns: list[Block],
     used: NDArray[np.bool_],
     structure: Floats,
 ) -> LinearMoments:
     """Zero what is not used and drop instruments that are zero throughout."""
+    instruments = np.concatenate([block for _, block in columns], axis=2)
+    labels = np.repeat([label for label, _ in columns], [b.shape[2] for _, b in columns])
     clean = np.where(used[:, :, None], np.nan_to_num(instruments), 0.0)
     live = np.abs(clean).max(axis=(0, 1), initial=0.0) > 0
     return LinearMoments(
@@ -440,4 +473,5 @@ def _finish(
         used,
         grid.clusters,
         structure,
+        tuple(str(label) for label in labels[live]),
     )

@@ -45,6 +45,7 @@ class LinearMoments:
     used : shape (N, E)
     clusters : shape (N,), codes 0 to G - 1 of independent groups of units
     structure : shape (E, E), covariance of a unit's errors up to scale in the first step
+    labels : L names, the group each instrument belongs to
     """
 
     outcome: Floats
@@ -53,6 +54,7 @@ class LinearMoments:
     used: NDArray[np.bool_]
     clusters: Integers
     structure: Floats
+    labels: tuple[str, ...]
 
     @property
     def n_rows(self) -> int:
@@ -189,6 +191,17 @@ class MomentFit:
             + self.bread @ slopes.T
             + slopes @ first.robust_covariance() @ slopes.T
         )
+
+    def hansen(self) -> float:
+        """Return the minimised form under the efficient weight at these residuals."""
+        return self.second_step().minimum()
+
+    def hansen_without(self, label: str) -> tuple[float, int]:
+        """Return Hansen's statistic, and its instruments, without one group of instruments."""
+        kept = np.array([own != label for own in self.moments.labels])
+        weight = np.zeros_like(self.weight)
+        weight[np.ix_(kept, kept)] = symmetric_inverse(self.spread[np.ix_(kept, kept)])
+        return self.moments.solve(weight).minimum(), int(kept.sum())
 
     def minimum(self) -> float:
         """Return the minimised quadratic form of the moments."""

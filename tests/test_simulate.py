@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from impact.errors import DesignError
-from impact.simulate import simulate_programme, staggered_panel
+from impact.simulate import simulate_programme, simulate_provinces, staggered_panel
 
 EXACT = 1e-12
 
@@ -215,3 +215,57 @@ def test_the_simulated_truth_is_recovered_and_covered():
     assert 0.95 - 3 * np.sqrt(0.95 * 0.05 / draws) <= covered / draws <= 1.0
     assert abs(np.mean(errors)) < 3 / np.sqrt(draws)
     assert 0.8 < np.std(errors) < 1.2
+
+
+def test_provinces_have_known_jobs_too_few_to_be_seen():
+    seen = simulate_provinces(1)
+    assert len(seen.frame) == 63 * 11
+    assert seen.frame["province_code"].nunique() == 63
+    gain = 1000 * (seen.frame["employment"] - seen.frame["untreated"])
+    treated = seen.frame["year"] >= seen.frame["cohort"]
+    np.testing.assert_allclose(gain[treated], seen.jobs, rtol=1e-9, atol=1e-6)
+    assert gain[~treated].abs().max() < 1e-6
+    assert 0 < seen.att() < 0.001
+    pd.testing.assert_frame_equal(seen.frame, simulate_provinces(1).frame)
+
+
+def test_jobs_of_provinces_by_hand():
+    once = simulate_provinces(2, jobs_per_billion=1.0)
+    twice = simulate_provinces(2, jobs_per_billion=2.0)
+    np.testing.assert_allclose(2 * once.jobs, twice.jobs, rtol=1e-12)
+    row = once.frame.dropna(subset=["cohort"]).query("year == cohort").iloc[0]
+    gained = 1000 * (row["employment"] - row["untreated"])
+    assert gained == pytest.approx(0.3 * row["support"] / 2, rel=1e-6)
+
+
+def test_the_labour_break_is_a_fall_that_is_no_effect():
+    plain = simulate_provinces(3, last_year=2023)
+    broken = simulate_provinces(3, last_year=2023, labour_break=True)
+    fall = np.log(broken.frame["untreated"] / plain.frame["untreated"])
+    assert (fall[plain.frame["year"] < 2021] == 0).all()
+    assert fall[plain.frame["year"] >= 2021].mean() == pytest.approx(-0.111, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_province_totals_cannot_tell():
+    """Coverage is right, power is next to the size, and the detectable effect is far away."""
+    from impact.design import Design
+    from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.panel import Panel
+
+    draws, covered, found, detectable = 200, 0, 0, []
+    for seed in range(draws):
+        seen = simulate_provinces(seed)
+        frame = seen.frame.assign(log_employment=np.log(seen.frame["employment"]))
+        panel = Panel(frame, unit="province_code", time="year")
+        design = Design(panel, outcome="log_employment", cohort="cohort")
+        effect = CallawaySantAnna().fit(design).att("cell")
+        row = effect.tidy().iloc[0]
+        covered += row["conf_low"] <= seen.att() <= row["conf_high"]
+        found += row["p_value"] < 0.05
+        detectable.append(effect.minimum_detectable_effect()[0] / seen.att())
+    noise = 3 * np.sqrt(0.95 * 0.05 / draws)
+    few_units = 0.03  # 40 treated provinces: normal intervals are a little short
+    assert 0.95 - noise - few_units <= covered / draws <= 0.95 + noise
+    assert found / draws <= 0.05 + noise + few_units
+    assert np.median(detectable) > 50

@@ -56,6 +56,10 @@ class Design:
     Rows in which outcome, treatment, weight, cluster or a covariate is missing are left out
     together, so that all estimators use the same rows; ``dropped`` counts them by cause. A
     cohort outside the panel is an error and never becomes "never treated" in silence.
+
+    A panel whose units are each observed once is a series of cross-sections: give every
+    observation its own unit, and ``cohort`` says when its group was first treated, also in
+    rows from before. Estimators that follow units refuse such a design.
     """
 
     panel: Panel
@@ -132,6 +136,11 @@ class Design:
     def is_balanced(self) -> bool:
         """Whether every unit of the sample is observed in every period."""
         return self.sample.is_balanced
+
+    @property
+    def is_repeated_cross_section(self) -> bool:
+        """Whether no unit is followed: each is observed once, in one of several periods."""
+        return _follows_nobody(self.panel)
 
     @cached_property
     def outcomes(self) -> Floats:
@@ -455,6 +464,8 @@ def _draw_sample(design: Design) -> _Sample:
             first = np.full(panel.n_units, np.inf)
             rows = np.flatnonzero(keep)
             np.minimum.at(first, panel.unit_codes[rows], panel.periods[panel.time_codes[rows]])
+            if _follows_nobody(panel):
+                first[:] = panel.periods[0]
             always = cohorts - design.anticipation <= first
             leave_out(always[panel.unit_codes], "unit treated whenever it is observed")
     if keep.all():
@@ -508,8 +519,14 @@ def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
 
 
 def _without_pre_period(cohorts: Floats, outcomes: Floats, design: Design) -> NDArray[np.bool_]:
+    if design.is_repeated_cross_section:
+        return np.asarray(cohorts - design.anticipation <= design.periods[0])
     first_seen = design.periods[np.argmax(~np.isnan(outcomes), axis=1)]
     return np.asarray(cohorts - design.anticipation <= first_seen)
+
+
+def _follows_nobody(panel: Panel) -> bool:
+    return panel.n_rows == panel.n_units and panel.n_periods > 1
 
 
 def _row_codes(panel: Panel, name: str) -> Integers:

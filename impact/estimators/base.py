@@ -19,6 +19,8 @@ __all__ = [
     "COHORTS",
     "COMPARISON_UNITS",
     "PRE_PERIODS",
+    "PRE_SECTIONS",
+    "SECTIONS",
     "TREATMENT",
     "TREATMENT_OR_COVARIATES",
     "UNIT_CLUSTERS",
@@ -138,6 +140,26 @@ def _lacks_comparison(design: Design) -> str | None:
     )
 
 
+def _follows_nobody(design: Design) -> str | None:
+    if not design.is_repeated_cross_section:
+        return _lacks_pre_period(design)
+    return (
+        f"no {design.panel.unit} is observed twice, so no unit's outcome is known before and after. "
+        "For repeated cross-sections use CallawaySantAnna or DoublyRobustDiD; for a panel, check "
+        f'that "{design.panel.unit}" names the same unit in each period.'
+    )
+
+
+def _lacks_cohorts_of_sections(design: Design) -> str | None:
+    if not design.is_repeated_cross_section or design.cohort is not None:
+        return _lacks_pre_period(design)
+    return (
+        f"no {design.panel.unit} is observed twice, so who was treated later cannot be told from "
+        f'"{design.treatment_column}" in rows from before. State the first treated period of each '
+        "row's group with cohort=."
+    )
+
+
 def _lacks_pre_period(design: Design) -> str | None:
     units = design.always_treated_units
     if not len(units):
@@ -168,6 +190,8 @@ TREATMENT = Requirement("a treatment", _lacks_treatment)
 TREATMENT_OR_COVARIATES = Requirement("a treatment or covariates", _lacks_regressors)
 ABSORBING = Requirement("a treatment that lasts once begun", _reverses)
 COMPARISON_UNITS = Requirement("units not yet or never treated", _lacks_comparison)
-PRE_PERIODS = Requirement("an untreated period of each treated unit", _lacks_pre_period)
+PRE_PERIODS = Requirement("an untreated period of each treated unit", _follows_nobody)
+PRE_SECTIONS = Requirement("an untreated period of each cohort", _lacks_cohorts_of_sections)
 UNIT_CLUSTERS = Requirement("one cluster column that units do not cross", _lacks_unit_clusters)
+SECTIONS = (TREATMENT, ABSORBING, PRE_SECTIONS, COMPARISON_UNITS, UNIT_CLUSTERS)
 COHORTS = (TREATMENT, ABSORBING, PRE_PERIODS, COMPARISON_UNITS, UNIT_CLUSTERS)

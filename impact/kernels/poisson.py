@@ -22,6 +22,9 @@ Mask = NDArray[np.bool_]
 MOST_STEPS = 60
 """Newton steps before giving up; ten do unless rows are separated."""
 
+HALVINGS = 30
+"""Times a step is halved before it counts as leading nowhere."""
+
 SETTLED = 1e-12
 """Relative change of the deviance at which Newton's method stops; it converges quadratically."""
 
@@ -84,7 +87,7 @@ def fit_poisson(
     scale = float(np.average(outcome, weights=weights))
     means = (outcome + scale) / 2
     linear = np.log(means)
-    deviance = poisson_deviance(outcome, means, weights)
+    deviance = np.inf
     absorber: Absorber | None = None
     settled = False
     for step in range(1, MOST_STEPS + 1):
@@ -109,10 +112,14 @@ def fit_poisson(
         linear, means, new = _step(outcome, linear, target, deviance, weights)
         settled = abs(deviance - new) <= SETTLED * (abs(new) + scale * len(outcome) * SETTLED)
         deviance = new
-    raise EstimationError(
-        f"the Poisson regression does not settle in {MOST_STEPS} steps: its likelihood keeps "
-        "growing towards infinite coefficients, or regressors are of wildly different sizes. Rescale them, "
-        "or drop those that are positive only where the outcome is zero."
+    raise _unsettled(f"its likelihood still grows after {MOST_STEPS} steps")
+
+
+def _unsettled(what: str) -> EstimationError:
+    return EstimationError(
+        f"the Poisson regression does not settle: {what}. Coefficients are infinite, or regressors "
+        "are of wildly different sizes. Rescale them, or drop those that are positive only where "
+        "the outcome is zero."
     )
 
 
@@ -120,14 +127,14 @@ def _step(
     outcome: Floats, linear: Floats, target: Floats, deviance: float, weights: Floats | None
 ) -> tuple[Floats, Floats, float]:
     """Move to the target, or part of the way if the deviance would rise."""
-    for _ in range(30):
+    for _ in range(HALVINGS):
         with np.errstate(over="ignore"):
             means = np.exp(target)
         new = poisson_deviance(outcome, means, weights)
-        if np.isfinite(new) and new <= deviance * (1 + 1e-10) + 1e-10 and means.min() > 0:
+        if np.isfinite(new) and means.min() > 0 and new <= deviance + SETTLED * abs(deviance):
             return target, means, new
         target = (linear + target) / 2
-    return linear, np.exp(linear), deviance
+    raise _unsettled(f"no step of {HALVINGS} halvings raises its likelihood")
 
 
 def poisson_deviance(outcome: Floats, means: Floats, weights: Floats | None = None) -> float:

@@ -35,6 +35,8 @@ HIGH_LEVERAGE = 0.5
 """Share beyond which the wild bootstrap is not trusted either."""
 FEWEST_CLUSTERS = 6
 """Clusters below which even six-point weights leave too few distinct draws."""
+FEWEST_EFFECTIVE = 3.5
+"""Effective clusters below which the restricted wild bootstrap hardly ever rejects."""
 FEWEST_ASSIGNMENTS = 20
 """Reassignments without which no p-value can be 5 % or less."""
 SPREAD_ARM = 1.3
@@ -56,7 +58,8 @@ class Facts:
     ----------
     n_clusters, n_treated : clusters, and those ever treated
     effective_arm : effective number of clusters, (sum n)^2 / sum n^2, of the smaller of the
-        treated and the never-treated arm
+        treated and the never-treated arm; where treatment varies within clusters, one over the
+        sum of squared leverages
     smallest_cohort : clusters in the smallest treated cohort
     assignments : distinct reassignments of treatment paths; 0 where treatment varies within
         clusters, so that there is nothing to reassign
@@ -64,6 +67,7 @@ class Facts:
     sole_identifier : whether the estimate does not exist without some cluster
     size_imprecision : relative standard error of the error variance predicted for the sizes of
         the smaller arm (`few_treated.size_variance`); infinite if sizes there are unlike
+    correctable : whether CR2 can be computed
     size_gap : smallest cluster of the larger arm over the mean cluster of the smaller one
     finer_than_assignment : whether clusters are parts of the units that treatment was assigned to
     """
@@ -77,6 +81,7 @@ class Facts:
     sole_identifier: bool
     size_imprecision: float
     size_gap: float
+    correctable: bool = True
     finer_than_assignment: bool = False
 
 
@@ -102,7 +107,7 @@ def choose(facts: Facts) -> Choice:
     clusters follow treatment paths, and the smaller arm has at least two of comparable weight:
     permutation, studentised by arms; (3) one cluster dominates that arm: permutation scaled by
     cluster size, if sizes identify the scale; (4) treatment varies within clusters: wild
-    cluster bootstrap, if no cluster dominates; else no p-value. Thresholds come from
+    cluster bootstrap, if it rests on enough clusters; else no p-value. Thresholds come from
     tests/calibration, where every rule that gives a p-value rejects a true null of no effect
     between 3 % and 7 % of the time at the 5 % level, but for what a p-value's lattice forbids.
 
@@ -130,9 +135,12 @@ def choose(facts: Facts) -> Choice:
 
 
 def _is_large(facts: Facts, smaller: int) -> bool:
-    enough = facts.assignments == 0 or (smaller >= MANY_TREATED and facts.smallest_cohort >= 2)
+    if facts.assignments > 0:
+        enough = smaller >= MANY_TREATED and facts.smallest_cohort >= 2
+    else:
+        enough = facts.effective_arm >= MANY_TREATED
     even = facts.max_leverage < LOW_LEVERAGE and not facts.sole_identifier
-    return facts.n_clusters >= MANY_CLUSTERS and enough and even
+    return facts.correctable and facts.n_clusters >= MANY_CLUSTERS and enough and even
 
 
 def _choose_permutation(facts: Facts, arms: str) -> Choice:
@@ -175,5 +183,11 @@ def _choose_wild(facts: Facts, arms: str) -> Choice:
             "none",
             f"{arms}: one cluster holds {facts.max_leverage:.0%} of the information on the "
             "estimate, and what it would have been without treatment is not known",
+        )
+    if facts.effective_arm < FEWEST_EFFECTIVE:
+        return Choice(
+            "none",
+            f"{arms}: the estimate rests on {facts.effective_arm:.1f} effective clusters, too few "
+            "for a bootstrap of clusters, and treatment within clusters cannot be reassigned",
         )
     return Choice("wild", f"{arms}, treatment varying within them: restricted wild bootstrap")

@@ -138,12 +138,13 @@ class Evidence:
         return Facts(
             n_clusters=len(self.sizes),
             n_treated=int(treated.sum()),
-            effective_arm=_effective(self.sizes[few]),
+            effective_arm=_effective(self.leverage if paths is None else self.sizes[few]),
             smallest_cohort=0 if paths is None else _smallest_cohort(paths),
             assignments=0.0 if paths is None else paths.assignments(self.strata),
             max_leverage=float(self.leverage.max()),
             sole_identifier=self._is_identified_by_one,
             size_imprecision=self._size_imprecision,
+            correctable=self.corrected is not None or paths is not None,
             size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
             finer_than_assignment=self.finer_than_assignment,
         )

@@ -62,6 +62,13 @@ COMMON = Facts(
         ),
         ({"assignments": 0.0}, "cr2", "none dominant"),
         ({"assignments": 0.0, "n_clusters": 34}, "wild", "varying within them"),
+        ({"assignments": 0.0, "correctable": False}, "wild", "varying within them"),
+        ({"assignments": 0.0, "effective_arm": 14.0}, "wild", "varying within them"),
+        (
+            {"assignments": 0.0, "effective_arm": 3.0, "max_leverage": 0.4},
+            "none",
+            "rests on 3.0 effective clusters, too few",
+        ),
         ({"assignments": 0.0, "max_leverage": 0.5}, "none", "one cluster holds 50% of the"),
         (
             {"assignments": 0.0, "sole_identifier": True},

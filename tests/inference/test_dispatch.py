@@ -266,6 +266,16 @@ def test_large_designs_get_cr2():
     assert "60 clusters, 20 treated" in result.reason
 
 
+def test_treatment_within_many_clusters_without_a_regression_gets_the_score_bootstrap():
+    sample = make_panel(n_clusters=60, clusters=np.arange(180) % 60)
+    cohorts = np.where(np.arange(180) < 60, 4.0, np.nan)
+    within = make_panel(n_clusters=60, clusters=sample.clusters, cohorts=cohorts)
+    psi = np.random.default_rng(3).normal(size=60) / 60
+    result = infer(evidence_of(within, 0.1, psi), draws=199)
+    assert result.method == "wild"
+    assert "Score version" in result.notes[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

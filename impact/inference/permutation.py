@@ -258,8 +258,9 @@ def permutation_test(
     if level is not None:
         check_level(level)
     check_choice("alternative", alternative, ("two_sided", "greater", "less"), InferenceError)
-    estimate = float(actual.effect[0, 0] / actual.effect[1, 0])
-    spread = float(np.std(reassigned.effect[0] - estimate * reassigned.effect[1]))
+    estimate = float(actual.effect[0, 0])
+    centre = estimate / float(actual.effect[1, 0])
+    spread = float(np.std(reassigned.effect[0] - centre * reassigned.effect[1]))
     if spread <= 1e-12 * abs(estimate):
         raise InferenceError(
             "Every reassignment gives the same statistic, so ranks say nothing. The outcome does "
@@ -267,7 +268,7 @@ def permutation_test(
         )
     own = 0 if drawn.exhaustive else 1
     # Rounding in statistics that are zero in exact arithmetic must not break their tie.
-    floor = float(np.median(np.abs(reassigned.signed_squares(estimate)))) * _TIE**2
+    floor = float(np.median(np.abs(reassigned.signed_squares(centre)))) * _TIE**2
 
     def p_values(value: float) -> tuple[float, float]:
         ranked, observed = reassigned.signed_squares(value), actual.signed_squares(value)[0]
@@ -287,7 +288,7 @@ def permutation_test(
         p_value=p_value,
         p_strict=p_strict,
         confidence_set=invert(
-            lambda value: p_values(value)[0], scale=spread, level=level, centre=estimate
+            lambda value: p_values(value)[0], scale=spread, level=level, centre=centre
         ),
         draws=len(drawn.labels),
         exhaustive=drawn.exhaustive,

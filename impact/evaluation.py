@@ -28,6 +28,7 @@ __all__ = ["DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]
 LANGUAGES = ("en", "vi")
 DATA_KINDS = ("microdata", "published", "simulated")
 TRANSFORMS = ("none", "log")
+FORMATS = ("html", "pdf")
 HEADLINES = ("average", "first_period")
 CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "sustainability")
 
@@ -190,6 +191,11 @@ class Evaluation:
     def reading(self) -> dict[str, Any]:
         """What people add to the numbers: credibility and its reasons, cost, caveats, unknowns."""
         return dict(self.content["reading"])
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats of the report; HTML is always among them."""
+        return ("html", *(f for f in self.content["report"]["formats"] if f != "html"))
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -372,6 +378,11 @@ PLAN: dict[str, _Key] = {
             "caveats": _Key("texts", default=[]),
             "unknown": _Key("texts", default=[]),
         },
+    ),
+    "report": _Key(
+        "table",
+        default={},
+        table={"formats": _Key("strings", default=["html"], choices=FORMATS)},
     ),
     "parameters": _Key("free", default={}),
 }

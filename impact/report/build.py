@@ -153,6 +153,7 @@ def compare_manifests(
 
 def _parameters(plan: Evaluation) -> dict[str, Any]:
     """Return the notebook's parameters after checking them, the plan's own place included."""
+    _check_formats(plan)
     declared = notebook_parameters(plan.notebook)
     placed = declared.pop(PLAN_PARAMETER, None) is not None
     check_parameters(plan.parameters, declared, plan.notebook.name)
@@ -162,11 +163,24 @@ def _parameters(plan: Evaluation) -> dict[str, Any]:
     return {PLAN_PARAMETER: place, **plan.parameters}
 
 
+def _check_formats(plan: Evaluation) -> None:
+    """Refuse a format whose extra is not installed, before anything runs."""
+    from impact.report.pdf import can_write_pdf
+
+    if "pdf" in plan.formats and not can_write_pdf():
+        raise ReportError(
+            f"{plan.path} asks for a PDF, which needs typst, which is not installed. Install the "
+            "extra: pip install 'impact-panel[pdf]'"
+        )
+
+
 def _write_all(
     plan: Evaluation, parameters: dict[str, Any], folder: Path, *, progress: bool
 ) -> dict[str, Any]:
     """Compute and render everything into an empty folder; return its manifest."""
+    from impact.report.document import prepare_document
     from impact.report.html import html_name, render_html
+    from impact.report.pdf import render_pdf
 
     with tempfile.TemporaryDirectory(prefix="impact-kernel-") as private:
         run = run_notebook(
@@ -194,8 +208,13 @@ def _write_all(
         "data": data,
     }
     for language in LANGUAGES:
-        page = render_html(results, folder, language, fingerprints)
-        (folder / html_name(language)).write_text(page, encoding="utf-8")
+        page, pdf = html_name(language), ""
+        if "pdf" in plan.formats:
+            pdf = str(Path(page).with_suffix(".pdf"))
+            document = prepare_document(results, language, fingerprints)
+            (folder / pdf).write_bytes(render_pdf(document, folder))
+        written = render_html(results, folder, language, fingerprints, pdf)
+        (folder / page).write_text(written, encoding="utf-8")
     manifest = make_manifest(plan, run.modules, folder, run.warnings)
     write_json(folder / MANIFEST, manifest)
     return manifest

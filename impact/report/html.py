@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from impact.errors import ReportError
-from impact.report.numbers import MISSING, format_number, format_quantity
-from impact.report.text import Text, fill
+from impact.report.tables import prepare_table
+from impact.report.text import fill
 from impact.report.values import Value, format_value
 
 __all__ = ["html_name", "render_html"]
@@ -30,7 +30,11 @@ def html_name(language: str) -> str:
 
 
 def render_html(
-    results: Mapping[str, Any], folder: Path, language: str, fingerprints: Mapping[str, Any]
+    results: Mapping[str, Any],
+    folder: Path,
+    language: str,
+    fingerprints: Mapping[str, Any],
+    pdf_file: str = "",
 ) -> str:
     """Return the report in a language as one HTML document.
 
@@ -40,6 +44,7 @@ def render_html(
     folder : where its figures lie
     language : "en" or "vi"
     fingerprints : hashes of what the report was made from, as in the manifest's key
+    pdf_file : the PDF beside the page, linked at its top; "" if there is none
 
     Raises
     ------
@@ -87,6 +92,7 @@ def render_html(
             for value in sorted(values.values(), key=lambda value: value.id)
         ],
         fingerprints=fingerprints,
+        pdf_file=pdf_file,
     )
     return page.replace("/*fonts*/", _fonts(page))
 
@@ -118,53 +124,18 @@ def _bare(template: str, values: Mapping[str, Value], language: str) -> str:
 
 
 def _table(table: Mapping[str, Any], values: Mapping[str, Value], language: str) -> dict[str, Any]:
-    """Prepare a table: headings, and cells with their text, sorting key and alignment."""
-    columns = table["columns"]
-    numeric = [
-        any(isinstance(row[i], (int, float)) for row in table["rows"])
-        or columns[i]["unit"] is not None
-        for i in range(len(columns))
-    ]
-    return {
-        "title": table["title"],
-        "note": table["note"],
-        "source": table["source"],
-        "columns": [
-            {"label": column["label"], "numeric": numeric[i]} for i, column in enumerate(columns)
-        ],
-        "rows": [
-            [
-                _cell(cell, columns[i], values, language) | {"numeric": numeric[i]}
-                for i, cell in enumerate(row)
-            ]
-            for row in table["rows"]
-        ],
-    }
-
-
-def _cell(
-    cell: int | float | str | Text | None,
-    column: Mapping[str, Any],
-    values: Mapping[str, Value],
-    language: str,
-) -> dict[str, Any]:
-    """Write one cell; its sorting key is the number behind it, else the text."""
+    """Prepare a table and mark up its cells."""
     from markupsafe import Markup
 
-    if cell is None:
-        return {"html": Markup('<span title="{}">–</span>').format(MISSING[language]), "key": ""}
-    if isinstance(cell, (int, float)):
-        unit, decimals = column["unit"], column["decimals"]
-        written = (
-            format_number(cell, language, decimals)
-            if unit is None
-            else format_quantity(cell, unit, language, decimals)
-        )
-        return {"html": written, "key": repr(cell)}
-    template = cell[language] if isinstance(cell, Mapping) else cell
-    named = re.fullmatch(r"\{([A-Za-z0-9_.]+)(?::[a-z]+)?\}", template)
-    key = values[named[1]].value if named else _bare(template, values, language)
-    return {"html": Markup(_prose(template, values, language)), "key": "" if key is None else key}
+    prepared = prepare_table(table, values, language)
+    for cell in (cell for row in prepared["rows"] for cell in row):
+        if cell["template"] is not None:
+            cell["html"] = Markup(_prose(cell["template"], values, language))
+        elif cell["missing"]:
+            cell["html"] = Markup('<span title="{}">–</span>').format(cell["missing"])
+        else:
+            cell["html"] = cell["text"]
+    return prepared
 
 
 def _image(path: Path) -> str:

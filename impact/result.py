@@ -16,16 +16,22 @@ from impact.design import Design
 from impact.errors import EstimationError, check_choice, listing, plural
 from impact.inference import bands
 from impact.inference.aggregation import share_average
-from impact.inference.scores import Uncertainty
+from impact.inference.auto import Method, choose
+from impact.inference.dispatch import Inference, infer
+from impact.inference.evidence import Label, Sample, gather
+from impact.inference.scores import Replicates, Uncertainty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["JointTest", "Result"]
+__all__ = ["InferenceRequest", "JointTest", "Result"]
 
 Floats = NDArray[np.float64]
 Weighting = Literal["cohort", "cell", "event_time", "time"]
 Grouping = Literal["event_time", "cohort", "time"]
+
+PLENTY = 50
+"""Treated and untreated clusters, of one unit each, beyond which no check of methods is needed."""
 
 CELL_COLUMNS = ("term", "cohort", "time", "event_time", "estimate", "weight", "note")
 
@@ -49,6 +55,20 @@ class JointTest:
             f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} "
             f"restrictions, p = {self.p_value:.4f}"
         )
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """How p-values and intervals are to be had.
+
+    ``method`` None takes the estimator's own standard errors where many clusters make them
+    trustworthy, and otherwise what "auto" chooses.
+    """
+
+    method: Method | Literal["auto"] | None = None
+    draws: int = 9999
+    seed: int = 0
+    strata: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,6 +103,7 @@ class Result:
     settings: Mapping[str, object] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    request: InferenceRequest = InferenceRequest()
 
     def __post_init__(self) -> None:
         absent = [c for c in CELL_COLUMNS if c not in self.cells.columns]
@@ -216,6 +237,120 @@ class Result:
         )
         return JointTest(question, statistic, rank, p_value, self.uncertainty.df)
 
+    def infer(
+        self,
+        method: Method | Literal["auto"] = "auto",
+        *,
+        draws: int = 9999,
+        seed: int = 0,
+        strata: str | None = None,
+    ) -> Result:
+        """Return the result with p-values and intervals by another method.
+
+        Parameters
+        ----------
+        method : "auto" takes the method that holds for these clusters, treated clusters and
+            leverages, and says why; "cr1", "cr2", "cr3" are clustered standard errors; "wild"
+            and "wild_unrestricted" the wild cluster bootstrap; "permutation" and
+            "permutation_by_size" reassign treatment paths; "ferman_pinto" and "conley_taber"
+            compare with placebo effects of untreated clusters
+        draws, seed : of the methods that draw
+        strata : column of the blocks within which assignment was random, one value a cluster
+
+        Returns
+        -------
+        Result : the same estimates; ``tidy`` then shows the method's p-values and intervals
+
+        Raises
+        ------
+        InferenceError : the method does not exist for these estimates, with the remedy
+
+        Notes
+        -----
+        Without this call, estimates rest on the estimator's own standard errors where clusters
+        are many, and on what "auto" chooses where they are few. Where nothing valid exists there
+        is an estimate and no p-value.
+        """
+        wanted = replace(self, request=InferenceRequest(method, draws, seed, strata))
+        wanted.inferences()
+        return wanted
+
+    def inferences(self, level: float = 0.95) -> list[Inference | None]:
+        """Return the inference of each estimate; None where the estimator's own is taken."""
+        if level not in self._inferences:
+            self._inferences[level] = self._infer_rows(level)
+        return self._inferences[level]
+
+    @cached_property
+    def _inferences(self) -> dict[float, list[Inference | None]]:
+        return {}
+
+    def _infer_rows(self, level: float) -> list[Inference | None]:
+        request = self.request
+        if request.method is None and self._needs_no_check:
+            return [None] * len(self)
+        sample, strata = self._sample, self._strata(request.strata)
+        rows: list[Inference | None] = []
+        labels = self.cells[["cohort", "time", "event_time"]].to_numpy(dtype=np.float64)
+        for row, term in enumerate(self.cells["term"]):
+            if np.isnan(self.std_errors[row]):
+                rows.append(None)
+                continue
+            evidence = gather(
+                replace(sample, cohorts=None) if term in self.design.covariates else sample,
+                self.uncertainty,
+                row,
+                estimate=float(self.estimates[row]),
+                std_error=float(self.std_errors[row]),
+                label=Label(*labels[row]),
+                strata=strata,
+            )
+            if request.method is None and choose(evidence.facts).method == "cr2":
+                rows.append(None)
+                continue
+            rows.append(
+                infer(
+                    evidence,
+                    request.method or "auto",
+                    draws=request.draws,
+                    seed=request.seed,
+                    level=level,
+                )
+            )
+        return rows
+
+    def _strata(self, column: str | None) -> NDArray[np.int64] | None:
+        """Return the block of each cluster, shape (G,)."""
+        if column is None:
+            return None
+        blocks = pd.factorize(self.design.sample.unit_values(column), sort=True)[0]
+        return blocks[np.unique(self.design.cluster_codes, return_index=True)[1]]
+
+    @property
+    def _needs_no_check(self) -> bool:
+        """Whether the estimator's own standard errors are taken without looking further."""
+        design = self.design
+        if design.treatment_column is None or isinstance(self.uncertainty, Replicates):
+            return True
+        facts = design.facts
+        if len(design.cluster_columns) > 1 or not facts.n_treated_clusters:
+            return True
+        smaller = min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)
+        return smaller >= PLENTY and facts.n_clusters == facts.n_units
+
+    @cached_property
+    def _sample(self) -> Sample:
+        design = self.design
+        absorbing = design.dose is None and not len(design.reversing_units)
+        return Sample(
+            design.outcomes,
+            design.cohorts if absorbing else None,
+            design.cluster_codes,
+            design.unit_weights,
+            design.periods,
+            design.anticipation,
+        )
+
     def critical_value(
         self, level: float = 0.95, *, simultaneous: bool = True, seed: int = 0
     ) -> float:
@@ -261,18 +396,37 @@ class Result:
         frame["estimate"] = self.estimates
         frame["std_error"] = errors
         frame["statistic"] = statistic
-        frame["df"] = np.inf if df is None else df
+        frame["df"] = np.inf if df is None else float(df)
         frame["p_value"] = bands.two_sided_p_values(statistic, df)
         frame["conf_low"] = self.estimates - one * errors
         frame["conf_high"] = self.estimates + one * errors
         frame["band_low"] = self.estimates - every * errors
         frame["band_high"] = self.estimates + every * errors
+        self._replace_inference(frame, level)
         for column in ("n_treated", "n_comparison"):
             if column in self.cells:
                 frame[column] = self.cells[column]
         if (self.cells["note"] != "").any():
             frame["note"] = self.cells["note"]
         return frame
+
+    def _replace_inference(self, frame: pd.DataFrame, level: float) -> None:
+        """Put p-values and sets of other methods in place; bands are the estimator's or none."""
+        found = self.inferences(level)
+        rows = [row for row, inference in enumerate(found) if inference is not None]
+        if not rows:
+            return
+        chosen = [inference for inference in found if inference is not None]
+        errors = np.array([i.std_error for i in chosen])
+        frame.loc[rows, "std_error"] = errors
+        frame.loc[rows, "statistic"] = self.estimates[rows] / errors
+        frame.loc[rows, "df"] = [np.nan if i.df is None else i.df for i in chosen]
+        frame.loc[rows, "p_value"] = [i.p_value for i in chosen]
+        frame.loc[rows, "conf_low"] = [i.confidence_set.low for i in chosen]
+        frame.loc[rows, "conf_high"] = [i.confidence_set.high for i in chosen]
+        frame[["band_low", "band_high"]] = np.nan
+        own = np.where(np.isnan(self.std_errors), "", "own")
+        frame["inference"] = [i.method if i else o for i, o in zip(found, own, strict=True)]
 
     def summary(self, level: float = 0.95) -> str:
         """Return the result as text: what was estimated, from what, the table, the notes."""
@@ -307,7 +461,10 @@ class Result:
         return plots.coefficients(frame, ax=ax, outcome=outcome)
 
     def _shown(self, level: float) -> pd.DataFrame:
-        return self.tidy(level).drop(columns=["statistic", "df"])
+        frame = self.tidy(level).drop(columns=["statistic", "df"])
+        if frame["band_low"].isna().all():
+            frame = frame.drop(columns=["band_low", "band_high"])
+        return frame
 
     def _heading(self) -> list[str]:
         return [
@@ -318,6 +475,15 @@ class Result:
     def _footing(self, level: float) -> list[str]:
         df = self.uncertainty.df
         law = "normal" if df is None else f"t({df:g})"
+        others = [inference for inference in self.inferences(level) if inference is not None]
+        if others:
+            lines = [f"Inference by {i.method}: {i.reason}. {' '.join(i.notes)}" for i in others]
+            gaps = [
+                f"The {level:.0%} set of {i.estimate:.4g} is {i.confidence_set}."
+                for i in others
+                if len(i.confidence_set.intervals) > 1
+            ]
+            return [*dict.fromkeys(line.strip() for line in lines), *gaps, *self.notes]
         return [
             f"Standard errors: {self.uncertainty.method}, "
             f"{plural(self.uncertainty.n_clusters, 'cluster')} by "

@@ -131,3 +131,60 @@ def test_cells_without_the_agreed_columns_are_refused(result):
         replace(
             result, cells=pd.DataFrame(columns=["term", "cohort", "time", "event_time", "estimate"])
         )
+
+
+@pytest.fixture(scope="module")
+def few():
+    truth = simulate.staggered_panel(
+        1,
+        n_units=34 * 4,
+        periods=6,
+        cohorts={4: 2 / 34},
+        n_clusters=34,
+        assigned_by="cluster",
+        cluster_noise=0.5,
+    )
+    panel = Panel(truth.frame, unit="unit", time="time")
+    return CallawaySantAnna().fit(
+        Design(panel, outcome="outcome", cohort="cohort", clusters="cluster")
+    )
+
+
+def test_few_treated_clusters_get_no_asymptotic_p_value_unasked(few):
+    tidy = few.att().tidy()
+    assert tidy["inference"].tolist() == ["permutation"]
+    assert tidy["std_error"][0] == pytest.approx(few.att().std_errors[0])
+    naive = few.att().infer("cr1").tidy()
+    assert naive["conf_high"][0] - naive["conf_low"][0] < tidy["conf_high"][0] - tidy["conf_low"][0]
+    assert "34 clusters, 2 treated: randomisation inference" in few.att().summary()
+    assert tidy["band_low"].isna().all()
+
+
+def test_many_clusters_keep_the_estimators_own_standard_errors(result):
+    assert "inference" not in result.att().tidy()
+    assert result.att().infer("cr1").tidy()["p_value"][0] == pytest.approx(
+        result.att().tidy()["p_value"][0]
+    )
+
+
+def test_inference_by_name_same_seed_same_bytes_and_refusals(few):
+    one, other = few.att().infer("wild", seed=3), few.att().infer("wild", seed=3)
+    pd.testing.assert_frame_equal(one.tidy(), other.tidy(), check_exact=True)
+    assert one.tidy(0.5)["conf_low"][0] > one.tidy(0.95)["conf_low"][0]
+    with pytest.raises(InferenceError, match=r'Did you mean "permutation"\?'):
+        few.att().infer("permutations")
+
+
+def test_strata_restrict_reassignments(few):
+    frame = few.design.panel.frame.assign(region=lambda f: f["cluster"] % 2)
+    design = Design(
+        Panel(frame, unit="unit", time="time"),
+        outcome="outcome",
+        cohort="cohort",
+        clusters="cluster",
+    )
+    att = CallawaySantAnna().fit(design).att()
+    free = att.infer("permutation").inferences()[0]
+    blocked = att.infer("permutation", strata="region").inferences()[0]
+    assert free.lattice == pytest.approx(1 / 561)
+    assert blocked.lattice > free.lattice

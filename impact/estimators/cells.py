@@ -172,7 +172,7 @@ def regress(
             np.ones(0),
             lambda functionals: moment_uncertainty(
                 fit.linear(functionals), moments, outcomes, codes, weights, clusters,
-                factor=factor, df=n_clusters - 1,
+                factor=factor, df=float(n_clusters - 1),
             ),
         )  # fmt: skip
     kept = outcomes if used is None else np.where(used[codes], outcomes, np.nan)
@@ -183,7 +183,7 @@ def regress(
         rows.n_rows,
         rows.covariate_scale,
         lambda functionals: Scores(
-            rows.contributions(functionals, clusters), factor, n_clusters - 1
+            rows.contributions(functionals, clusters), factor, float(n_clusters - 1)
         ),
     )
 

@@ -276,7 +276,7 @@ def _poisson_uncertainty(
     centre = np.where(used, fit.means, means)
 
     outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
-    clusters, df = cluster_codes(design), design.n_clusters - 1
+    clusters, df = cluster_codes(design), float(design.n_clusters - 1)
     if design.is_balanced:
         moments = cohort_moments(outcomes, codes, len(means), weights)
         linear = LinearCells(slopes, np.einsum("ckt,ct->ck", slopes, means - centre))

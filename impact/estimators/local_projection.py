@@ -251,7 +251,7 @@ def _scores(design: Design, fits: list[Horizon]) -> Scores:
         if fit.n_parameters and fit.n_clusters > 1:
             factor = small_sample_factor(fit.n_clusters, fit.n_rows, fit.n_parameters)
         columns.append(fit.contributions * np.sqrt(factor))
-    return Scores(np.stack(columns, axis=1), 1.0, design.n_clusters - 1)
+    return Scores(np.stack(columns, axis=1), 1.0, float(design.n_clusters - 1))
 
 
 def _notes(estimator: LocalProjectionDiD) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ class StackedDiD(Estimator):
             event_time,
             estimates,
             [str(note) for note in notes],
-            Scores(_by_cluster(fit, functionals, stack, design), factor, present - 1),
+            Scores(_by_cluster(fit, functionals, stack, design), factor, float(present - 1)),
         )
 
 

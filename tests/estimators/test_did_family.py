@@ -1,0 +1,144 @@
+"""Identities that hold across the family, and the coverage of its intervals."""
+
+import numpy as np
+import pytest
+from did import design, staggered, two_by_two
+
+from impact import (
+    CallawaySantAnna,
+    EfficientStaggered,
+    ExtendedTWFE,
+    Imputation,
+    LocalProjectionDiD,
+    StackedDiD,
+    SunAbraham,
+    TwoStage,
+    TwoWayFixedEffects,
+    simulate,
+)
+
+EXACT = 1e-10
+
+FAMILY = {
+    "group-time": CallawaySantAnna(),
+    "imputation": Imputation(),
+    "leave one out": Imputation(leave_one_out=True),
+    "two stage": TwoStage(),
+    "interaction-weighted": SunAbraham(),
+    "extended": ExtendedTWFE(),
+    "stacked": StackedDiD(pre=2, post=1, effects="stack"),
+    "local projection": LocalProjectionDiD(),
+    "local projection, equal": LocalProjectionDiD(weighting="equal"),
+}
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_two_periods_and_one_cohort_make_them_all_equal(weights):
+    frame = two_by_two().assign(w=lambda f: 1.0 + f["unit"] % 3)
+    sample = design(frame, weights=weights)
+    plain = {name: e for name, e in FAMILY.items() if name not in ("stacked", "leave one out")}
+    plain["stacked"] = StackedDiD(pre=1, post=0)
+    estimates = {name: e.fit(sample).att().estimates[0] for name, e in plain.items()}
+    np.testing.assert_allclose(list(estimates.values()), estimates["group-time"], atol=EXACT)
+    errors = {name: e.fit(sample) for name, e in plain.items()}
+    raw = [r.att().std_errors[0] / np.sqrt(_factor(r)) for r in errors.values()]
+    if weights is None:
+        np.testing.assert_allclose(raw, raw[0], rtol=EXACT)
+
+
+def _factor(result):
+    """Return the small-sample factor of five units in two periods."""
+    rows, parameters = {
+        "SunAbraham": (10, 3), "ExtendedTWFE": (10, 3), "LocalProjectionDiD": (5, 2),
+        "StackedDiD": (10, 4),
+    }.get(result.estimator, (10, 1))  # fmt: skip
+    corrected = result.uncertainty.df is not None
+    return 5 / 4 * (rows - 1) / (rows - parameters) if corrected else 1.0
+
+
+def test_one_cohort_makes_effects_after_treatment_equal_where_bases_are():
+    frame = staggered(3, cohorts=(4,))
+    sample = design(frame)
+    one = CallawaySantAnna().fit(sample).cells.set_index("event_time")["estimate"]
+    for estimator in (SunAbraham(), ExtendedTWFE(comparison="never_treated"), LocalProjectionDiD()):
+        other = estimator.fit(sample).cells.set_index("event_time")["estimate"]
+        np.testing.assert_allclose(other[one.index], one, atol=EXACT)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_effects_in_noise_free_panels_are_exact(missing):
+    truth = simulate.staggered_panel(
+        3, n_units=90, periods=8, cohorts=(4, 6), noise=0, missing=missing,
+        effect=lambda e, g: 1 + 0.5 * e,
+    )  # fmt: skip
+    sample = design(truth.frame, always_treated="drop")
+    for name, estimator in FAMILY.items():
+        study = estimator.fit(sample).event_study()
+        known = ~np.isnan(study.estimates)
+        e = study.cells["event_time"].to_numpy()
+        expected = np.where(e >= 0, 1 + 0.5 * e, 0.0)
+        np.testing.assert_allclose(study.estimates[known], expected[known], atol=1e-9, err_msg=name)
+        assert (e[known] >= 0).sum() >= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"n_clusters": 60, "cluster_noise": 0.7, "assigned_by": "cluster"},
+        {"missing": 0.1},
+    ],
+    ids=["units", "clusters", "gaps"],
+)
+def test_intervals_cover_neither_too_seldom_nor_too_often(data):
+    """0.95 +- 3 Monte Carlo standard errors of 300 draws; naive TWFE shown to miss."""
+    draws = 300
+    clusters = "cluster" if "n_clusters" in data else None
+    family = {**FAMILY, "naive": TwoWayFixedEffects(accept_forbidden_comparisons=True)}
+    if not data:
+        family["efficient"] = EfficientStaggered(target="event_time")
+        family["efficient, vector"] = EfficientStaggered(target="event_time", adjustment="vector")
+    hits = dict.fromkeys(family, 0)
+    errors = {name: [] for name in family}
+    misses = {name: [] for name in family}
+    for seed in range(draws):
+        truth = simulate.staggered_panel(
+            seed, n_units=240, periods=6, cohorts=(3, 5), serial_correlation=0.5,
+            assignment="random", effect=lambda e, g: 1 + 0.4 * e, **data,
+        )  # fmt: skip
+        sample = design(truth.frame, clusters=clusters, always_treated="drop")
+        for name, estimator in family.items():
+            result = estimator.fit(sample)
+            att = result.att() if name == "naive" else result.att("event_time")
+            true = 1.2 if name == "stacked" else 1.6
+            errors[name].append(att.std_errors[0])
+            misses[name].append(att.estimates[0] - true)
+            width = att.critical_value(simultaneous=False) * errors[name][-1]
+            hits[name] += abs(misses[name][-1]) <= width
+    naive = hits.pop("naive") / draws
+    assert naive < 0.5
+    assert abs(np.mean(misses["naive"])) > 2 * np.std(misses["naive"])
+    shares = {name: count / draws for name, count in hits.items()}
+    assert {n: s for n, s in shares.items() if not 0.912 <= s <= 0.988} == {}
+    for name in hits:
+        assert abs(np.mean(misses[name])) < 3.5 * np.std(misses[name]) / np.sqrt(draws), name
+        assert 0.87 <= np.mean(errors[name]) / np.std(misses[name]) <= 1.15, name
+
+
+@pytest.mark.slow
+def test_poisson_intervals_cover():
+    """Effects of 30 percent on means that differ by cohort; 300 draws."""
+    draws, hits = 300, 0
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        frame = simulate.staggered_panel(0, n_units=240, periods=5, cohorts=(3, 4)).frame
+        level = 2.0 + frame["cohort"].fillna(2.0) / 4 + 0.1 * frame["time"]
+        mean = np.exp(level - 1) * np.where(frame["treated"] == 1, 1.3, 1.0)
+        shock = np.repeat(rng.gamma(4.0, 0.25, 240), 5)
+        counts = frame.assign(outcome=rng.poisson(mean * shock).astype(float))
+        att = ExtendedTWFE(family="poisson").fit(design(counts)).att("cell")
+        true = (mean - mean / 1.3)[frame["treated"] == 1].mean()
+        width = att.critical_value(simultaneous=False) * att.std_errors[0]
+        hits += abs(att.estimates[0] - true) <= width
+    assert 0.912 <= hits / draws <= 0.988

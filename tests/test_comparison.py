@@ -1,0 +1,162 @@
+"""Comparing estimators: alignment, differences with their joint covariance, words, refusals."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from did import design, staggered
+
+from impact import (
+    CallawaySantAnna,
+    Imputation,
+    LocalProjectionDiD,
+    StackedDiD,
+    SunAbraham,
+    TwoStage,
+    TwoWayFixedEffects,
+    compare,
+    simulate,
+)
+from impact.errors import DesignError, EstimationError
+
+EXACT = 1e-10
+
+
+def test_the_usual_estimators_are_fitted_and_others_skipped_with_a_reason():
+    comparison = compare(design(staggered(1)))
+    assert comparison.labels == (
+        "CallawaySantAnna", "Imputation", "TwoStage", "SunAbraham", "ExtendedTWFE",
+        "LocalProjectionDiD",
+    )  # fmt: skip
+    ((name, reason),) = comparison.skipped.items()
+    assert name.startswith("StackedDiD(pre=3")
+    assert "no cohort can be stacked" in reason
+    assert any(s.startswith("Left out: StackedDiD") for s in comparison.words())
+
+
+def test_averages_are_over_the_event_times_all_share():
+    sample = design(staggered(2, periods=8, cohorts=(4, 6)))
+    results = [CallawaySantAnna().fit(sample), StackedDiD(pre=2, post=1).fit(sample)]
+    comparison = compare(results)
+    assert comparison.common_event_times == (0.0, 1.0)
+    tidy = comparison.tidy()
+    averages = tidy[tidy["term"] == "average"]["estimate"].to_numpy()
+    for average, result in zip(averages, results, strict=True):
+        study = result.event_study().cells.set_index("event_time")["estimate"]
+        assert average == pytest.approx((study[0] + study[1]) / 2, abs=EXACT)
+    assert "over event times 0, 1, each with the same weight" in " ".join(comparison.words())
+
+
+def test_differences_by_hand_from_contributions():
+    sample = design(staggered(3, n_units=90), clusters="cluster")
+    one, other = CallawaySantAnna().fit(sample), Imputation().fit(sample)
+    rows = compare([one, other]).differences().set_index("term")
+    studies = [r.event_study() for r in (one, other)]
+    psi = []
+    for study in studies:
+        k = study.cells["event_time"].tolist().index(0.0)
+        psi.append((study.estimates[k], study.uncertainty.contributions()[:, k]))
+    gap = psi[1][1] - psi[0][1]
+    assert rows.loc["0", "difference"] == pytest.approx(psi[1][0] - psi[0][0], abs=EXACT)
+    assert rows.loc["0", "std_error"] == pytest.approx(np.sqrt(gap @ gap), rel=1e-9)
+    assert rows.loc["0", "std_error"] < min(s.std_errors[-1] for s in studies)
+
+
+def test_estimators_that_are_the_same_here_differ_by_rounding_only():
+    sample = design(staggered(4))
+    comparison = compare(sample, [Imputation(), TwoStage(), "SunAbraham", SunAbraham])
+    rows = comparison.differences()
+    same = rows[rows["estimator"] == "TwoStage"]
+    assert set(same["note"]) == {"the same number: they differ by rounding only"}
+    assert same["std_error"].isna().all()
+    assert "TwoStage" not in comparison.joint_tests()
+    assert comparison.labels[2:] == ("SunAbraham (1)", "SunAbraham (2)")
+
+
+def test_namesakes_are_told_apart_by_their_settings():
+    comparison = compare(
+        design(staggered(4)), [CallawaySantAnna(), CallawaySantAnna(comparison="never_treated")]
+    )
+    assert comparison.labels[1] == "CallawaySantAnna (comparison='never_treated')"
+
+
+@pytest.mark.slow
+def test_the_joint_test_has_its_size_and_its_power():
+    """Effects that differ between cohorts: variance weights answer another question."""
+
+    def p_value(seed, effect):
+        truth = simulate.staggered_panel(
+            seed, n_units=300, periods=6, cohorts={3: 0.1, 5: 0.4}, effect=effect
+        )
+        pair = [LocalProjectionDiD(weighting="equal"), LocalProjectionDiD()]
+        return next(iter(compare(design(truth.frame), pair).joint_tests().values())).p_value
+
+    alike = np.array([p_value(seed, 1.0) for seed in range(150)])
+    # 0.05 +- 3 Monte Carlo standard errors of 150 draws.
+    assert (alike < 0.05).mean() < 0.105
+    apart = [p_value(seed, lambda e, g: np.where(g == 3, 6.0, 1.0)) for seed in range(15)]
+    assert np.median(apart) < 0.01
+
+
+def test_one_effect_estimators_take_part_in_the_average_alone():
+    frame = staggered(5)
+    comparison = compare(
+        design(frame), [CallawaySantAnna(), LocalProjectionDiD(effect="pooled", pre=2, post=1)]
+    )
+    rows = comparison.differences()
+    assert rows["term"].tolist() == ["average"]
+    assert rows["std_error"].notna().all()
+    assert comparison.table().index.tolist()[0] == "average"
+
+
+def test_no_joint_covariance_no_test():
+    frame = staggered(6)
+    one = CallawaySantAnna().fit(design(frame))
+    other = Imputation().fit(design(frame, clusters="cluster"))
+    comparison = compare([one, other])
+    rows = comparison.differences()
+    assert set(rows["note"]) == {
+        "no joint covariance: one has no contributions by the same clusters"
+    }
+    assert rows["p_value"].isna().all()
+    assert comparison.joint_tests() == {}
+    fewer = Imputation().fit(design(frame[frame["unit"] != 3]))
+    assert any(s.startswith("The samples differ: 354, 360") for s in compare([one, fewer]).words())
+
+
+def test_texts_and_figure():
+    comparison = compare(design(staggered(7)), ["CallawaySantAnna", "Imputation"])
+    text = comparison.summary()
+    for phrase in (
+        "Average effect after treatment", "Less CallawaySantAnna",
+        "Imputation and CallawaySantAnna agree after treatment", "units not yet or never treated",
+    ):  # fmt: skip
+        assert phrase in text
+    assert repr(comparison) == text
+    assert "<table" in comparison._repr_html_()
+    ax = comparison.plot()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == list(comparison.labels)
+    drawn = ax.lines[0].get_ydata()
+    study = comparison.results[0].event_study()
+    np.testing.assert_allclose(drawn, study.estimates)
+    plt.close(ax.figure)
+
+
+def test_refusals():
+    sample = design(staggered(1))
+    with pytest.raises(DesignError, match="takes a Design or a list of Results; this is int"):
+        compare(3)
+    with pytest.raises(DesignError, match="takes a Design or a list of Results"):
+        compare([])
+    result = Imputation().fit(sample)
+    with pytest.raises(DesignError, match="estimators are named only where a design is given"):
+        compare([result], [Imputation()])
+    other = Imputation().fit(design(staggered(1), outcome="z"))
+    with pytest.raises(DesignError, match=r"different outcomes \(outcome, z\)"):
+        compare([result, other])
+    with pytest.raises(EstimationError, match="no estimator can be fitted to this design"):
+        compare(sample, [StackedDiD(pre=5)])
+    with pytest.raises(DesignError, match='no estimator "Imputaton"'):
+        compare(sample, ["Imputaton"])
+    pooled = compare(sample, [TwoWayFixedEffects(accept_forbidden_comparisons=True)])
+    with pytest.raises(EstimationError, match="none of these results has effects by event time"):
+        pooled.plot()

@@ -243,6 +243,8 @@ class Sample:
     weights : array, shape (N,); equal if None
     periods : array, shape (T,), rising
     anticipation : periods before treatment in which it may already act
+    covariates : array, shape (N, T, k), that comparisons condition on; each unit's first values
+        are taken, and what they predict of untreated outcomes is taken off before reassigning
     """
 
     outcomes: Floats
@@ -251,6 +253,7 @@ class Sample:
     weights: Floats | None
     periods: Integers
     anticipation: int = 0
+    covariates: Floats | None = None
 
     @property
     def unit_weights(self) -> Floats:
@@ -273,12 +276,30 @@ class Sample:
     @cached_property
     def cluster_means(self) -> Floats:
         """Mean outcome by cluster and period over the units observed, shape (G, T)."""
-        seen = ~np.isnan(self.outcomes)
+        outcomes = self._adjusted
+        seen = ~np.isnan(outcomes)
         mass = np.stack([np.bincount(self.clusters, self.unit_weights * s) for s in seen.T], axis=1)
-        filled = np.where(seen, self.outcomes, 0.0) * self.unit_weights[:, None]
+        filled = np.where(seen, outcomes, 0.0) * self.unit_weights[:, None]
         total = np.stack([np.bincount(self.clusters, column) for column in filled.T], axis=1)
         means: Floats = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
         return means
+
+    @property
+    def _adjusted(self) -> Floats:
+        """Outcomes less what covariates predict of untreated ones, by period, shape (N, T)."""
+        if self.covariates is None or not self.covariates.shape[2] or self.cohorts is None:
+            return self.outcomes
+        known: Booleans = ~np.isnan(self.covariates).any(axis=2)
+        x = self.covariates[np.arange(len(known)), np.argmax(known, axis=1)]
+        x = np.nan_to_num(x - np.nanmean(x, axis=0))
+        design = np.column_stack((np.ones(len(x)), x)) * np.sqrt(self.unit_weights)[:, None]
+        onset = np.where(np.isnan(self.cohorts), np.inf, self.cohorts - self.anticipation)
+        result = self.outcomes.copy()
+        for t, period in enumerate(self.periods):
+            rows = (period < onset) & ~np.isnan(self.outcomes[:, t])
+            y = self.outcomes[rows, t] * np.sqrt(self.unit_weights[rows])
+            result[:, t] -= x @ np.linalg.lstsq(design[rows], y, rcond=None)[0][1:]
+        return result
 
     @cached_property
     def cohort_values(self) -> Floats:

@@ -233,6 +233,22 @@ def test_hundreds_of_clusters_need_no_reassignment():
         infer(evidence_of(sample, 0.1), "permutation")
 
 
+def test_covariates_are_taken_off_before_reassigning():
+    """Trends that a covariate explains, and treated units have more of, are no effect."""
+    sample = make_panel(n_clusters=60, treated=(4, 4, 4), units=4)
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=240) + 1.5 * ~np.isnan(sample.cohorts)
+    trending = sample.outcomes + np.outer(x, np.arange(7.0))
+    covariates = np.repeat(x[:, None, None], 7, axis=1)
+    given = {"outcomes": trending, "n_clusters": 60, "treated": (4, 4, 4), "units": 4}
+    plain = infer(evidence_of(make_panel(**given), 0.0), draws=499)
+    adjusted = infer(evidence_of(make_panel(**given, covariates=covariates), 0.0), draws=499)
+    reference = infer(evidence_of(sample, 0.0), draws=499)
+    assert plain.p_value < 0.02
+    assert adjusted.p_value == pytest.approx(reference.p_value, abs=0.1)
+    assert adjusted.confidence_set.low == pytest.approx(reference.confidence_set.low, abs=0.4)
+
+
 def test_an_estimators_own_placebos_are_kept_to():
     sample = make_panel()
     draws = np.random.default_rng(4).normal(size=(99, 2))

@@ -289,7 +289,7 @@ class Sample:
         """Outcomes less what covariates predict of untreated ones, by period, shape (N, T)."""
         if self.covariates is None or not self.covariates.shape[2] or self.cohorts is None:
             return self.outcomes
-        known: Booleans = ~np.isnan(self.covariates).any(axis=2)
+        known = np.asarray(~np.isnan(self.covariates).any(axis=2))
         x = self.covariates[np.arange(len(known)), np.argmax(known, axis=1)]
         x = np.nan_to_num(x - np.nanmean(x, axis=0))
         design = np.column_stack((np.ones(len(x)), x)) * np.sqrt(self.unit_weights)[:, None]

@@ -395,3 +395,21 @@ def test_exact_fit_is_refused():
     gram, cross = np.ones((5, 1, 1)), np.ones((5, 1))
     with pytest.raises(InferenceError, match=r"standard error is zero.*fitted without error"):
         wild_cluster_test(gram, cross, np.ones(1))
+
+
+@pytest.mark.parametrize("options", [{}, {"variance": "cr3", "residuals": "jackknife"}])
+def test_sets_cover_the_truth_neither_too_rarely_nor_too_often(options):
+    """400 samples of 16 clusters with shared errors and a true effect of 0.7."""
+    rng = np.random.default_rng(8)
+    covered = 0
+    for _ in range(400):
+        size = rng.integers(4, 12, 16)
+        clusters = np.repeat(np.arange(16), size)
+        x = np.column_stack([rng.normal(size=16)[clusters], np.ones(size.sum())])
+        y = 0.7 * x[:, 0] + rng.normal(size=16)[clusters] + rng.normal(size=size.sum())
+        gram, cross = make_blocks(x, y, clusters)
+        test = wild_cluster_test(
+            gram, cross, np.array([1.0, 0.0]), null=0.7, draws=399, level=None, **options
+        )
+        covered += test.p_value > 0.05
+    assert 0.95 - 3 * 0.0109 < covered / 400 < 0.95 + 3 * 0.0109

@@ -8,13 +8,21 @@ import pytest
 from contract import CHECKS, Subject
 
 from impact import (
+    ArellanoBond,
+    Between,
+    BlundellBond,
     CallawaySantAnna,
     EfficientStaggered,
     ExtendedTWFE,
+    FirstDifference,
     FixedEffects,
     Imputation,
     LocalProjectionDiD,
+    Mundlak,
+    PanelIV,
+    PoissonFixedEffects,
     PooledOLS,
+    RandomEffects,
     StackedDiD,
     SunAbraham,
     TwoStage,
@@ -51,6 +59,21 @@ POOLED = {
     "unit_constants": "pooled regression compares levels between units",
     "time_path": "pooled regression has one intercept for all periods",
 }
+DIFFERENCES = {"constant_effect": "a gap hides when treatment began, and the row is not used"}
+BETWEEN = {
+    "unit_constants": "differences between units are what it uses",
+    "time_path": "with gaps, units average over different periods",
+}
+COMMON_PATH = {
+    "unit_constants": "the coefficients of unit averages use differences between units",
+    "time_path": "it has one intercept for all periods",
+}
+DYNAMIC = {
+    "scaling": "the first coefficient multiplies the outcome itself and has no unit",
+    "unit_constants": "lagged levels are instruments and carry the constant",
+    "time_path": "lagged levels are instruments and carry the path",
+    "constant_effect": "the first coefficient is that of the lagged outcome",
+}
 POOLED_STACK = {"time_path": "pooled event times leave common shocks in the residuals"}
 RANDOM_TIMING = {"unit_constants": "under random timing levels are compared, not changes alone"}
 BY_COHORT = {"cohort": "cohort"}
@@ -78,6 +101,23 @@ SUBJECTS = [
     Subject(FixedEffects(), GAPS, {"treated": "treated", "covariates": "x"}),
     Subject(FixedEffects(covariance="HC3"), STAGGERED, {"treated": "treated"}),
     Subject(PooledOLS(covariance="CR3"), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED),
+    Subject(
+        FirstDifference(time_effects=True), GAPS, {**CLUSTERED, "covariates": "x"}, DIFFERENCES
+    ),
+    Subject(Between(), GAPS, {"treated": "treated", "covariates": "x"}, BETWEEN),
+    Subject(RandomEffects(), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED),
+    Subject(RandomEffects(effects="two_way"), STAGGERED, {"treated": "treated"}, POOLED),
+    Subject(Mundlak(), GAPS, {**CLUSTERED, "covariates": "x"}, COMMON_PATH),
+    Subject(
+        PanelIV(endogenous="treated", instruments="z"),
+        GAPS.assign(z=GAPS["treated"] + np.sin(GAPS["unit"] * GAPS["time"])),
+        {"treated": "treated"},
+    ),
+    Subject(PoissonFixedEffects(), GAPS_POSITIVE, {**CLUSTERED, "covariates": "x"}, IN_PERCENT),
+    Subject(ArellanoBond(), STAGGERED, {"covariates": "x"}, DYNAMIC),
+    Subject(
+        BlundellBond(steps=2, collapse=True, endogenous="x"), GAPS, {"covariates": "x"}, DYNAMIC
+    ),
     Subject(SunAbraham(), STAGGERED, BY_COHORT),
     Subject(SunAbraham(base_event_times=(-2, -1)), GAPS, {**CLUSTERED, "covariates": "x"}),
     Subject(ExtendedTWFE(), STAGGERED, CLUSTERED),

@@ -13,26 +13,43 @@ from impact.errors import DesignError, listing, near
 
 if TYPE_CHECKING:
     from impact.estimators.base import Estimator
+    from impact.estimators.between import Between
     from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.estimators.doubly_robust_did import DoublyRobustDiD
+    from impact.estimators.dynamic_panel import ArellanoBond, BlundellBond
     from impact.estimators.efficient_staggered import EfficientStaggered
     from impact.estimators.extended_twfe import ExtendedTWFE
+    from impact.estimators.first_difference import FirstDifference
     from impact.estimators.fixed_effects import FixedEffects
     from impact.estimators.imputation import Imputation
     from impact.estimators.local_projection import LocalProjectionDiD
+    from impact.estimators.mundlak import Mundlak
+    from impact.estimators.panel_iv import PanelIV
+    from impact.estimators.poisson import PoissonFixedEffects
     from impact.estimators.pooled import PooledOLS
+    from impact.estimators.random_effects import RandomEffects
     from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
     from impact.estimators.twfe import TwoWayFixedEffects
     from impact.estimators.two_stage import TwoStage
 
 ESTIMATORS = {
+    "ArellanoBond": "impact.estimators.dynamic_panel",
+    "Between": "impact.estimators.between",
+    "BlundellBond": "impact.estimators.dynamic_panel",
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
+    "DoublyRobustDiD": "impact.estimators.doubly_robust_did",
     "EfficientStaggered": "impact.estimators.efficient_staggered",
     "ExtendedTWFE": "impact.estimators.extended_twfe",
+    "FirstDifference": "impact.estimators.first_difference",
     "FixedEffects": "impact.estimators.fixed_effects",
     "Imputation": "impact.estimators.imputation",
     "LocalProjectionDiD": "impact.estimators.local_projection",
+    "Mundlak": "impact.estimators.mundlak",
+    "PanelIV": "impact.estimators.panel_iv",
+    "PoissonFixedEffects": "impact.estimators.poisson",
     "PooledOLS": "impact.estimators.pooled",
+    "RandomEffects": "impact.estimators.random_effects",
     "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
     "TwoStage": "impact.estimators.two_stage",
@@ -41,13 +58,22 @@ ESTIMATORS = {
 
 __all__ = [
     "ESTIMATORS",
+    "ArellanoBond",
+    "Between",
+    "BlundellBond",
     "CallawaySantAnna",
+    "DoublyRobustDiD",
     "EfficientStaggered",
     "ExtendedTWFE",
+    "FirstDifference",
     "FixedEffects",
     "Imputation",
     "LocalProjectionDiD",
+    "Mundlak",
+    "PanelIV",
+    "PoissonFixedEffects",
     "PooledOLS",
+    "RandomEffects",
     "StackedDiD",
     "SunAbraham",
     "TwoStage",

@@ -27,6 +27,18 @@ Block = tuple[str, Floats]
 EXOGENOUS = "exogenous regressors and time effects"
 
 
+def _lacks_periods(design: Design) -> str | None:
+    if len(design.periods) >= 3:
+        return None
+    return (
+        f"this design has {plural(len(design.periods), 'period')}; a difference, its lag and an "
+        "earlier level need three. Add periods, or use FirstDifference."
+    )
+
+
+THREE_PERIODS = Requirement("at least three periods", _lacks_periods)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArellanoBond(Estimator):
     r"""Estimate a dynamic panel in first differences, lagged levels as instruments.
@@ -81,7 +93,7 @@ class ArellanoBond(Estimator):
     covariance: Literal["robust", "conventional", "plm"] = "robust"
     accept_many_instruments: bool = False
 
-    requires: ClassVar[tuple[Requirement, ...]] = ()
+    requires: ClassVar[tuple[Requirement, ...]] = (THREE_PERIODS,)
     estimand: ClassVar[str] = "coefficients of a dynamic panel in differences"
     system: ClassVar[bool] = False
 

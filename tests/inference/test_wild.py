@@ -12,7 +12,7 @@ from impact.inference.wild import (
 )
 from impact.inference.wild_draws import WildDraws
 
-BRUTE_FORCE = 1e-11  # closed form against row-level re-estimation, both in float64
+BRUTE_FORCE = 1e-12  # closed form against row-level re-estimation, both in float64
 MONTE_CARLO_P = 0.005  # stated by the reference case: both sides draw at random
 MONTE_CARLO_END = 0.006
 

@@ -17,8 +17,7 @@ from impact.sensitivity.base import (
     Finding,
     cohort_fault,
     draw_estimates,
-    overall,
-    overall_or_reason,
+    printed,
     refit,
 )
 
@@ -38,7 +37,8 @@ def anticipation(
 
     Returns
     -------
-    Finding : statistic = largest change from the printed effect, in its standard errors; one row
+    Finding : statistic = largest change from the printed effect, in the estimator's standard
+        errors; one row
         a number of periods, NaN with a note where no period is left to compare with
 
     Raises
@@ -54,13 +54,12 @@ def anticipation(
         raise DesignError(f"periods of anticipation are 0 or more; they were {list(periods)}.")
     table = pd.DataFrame(
         [
-            {"anticipation": count}
-            | overall_or_reason(partial(_anticipating, result, count), level)
+            {"anticipation": count} | printed(partial(_anticipating, result, count), level)
             for count in periods
         ]
     )
-    printed = overall(result, level)
-    estimate, error = float(printed["estimate"]), float(printed["std_error"])
+    full = result.att()
+    estimate, error = float(full.estimates[0]), float(full.std_errors[0])
     known = table.dropna(subset=["estimate"])
     moves = (known["estimate"] - estimate).abs()
     largest = float(moves.max() / error) if len(known) else np.nan

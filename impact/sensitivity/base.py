@@ -14,6 +14,7 @@ from impact import plots, tables
 from impact.design import Design
 from impact.errors import DesignError, ImpactError, plural
 from impact.estimators import estimator_class
+from impact.inference.bands import pointwise_critical_value, two_sided_p_values
 from impact.panel import Panel
 from impact.result import Result
 
@@ -28,8 +29,8 @@ __all__ = [
     "cohort_fault",
     "draw_estimates",
     "figure_axes",
-    "overall",
-    "overall_or_reason",
+    "printed",
+    "quick",
     "refit",
     "sorted_frame",
     "with_cohorts",
@@ -162,8 +163,9 @@ def figure_axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axe
 
 
 def refit(result: Result, design: Design) -> Result:
-    """Fit the result's own estimator, with its settings, to another design."""
-    return estimator_class(result.estimator)(**result.settings).fit(design)
+    """Fit the result's own estimator to another design, to be judged as the result is."""
+    estimator = estimator_class(result.estimator)(**result.settings)
+    return replace(estimator.fit(design), request=result.request)
 
 
 def sorted_frame(panel: Panel) -> pd.DataFrame:
@@ -219,26 +221,48 @@ def cohort_fault(result: Result) -> str | None:
     return None
 
 
-def overall(result: Result, level: float = 0.95) -> dict[str, float]:
-    """Return the overall effect: estimate, std_error, p_value, conf_low, conf_high."""
-    row = result.att().tidy(level).iloc[0]
-    names = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
-    return {name: float(row[name]) for name in names}
-
-
-def overall_or_reason(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
-    """Return the overall effect of a fit; where it fails, NaN with the reason in ``note``."""
+def printed(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
+    """Return the overall effect as the result prints it; where that fails, NaN and the reason."""
     try:
-        return {**overall(fit(), level), "note": ""}  # type: ignore[typeddict-item]
-    except ImpactError as error:
-        return {**NO_EFFECT, "note": str(error).split(". ")[0]}
+        row = fit().att().tidy(level).iloc[0]
+    except ImpactError as refusal:
+        return {**NO_EFFECT, "note": str(refusal).split(". ")[0]}
+    note = "" if row["p_value"] == row["p_value"] else "no valid p-value exists for these clusters"
+    return {
+        "estimate": float(row["estimate"]),
+        "std_error": float(row["std_error"]),
+        "p_value": float(row["p_value"]),
+        "conf_low": float(row["conf_low"]),
+        "conf_high": float(row["conf_high"]),
+        "note": note,
+    }
+
+
+def quick(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
+    """Return the overall effect judged by the estimator's own standard error."""
+    try:
+        overall = fit().att()
+    except ImpactError as refusal:
+        return {**NO_EFFECT, "note": str(refusal).split(". ")[0]}
+    estimate, std_error = float(overall.estimates[0]), float(overall.std_errors[0])
+    half = float(pointwise_critical_value(level, overall.uncertainty.df)) * std_error
+    p_value = two_sided_p_values(np.array([estimate / std_error]), overall.uncertainty.df)
+    return {
+        "estimate": estimate,
+        "std_error": std_error,
+        "p_value": float(p_value[0]),
+        "conf_low": estimate - half,
+        "conf_high": estimate + half,
+        "note": "",
+    }
 
 
 def draw_estimates(table: pd.DataFrame, label: str, ax: Axes | None, reference: float) -> Axes:
     """Draw one estimate a row with its interval, and a reference line."""
     ax = figure_axes(ax, 7.0, 0.9 + 0.3 * len(table))
     y = np.arange(len(table))[::-1]
-    ax.hlines(y, table["conf_low"], table["conf_high"], color=plots.BLUE, lw=2.0)
+    if "conf_low" in table:
+        ax.hlines(y, table["conf_low"], table["conf_high"], color=plots.BLUE, lw=2.0)
     ax.plot(table["estimate"], y, "o", color=plots.BLUE, ms=5)
     ax.axvline(0.0, color=plots.INK, lw=0.8)
     ax.axvline(reference, color=plots.QUIET, lw=0.8, ls=(0, (4, 3)))

@@ -113,7 +113,19 @@ def honest(
             + (f", {monotone}" if monotone else "")
             + f"; inference: {problem.method_used}; {path.n_pre} event times before and "
             f"{len(path.target)} after the reference {path.reference}.",
+            *_doubts(result, weighting, level),
         ),
+    )
+
+
+def _doubts(result: Result, weighting: Weighting | None, level: float) -> tuple[str, ...]:
+    """Say so where the printed effect is not judged by the standard errors used here."""
+    inference = result.att(weighting).inferences(level)[0]
+    if inference is None or inference.method in ("cr1", "cr2", "cr3"):
+        return ()
+    return (
+        "These sets rest on the estimator's own standard errors, which are not trusted for the "
+        f"printed effect ({inference.reason}); with so few clusters they are likely too narrow.",
     )
 
 

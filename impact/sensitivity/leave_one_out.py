@@ -15,8 +15,7 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     draw_estimates,
-    overall,
-    overall_or_reason,
+    quick,
     refit,
     without_rows,
 )
@@ -27,14 +26,13 @@ MOST_GROUPS = 200
 """Groups beyond which refitting without each would take long and say little."""
 
 
-def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95) -> Finding:
+def leave_one_out(result: Result, *, by: str | None = None) -> Finding:
     """Ask whether the effect hangs on one cluster, cohort or region.
 
     Parameters
     ----------
     result : of any estimator
     by : "cohort", or a column that is constant within units; None for the clusters
-    level : confidence level
 
     Returns
     -------
@@ -58,12 +56,12 @@ def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95)
         )
     rows = [
         {"left_out": _label(group), "n_units": int((labels == group).sum())}
-        | overall_or_reason(partial(_without, result, (labels != group).to_numpy()), level)
+        | quick(partial(_without, result, (labels != group).to_numpy()))
         for group in groups
     ]
-    table = pd.DataFrame(rows)
-    full = overall(result, level)
-    estimate, error = float(full["estimate"]), float(full["std_error"])
+    table = pd.DataFrame(rows)[["left_out", "n_units", "estimate", "std_error", "note"]]
+    full = result.att()
+    estimate, error = float(full.estimates[0]), float(full.std_errors[0])
     table.insert(3, "change", table["estimate"] - estimate)
     if table["estimate"].isna().all():
         raise DesignError(f"no fit is left without one {what}; the first: {table['note'].iloc[0]}")
@@ -88,6 +86,7 @@ def leave_one_out(result: Result, *, by: str | None = None, level: float = 0.95)
             "sign_changes": float(flips),
         },
         draw=lambda ax: draw_estimates(table, "left_out", ax, estimate),
+        notes=("Standard errors are the estimator's own.",),
     )
 
 

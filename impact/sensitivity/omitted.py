@@ -191,6 +191,10 @@ def confounding(
     q : share of the estimate to be explained away
     level : confidence level
 
+    Notes
+    -----
+    Adjusted intervals take the t distribution with ``df`` degrees of freedom, as R sensemakr does.
+
     Source
     ------
     Cinelli & Hazlett (2020), Journal of the Royal Statistical Society B 82(1), equations 14, 18
@@ -269,7 +273,7 @@ def _benchmark(
     bias = std_error * np.sqrt(df * r2_outcome * r2_treatment / (1.0 - r2_treatment))
     adjusted = float(np.sign(estimate) * (abs(estimate) - bias))
     error = std_error * np.sqrt((1.0 - r2_outcome) / (1.0 - r2_treatment) * df / (df - 1))
-    half = float(pointwise_critical_value(level, float(df - 1))) * error
+    half = float(pointwise_critical_value(level, float(df))) * error
     return row | {
         "r2_treatment": r2_treatment,
         "r2_outcome": r2_outcome,

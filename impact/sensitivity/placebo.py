@@ -20,8 +20,8 @@ from impact.sensitivity.base import (
     cohort_fault,
     draw_estimates,
     figure_axes,
-    overall,
-    overall_or_reason,
+    printed,
+    quick,
     refit,
     with_cohorts,
 )
@@ -74,15 +74,19 @@ def placebo_in_time(
     start = design.cohorts - design.anticipation
     before = ~(sample.periods[sample.time_codes] >= start[sample.unit_codes])
     rows = [
-        {"lead": lead}
-        | overall_or_reason(partial(_with_treatment, result, start - lead, before), level)
+        {"lead": lead} | printed(partial(_with_treatment, result, start - lead, before), level)
         for lead in leads
     ]
     table = pd.DataFrame(rows)
     known = table["p_value"].dropna()
     smallest = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
-    if not len(known):
+    if table["estimate"].isna().all():
         sentence = "No placebo date could be tried: too few periods lie before treatment."
+    elif not len(known):
+        sentence = (
+            f"Placebo effects lie between {tables.format_number(table['estimate'].min())} and "
+            f"{tables.format_number(table['estimate'].max())}; no valid p-value exists for them."
+        )
     else:
         worst = table.iloc[int(np.nanargmin(table["p_value"]))]
         answer = "differs" if smallest < 1 - level else "does not differ"
@@ -92,6 +96,7 @@ def placebo_in_time(
             f"{tables.format_number(worst['estimate'])} and {answer} from zero "
             f"(p = {smallest:.3f} for all of them)."
         )
+    effect = float(result.att().estimates[0])
     return Finding(
         name="placebo_in_time",
         question="Does an effect appear before treatment began?",
@@ -99,7 +104,7 @@ def placebo_in_time(
         table=table,
         sentence=sentence,
         values={"p_value": smallest, "n_placebos": float(len(known))},
-        draw=lambda ax: draw_estimates(table, "lead", ax, overall(result)["estimate"]),
+        draw=lambda ax: draw_estimates(table, "lead", ax, effect),
     )
 
 
@@ -128,9 +133,9 @@ def placebo_in_space(
 
     Notes
     -----
-    Where units of one cluster differ in treatment, units rather than clusters are drawn. The
-    share is compared with its Monte Carlo error; a share well above ``1 - level`` says that the
-    standard errors are too small for this design.
+    Where units of one cluster differ in treatment, units rather than clusters are drawn. Each
+    draw is judged by the estimator's own standard error, whatever the result's inference: a share
+    well above ``1 - level`` says that it is too small for this design.
 
     Source
     ------
@@ -154,10 +159,7 @@ def placebo_in_space(
         by_group = np.full(groups.max() + 1, np.nan)
         by_group[chosen] = dates
         cohorts = np.where(never, by_group[groups], np.nan)
-        rows.append(
-            {"draw": draw}
-            | overall_or_reason(partial(_with_treatment, result, cohorts, keep), level)
-        )
+        rows.append({"draw": draw} | quick(partial(_with_treatment, result, cohorts, keep), level))
     table = pd.DataFrame(rows)
     known = table.dropna(subset=["p_value"])
     if not len(known):
@@ -167,7 +169,7 @@ def placebo_in_space(
         )
     share = float((known["p_value"] < 1 - level).mean())
     error = float(np.sqrt(level * (1 - level) / len(known)))
-    actual = overall(result)["estimate"]
+    actual = float(result.att().estimates[0])
     beyond = float((known["estimate"].abs() >= abs(actual)).mean())
     verdict = "too often" if share > 1 - level + 2 * error else "no more than chance allows"
     sentence = (
@@ -225,18 +227,23 @@ def placebo_cancelled(result: Result, *, cohort: str, level: float = 0.95) -> Fi
             "nothing to compare. Give the period in which each cancelled project would have begun."
         )
     keep = never[design.sample.unit_codes]
-    placebo = overall(_with_treatment(result, np.where(never, cancelled, np.nan), keep), level)
-    true = overall(result, level)
-    table = pd.DataFrame(
-        [{"projects": "carried out", **true}, {"projects": "cancelled", **placebo}]
+    placebo = printed(
+        partial(_with_treatment, result, np.where(never, cancelled, np.nan), keep), level
     )
-    p_value = float(placebo["p_value"])
+    if np.isnan(placebo["estimate"]):
+        raise DesignError(f"cancelled projects cannot be compared: {placebo['note']}.")
+    true = printed(lambda: result, level)
+    table = pd.DataFrame([{"projects": "carried out"} | true, {"projects": "cancelled"} | placebo])
+    p_value = placebo["p_value"]
     answer = "differs" if p_value < 1 - level else "does not differ"
+    verdict = f"which {answer} from zero (p = {p_value:.3f})"
+    if np.isnan(p_value):
+        verdict = "for which no valid p-value exists"
     sentence = (
         f"{plural(n_cancelled, 'unit')} with a cancelled project "
         f"{'shows' if n_cancelled == 1 else 'show'} an effect of "
-        f"{tables.format_number(placebo['estimate'])}, which {answer} from zero "
-        f"(p = {p_value:.3f}); projects carried out, {tables.format_number(true['estimate'])}."
+        f"{tables.format_number(placebo['estimate'])}, {verdict}; projects carried out, "
+        f"{tables.format_number(true['estimate'])}."
     )
     return Finding(
         name="placebo_cancelled",
@@ -244,8 +251,8 @@ def placebo_cancelled(result: Result, *, cohort: str, level: float = 0.95) -> Fi
         statistic=p_value,
         table=table,
         sentence=sentence,
-        values={"estimate": float(placebo["estimate"]), "p_value": p_value},
-        draw=lambda ax: draw_estimates(table, "projects", ax, float(true["estimate"])),
+        values={"estimate": placebo["estimate"], "p_value": p_value},
+        draw=lambda ax: draw_estimates(table, "projects", ax, true["estimate"]),
     )
 
 

@@ -20,11 +20,11 @@ from impact.result import Result
 from impact.sensitivity.base import (
     Check,
     Finding,
-    OverallRow,
     assignment_groups,
     cohort_fault,
     figure_axes,
-    overall_or_reason,
+    printed,
+    quick,
     with_cohorts,
 )
 
@@ -118,7 +118,8 @@ def specification_curve(
     The joint test permutes first treated periods over clusters (units where clusters are mixed)
     and runs every variant on each permutation, under the hypothesis of no effect on anyone. The
     p-values are the shares of permutations, the true assignment among them, with a median at
-    least as far from zero, and with at least as many significant estimates of one sign.
+    least as far from zero, and with at least as many estimates of the median's sign that are
+    significant by the estimators' own standard errors.
 
     Source
     ------
@@ -126,7 +127,7 @@ def specification_curve(
     """
     SPECIFICATION_CURVE.require(result)
     chosen = specifications(result) if variants is None else tuple(variants)
-    rows = [_run(specification, level) for specification in chosen]
+    rows = [printed(partial(_fit, specification), level) for specification in chosen]
     table = pd.DataFrame(rows)
     table.insert(0, "specification", [specification.label for specification in chosen])
     table = table.sort_values("estimate", ignore_index=True)
@@ -139,7 +140,7 @@ def specification_curve(
     median, significant = _curve(table, 1 - level)
     p_values = {"p_median": np.nan, "p_share": np.nan}
     if draws:
-        p_values = _joint_test(usable, median, significant, draws, level, seed)
+        p_values = _joint_test(usable, draws, level, seed)
     low, high = table["estimate"].min(), table["estimate"].max()
     sentence = (
         f"Over {plural(len(usable), 'specification')} the effect lies between "
@@ -158,9 +159,8 @@ def specification_curve(
     )
 
 
-def _run(specification: Specification, level: float) -> OverallRow:
-    """Estimate one specification; NaN with the reason where it cannot be."""
-    return overall_or_reason(partial(specification.estimator.fit, specification.design), level)
+def _fit(specification: Specification) -> Result:
+    return specification.estimator.fit(specification.design)
 
 
 def _curve(table: pd.DataFrame, size: float) -> tuple[float, float]:
@@ -172,26 +172,24 @@ def _curve(table: pd.DataFrame, size: float) -> tuple[float, float]:
 
 
 def _joint_test(
-    usable: Iterable[Specification],
-    median: float,
-    significant: float,
-    draws: int,
-    level: float,
-    seed: int,
+    usable: Sequence[Specification], draws: int, level: float, seed: int
 ) -> dict[str, float]:
-    """Compare the curve with those of permuted treatment paths."""
-    usable = list(usable)
+    """Compare the curve, by the estimators' own standard errors, with those of permuted paths."""
+
+    def curve(variants: Iterable[Specification]) -> tuple[float, float]:
+        rows = [quick(partial(_fit, variant), level) for variant in variants]
+        return _curve(pd.DataFrame(rows), 1 - level)
+
     rng = np.random.default_rng(seed)
     base = usable[0].design
     groups = assignment_groups(base)
-    first = np.unique(groups, return_index=True)[1]
-    paths = base.cohorts[first]
+    paths = base.cohorts[np.unique(groups, return_index=True)[1]]
     labels = pd.Series(base.sample.units)
+    median, significant = curve(usable)
     further, more = 1, 1
     for _ in range(draws):
         drawn = pd.Series(rng.permutation(paths)[groups], index=labels)
-        rows = [_run(_permuted(s, drawn), level) for s in usable]
-        placebo, share = _curve(pd.DataFrame(rows), 1 - level)
+        placebo, share = curve(_permuted(variant, drawn) for variant in usable)
         further += abs(placebo) >= abs(median)
         more += share >= significant
     return {"p_median": further / (draws + 1), "p_share": more / (draws + 1)}

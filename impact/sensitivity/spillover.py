@@ -18,6 +18,7 @@ from impact.sensitivity.base import (
     Finding,
     cohort_fault,
     draw_estimates,
+    printed,
     refit,
     with_cohorts,
 )
@@ -128,12 +129,15 @@ def spillover(
     table = pd.DataFrame([*rows, _total(fits, design, level)])
     rings_only = table.iloc[1 : len(fits)]
     smallest = float(min(rings_only["p_value"].min() * len(rings_only), 1.0))
+    reach = f"smallest p = {smallest:.3f}, all rings together"
     total, direct = table.iloc[-1], table.iloc[0]
     answer = "neighbours show an effect" if smallest < 1 - level else "no ring shows one"
+    if np.isnan(smallest):
+        answer, reach = "whether neighbours show one cannot be told", "no valid p-value exists"
     sentence = (
         "The direct effect against units out of reach is "
         f"{tables.format_number(direct['estimate'])} a unit; {answer} "
-        f"(smallest p = {smallest:.3f}, all rings together). Direct effects and spillovers sum to "
+        f"({reach}). Direct effects and spillovers sum to "
         f"{tables.format_number(total['estimate'])}, direct ones alone to "
         f"{tables.format_number(direct['estimate'] * direct['n_units'])}."
     )
@@ -191,9 +195,7 @@ def _exposures(
 
 
 def _row(name: str, count: int, fit: Result, level: float) -> dict[str, object]:
-    tidy = fit.att().tidy(level).iloc[0]
-    numbers = ("estimate", "std_error", "p_value", "conf_low", "conf_high")
-    return {"term": name, "n_units": count, **{key: float(tidy[key]) for key in numbers}}
+    return {"term": name, "n_units": count, **printed(lambda: fit, level)}
 
 
 def _total(fits: list[tuple[str, int, Result]], design: Design, level: float) -> dict[str, object]:
@@ -222,6 +224,7 @@ def _total(fits: list[tuple[str, int, Result]], design: Design, level: float) ->
         "p_value": float(two_sided_p_values(np.array([estimate / error]), df)[0]),
         "conf_low": estimate - half,
         "conf_high": estimate + half,
+        "note": "" if complete else "the estimator gives no cluster contributions to sum",
     }
 
 

@@ -45,7 +45,8 @@ def test_anticipation_moves_the_reference_and_carries_no_weight(make_frame, desi
 
 
 def test_few_clusters_widen_normal_intervals_to_t(make_frame, design_of):
-    result = SunAbraham().fit(design_of(make_frame()))
+    frame = make_frame(by_province=True, n_firms=5)
+    result = SunAbraham().fit(design_of(frame, clusters="province"))
     path = event_path(result)
     assert path.df == 11
     wider = path.widened(0.95)[0, 0] / path.covariance[0, 0]

@@ -1,0 +1,62 @@
+"""The battery runs what applies and says why the rest does not."""
+
+import pytest
+
+from impact.errors import DesignError
+from impact.estimators import CallawaySantAnna
+from impact.sensitivity import CHECKS, battery
+
+
+@pytest.fixture(scope="module")
+def ran(make_frame, design_of):
+    frame = make_frame()
+    frame["cancelled"] = frame["firm"].map(dict.fromkeys(range(2, 60, 3), 2014.0))
+    result = CallawaySantAnna().fit(design_of(frame))
+    return battery(
+        result,
+        placebo_cancelled={"cohort": "cancelled"},
+        placebo_in_space={"draws": 5},
+        specification_curve={"draws": 3},
+    )
+
+
+def test_every_analysis_is_run_or_explained(ran):
+    assert set(ran.findings) | set(ran.skipped) == set(CHECKS)
+    assert not set(ran.findings) & set(ran.skipped)
+    assert set(ran.skipped) == {"attrition", "carry_over", "spillover", "oster", "cinelli_hazlett"}
+    assert ran.skipped["attrition"].endswith("nobody has left.")
+    assert ran.skipped["spillover"].startswith("needs rings")
+
+
+def test_findings_have_all_their_parts(ran):
+    for finding in ran:
+        assert finding.question.endswith("?")
+        assert finding.sentence.endswith(".")
+        assert len(finding.table)
+        assert finding.sentence in repr(finding)
+        assert "<table" in finding._repr_html_()
+        assert finding.figure().get_figure() is not None
+    assert len(ran.table()) == len(CHECKS)
+    assert "skipped: " in repr(ran)
+    assert ran["honest"].name == "honest"
+
+
+def test_battery_is_the_same_twice(fitted):
+    few = {"placebo_in_space": {"draws": 3}, "specification_curve": {"draws": 2}}
+    first, second = battery(fitted, **few), battery(fitted, **few)
+    for name in first.findings:
+        assert first[name].sentence == second[name].sentence
+        assert first[name].table.equals(second[name].table)
+
+
+def test_unknown_analyses_are_refused(fitted):
+    with pytest.raises(DesignError, match='Did you mean "honest"'):
+        battery(fitted, honset={})
+
+
+def test_long_tables_are_cut_in_print_only(fitted):
+    from impact.sensitivity import placebo_in_space
+
+    finding = placebo_in_space(fitted, draws=30)
+    assert len(finding.table) == 30
+    assert "5 more rows in .table." in repr(finding)

@@ -19,11 +19,13 @@ __all__ = [
     "BenefitCost",
     "CostPerUnit",
     "additionality",
+    "before_after",
     "benefit_cost",
     "cost_per_unit",
     "fieller",
     "leverage",
     "net_jobs",
+    "pooled_cost",
     "present_value",
     "ratio_of_effects",
     "spell_money",
@@ -204,6 +206,69 @@ def cost_per_unit(
     return CostPerUnit(
         cost, factor * row["estimate"], ConfidenceSet(gained, effect_set.level), unit, price_base
     )
+
+
+def pooled_cost(parts: Sequence[CostPerUnit]) -> CostPerUnit:
+    """Add up costs and gains of groups without common units, such as size classes.
+
+    An effect in logarithms stands for more jobs in a large establishment than in a small one, so
+    it is estimated and scaled within classes; the half-widths of independent intervals add up as
+    the root of their squares.
+
+    Raises
+    ------
+    EstimationError : no part, parts of several units, prices or levels, or a gain whose set is
+        not one bounded interval
+    """
+    kinds = {(part.unit, part.price_base, part.gained_set.level) for part in parts}
+    if len(kinds) != 1:
+        raise EstimationError(
+            "only costs of one unit, price base and level add up; these have "
+            f"{listing(sorted(map(str, kinds)), 9) or 'no part'}. Bring them to the same first."
+        )
+    if not all(p.gained_set.is_connected and p.gained_set.is_bounded for p in parts):
+        raise EstimationError(
+            "a gain whose confidence set is no bounded interval cannot be added to another; "
+            "estimate all groups with one design instead."
+        )
+    half_widths = [(p.gained_set.high - p.gained_set.low) / 2 for p in parts]
+    centre = sum((p.gained_set.high + p.gained_set.low) / 2 for p in parts)
+    reach = float(np.sqrt(np.sum(np.square(half_widths))))
+    unit, price_base, level = kinds.pop()
+    return CostPerUnit(
+        sum(p.cost for p in parts),
+        sum(p.gained for p in parts),
+        interval(centre - reach, centre + reach, level),
+        unit,
+        price_base,
+    )
+
+
+def before_after(
+    frame: pd.DataFrame,
+    outcome: str,
+    *,
+    unit: str,
+    time: str,
+    cohort: str,
+    anticipation: int = 0,
+) -> pd.DataFrame:
+    """Return each treated unit's outcome before treatment and when last observed.
+
+    This is what programmes count as gross gains, sum of after less before. It calls an effect
+    whatever happened since, growth that would have come anyway included.
+
+    Returns
+    -------
+    DataFrame : indexed by unit: before (last period before anticipation), after, change; units
+        not observed in either period are left out
+    """
+    treated = frame[frame[cohort].notna()]
+    last = treated.sort_values(time, kind="stable").groupby(unit).tail(1).set_index(unit)
+    base = treated[treated[time] == treated[cohort] - 1 - anticipation].set_index(unit)
+    table = pd.DataFrame({"before": base[outcome], "after": last[outcome]})
+    table = table[(last[time] >= last[cohort]).reindex(table.index, fill_value=False)].dropna()
+    return table.assign(change=table["after"] - table["before"])
 
 
 def ratio_of_effects(

@@ -223,3 +223,35 @@ def test_benefit_cost_discounts_each_year_since_treatment():
     assert ruled.net_set.contains(ruled.net)
     with pytest.raises(EstimationError, match="no effect is estimated 40 years after"):
         value.benefit_cost(result, cost=1, units={40: 1.0}, value=1, rate=0)
+
+
+def test_pooled_cost_adds_gains_and_squares_of_half_widths():
+    small = value.CostPerUnit(100e6, 10.0, interval(4.0, 16.0, 0.95), "job", 2020)
+    large = value.CostPerUnit(200e6, 5.0, interval(-3.0, 13.0, 0.95), "job", 2020)
+    both = value.pooled_cost([small, large])
+    assert (both.cost, both.gained) == (300e6, 15.0)
+    assert both.gained_set.intervals[0] == pytest.approx((5.0, 25.0))
+    assert both.confidence_set.intervals[0] == pytest.approx((12e6, 60e6))
+    with pytest.raises(EstimationError, match="only costs of one unit, price base and level"):
+        value.pooled_cost([small, value.CostPerUnit(1.0, 1.0, interval(0, 2, 0.9), "job", 2020)])
+    with pytest.raises(EstimationError, match="have no part"):
+        value.pooled_cost([])
+    halves = ConfidenceSet(((-np.inf, -1.0), (2.0, np.inf)), 0.95)
+    with pytest.raises(EstimationError, match="no bounded interval cannot be added"):
+        value.pooled_cost([value.CostPerUnit(1.0, 1.0, halves, "job")])
+
+
+def test_before_and_after_by_hand():
+    frame = pd.DataFrame(
+        {
+            "unit": [1, 1, 1, 1, 2, 2, 3, 3, 3],
+            "year": [1, 2, 3, 4, 3, 4, 1, 2, 3],
+            "jobs": [5.0, 6.0, 9.0, 8.0, 1.0, 2.0, 7.0, 7.0, 7.0],
+            "cohort": [3, 3, 3, 3, 3, 3, None, None, None],
+        }
+    )
+    keys = {"unit": "unit", "time": "year", "cohort": "cohort"}
+    table = value.before_after(frame, "jobs", **keys)
+    assert table.to_dict("index") == {1: {"before": 6.0, "after": 8.0, "change": 2.0}}
+    earlier = value.before_after(frame, "jobs", anticipation=1, **keys)
+    assert earlier["change"].to_dict() == {1: 3.0}

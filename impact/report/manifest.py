@@ -64,10 +64,11 @@ def make_manifest(
     loaded = {str(path.relative_to(PACKAGE)) for path in modules if path.is_relative_to(PACKAGE)}
     own = {
         str(path.relative_to(PACKAGE))
-        for path in (PACKAGE / "report").rglob("*")
+        for part in ("report", "evaluation")
+        for path in (PACKAGE / part).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    code = {name.replace(os.sep, "/") for name in loaded | own | {"errors.py", "evaluation.py"}}
+    code = {name.replace(os.sep, "/") for name in loaded | own | {"errors.py"}}
     return {
         "schema": SCHEMA,
         "evaluation": plan.id,

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,18 +18,12 @@ from typing import TYPE_CHECKING, Any
 from impact import datasets
 from impact.errors import SpecError, listing, near
 from impact.estimators import ESTIMATORS
+from impact.evaluation.schema import PLAN, check_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]
-
-LANGUAGES = ("en", "vi")
-DATA_KINDS = ("microdata", "published", "simulated")
-TRANSFORMS = ("none", "log")
-FORMATS = ("html", "pdf")
-HEADLINES = ("average", "first_period")
-CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "sustainability")
+__all__ = ["Evaluation", "Outcome", "file_sha256"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +105,7 @@ class Evaluation:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SpecError(f"{file} is no TOML: {error}. Mend that line.") from None
         findings: list[str] = []
-        content = _check_table(raw, PLAN, "", findings)
+        content = check_table(raw, PLAN, "", findings)
         if not findings:
             _check_files(content, file, findings)
         if findings:
@@ -252,207 +245,6 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@dataclass(frozen=True)
-class _Key:
-    """What a key of the plan may hold; ``table`` and ``each`` describe nested tables."""
-
-    kind: str
-    required: bool = False
-    default: Any = None
-    choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    table: Mapping[str, _Key] | None = None
-
-
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "string": ((str,), "a string"),
-    "integer": ((int,), "an integer"),
-    "number": ((int, float), "a number"),
-    "boolean": ((bool,), "true or false"),
-    "date": ((datetime.date,), "a date such as 1993-07-01"),
-    "strings": ((list,), "a list of strings"),
-    "text": ((dict,), "a table with a text for each language, {en = ..., vi = ...}"),
-    "texts": ((list,), "a list of texts, each {en = ..., vi = ...}"),
-    "table": ((dict,), "a table"),
-    "tables": ((list,), "a list of tables"),
-    "free": ((dict,), "a table"),
-}
-
-_OUTCOME = {
-    "name": _Key("string", required=True),
-    "label": _Key("text", required=True),
-    "unit": _Key("string", required=True),
-    "transform": _Key("string", default="none", choices=TRANSFORMS),
-    "primary": _Key("boolean", default=False),
-    "smallest_effect": _Key("number", low=0),
-}
-
-PLAN: dict[str, _Key] = {
-    "evaluation": _Key(
-        "table",
-        required=True,
-        table={
-            "id": _Key("string", required=True),
-            "title": _Key("text", required=True),
-            "notebook": _Key("string", required=True),
-            "data_kind": _Key("string", required=True, choices=DATA_KINDS),
-            "date": _Key("date", required=True),
-        },
-    ),
-    "question": _Key(
-        "table",
-        required=True,
-        table={
-            "text": _Key("text", required=True),
-            "criteria": _Key("strings", default=[], choices=CRITERIA),
-        },
-    ),
-    "data": _Key(
-        "table",
-        default={},
-        table={
-            "dataset": _Key("string"),
-            "files": _Key(
-                "tables",
-                default=[],
-                table={
-                    "path": _Key("string", required=True),
-                    "sha256": _Key("string", required=True),
-                },
-            ),
-        },
-    ),
-    "design": _Key(
-        "table",
-        default={},
-        table={
-            "unit": _Key("string"),
-            "time": _Key("string"),
-            "cohort": _Key("string"),
-            "treatment": _Key("text"),
-            "unit_name": _Key("text"),
-            "anticipation": _Key("integer", default=0, low=0),
-            "always_treated": _Key("string", default="refuse", choices=("refuse", "drop")),
-            "clusters": _Key("string"),
-            "covariates": _Key("strings", default=[]),
-            "weights": _Key("string"),
-        },
-    ),
-    "outcomes": _Key("tables", default=[], table=_OUTCOME),
-    "estimation": _Key(
-        "table",
-        default={},
-        table={
-            "estimator": _Key("string"),
-            "settings": _Key("free", default={}),
-            "headline": _Key("string", default="average", choices=HEADLINES),
-            "beside": _Key(
-                "tables",
-                default=[],
-                table={
-                    "estimator": _Key("string", required=True),
-                    "settings": _Key("free", default={}),
-                },
-            ),
-        },
-    ),
-    "inference": _Key(
-        "table",
-        default={},
-        table={
-            "level": _Key("number", default=0.95, low=0.5, high=0.999),
-            "draws": _Key("integer", default=999, low=99),
-            "seed": _Key("integer", default=1, low=0),
-        },
-    ),
-    "reading": _Key(
-        "table",
-        default={},
-        table={
-            "credibility": _Key("text"),
-            "reasons": _Key("texts", default=[]),
-            "cost": _Key("text"),
-            "caveats": _Key("texts", default=[]),
-            "unknown": _Key("texts", default=[]),
-        },
-    ),
-    "report": _Key(
-        "table",
-        default={},
-        table={"formats": _Key("strings", default=["html"], choices=FORMATS)},
-    ),
-    "parameters": _Key("free", default={}),
-}
-
-
-def _check_table(
-    raw: Mapping[str, Any], keys: Mapping[str, _Key], place: str, findings: list[str]
-) -> dict[str, Any]:
-    """Check a table against its keys, append what is wrong, and fill in the defaults."""
-    named = f"[{place}]" if place else "the plan"
-    for unknown in (name for name in raw if name not in keys):
-        findings.append(
-            f'{named} has no key "{unknown}". {near(unknown, keys)}Known: {", ".join(keys)}.'
-        )
-    content: dict[str, Any] = {}
-    for name, key in keys.items():
-        path = f"{place}.{name}" if place else name
-        if name not in raw:
-            if key.required:
-                findings.append(f"{path} is missing; it must be {_KINDS[key.kind][1]}.")
-            elif key.kind == "table":
-                content[name] = _check_table({}, key.table or {}, path, findings)
-            elif key.default is not None:
-                content[name] = key.default
-            continue
-        content[name] = _check_value(raw[name], key, path, findings)
-    return content
-
-
-def _check_value(value: Any, key: _Key, path: str, findings: list[str]) -> Any:
-    """Check one value, nested tables included."""
-    types, wanted = _KINDS[key.kind]
-    fits: bool = isinstance(value, types) and isinstance(value, bool) == (key.kind == "boolean")
-    if not fits:
-        findings.append(f"{path} must be {wanted}; it is {value!r}.")
-        return value
-    if key.kind == "table":
-        return _check_table(value, key.table or {}, path, findings)
-    if key.kind == "tables":
-        return [
-            _check_value(entry, _Key("table", table=key.table), f"{path}.{number}", findings)
-            for number, entry in enumerate(value, start=1)
-        ]
-    if key.kind == "texts":
-        return [
-            _check_value(entry, _Key("text"), f"{path}.{number}", findings)
-            for number, entry in enumerate(value, start=1)
-        ]
-    if key.kind == "text":
-        missing = [code for code in LANGUAGES if not str(value.get(code, "")).strip()]
-        if missing or set(value) - set(LANGUAGES):
-            findings.append(
-                f"{path} must have a text for each of {', '.join(LANGUAGES)}; it has "
-                f"{', '.join(sorted(value)) or 'none'}."
-            )
-        return value
-    if key.kind == "strings" and not all(isinstance(entry, str) for entry in value):
-        findings.append(f"{path} must be a list of strings; it is {value!r}.")
-    elif key.choices:
-        for entry in value if isinstance(value, list) else [value]:
-            if entry not in key.choices:
-                findings.append(
-                    f'{path} may be {", ".join(key.choices)}; it is "{entry}". '
-                    f"{near(entry, key.choices)}".rstrip()
-                )
-    below = key.low is not None and value < key.low
-    if below or (key.high is not None and value > key.high):
-        limits = f"at least {key.low}" if key.high is None else f"from {key.low} to {key.high}"
-        findings.append(f"{path} must be {limits}; it is {value!r}.")
-    return value
 
 
 def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> None:

@@ -105,7 +105,10 @@ def _fit_all(design: Design, estimators: Sequence[Estimator | str | type[Estimat
         made = estimator_class(given) if isinstance(given, str) else given
         estimator = made if isinstance(made, Estimator) else made()
         try:
-            results.append(estimator.fit(design))
+            result = estimator.fit(design)
+            if _event_study(result) is None:
+                _ = _one_effect(result)
+            results.append(result)
         except (DesignError, EstimationError) as error:
             skipped[repr(estimator)] = str(error)
     if not results:
@@ -155,7 +158,7 @@ class Comparison:
     @cached_property
     def _averages(self) -> list[Result]:
         return [
-            result.att() if study is None else _mean_over(study, self.common_event_times)
+            _one_effect(result) if study is None else _mean_over(study, self.common_event_times)
             for result, study in zip(self.results, self._studies, strict=True)
         ]
 
@@ -191,8 +194,8 @@ class Comparison:
         """Return each estimator's estimates less the first one's, with tests.
 
         Standard errors come from the difference of the two estimators' contributions by cluster,
-        so that what they share cancels. They are NaN, with a note, where an estimator has no
-        contributions or the two used other clusters.
+        so that what they share cancels; p-values are from t(G-1). They are NaN, with a note,
+        where an estimator has no contributions or the two used other clusters.
         """
         rows: list[dict[str, object]] = []
         first, base = self._studies[0], self._averages[0]
@@ -234,9 +237,10 @@ class Comparison:
             live = sizes > NEGLIGIBLE * study.std_errors[[pair[1] for pair in pairs]]
             if live.any():
                 matrix = psi[:, live].T @ psi[:, live]
-                statistic, rank, p_value = bands.joint_wald(values[live], matrix)
+                df = _df(study)
+                statistic, rank, p_value = bands.joint_wald(values[live], matrix, df=df)
                 question = f"{label} and {self.labels[0]} agree after treatment"
-                tests[label] = JointTest(question, statistic, rank, p_value)
+                tests[label] = JointTest(question, statistic, rank, p_value, df)
         return tests
 
     def words(self) -> list[str]:
@@ -343,6 +347,23 @@ def _event_study(result: Result) -> Result | None:
     return result if result.cells["event_time"].notna().all() else None
 
 
+def _one_effect(result: Result) -> Result:
+    """Return the effect of treatment of a result without event study.
+
+    Raises
+    ------
+    EstimationError : none of its estimates is one
+    """
+    names = ("att", "treated", result.design.treatment_column)
+    rows = [k for k, term in enumerate(result.cells["term"]) if term in names]
+    if not rows:
+        raise EstimationError(
+            f"{result.estimator} holds no effect of treatment to compare; it estimates "
+            f"{listing(result.cells['term'])}. Leave it out."
+        )
+    return _combined(result, np.eye(len(result))[rows[0]])
+
+
 def _mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
     """Average an event study over the given event times with equal weights."""
     keep = study.cells["event_time"].isin(event_times).to_numpy()
@@ -351,15 +372,20 @@ def _mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
             "these estimators share no event time after treatment at which all have an estimate, "
             "so their averages would not be of the same effects. Leave one of them out."
         )
-    weights = np.zeros((1, len(study) + len(study.shares)))
-    weights[0, : len(study)] = keep / keep.sum()
+    return _combined(study, keep / keep.sum())
+
+
+def _combined(result: Result, weights: Floats) -> Result:
+    """Combine the estimates, with weights (K,), into one."""
+    padded = np.zeros((1, len(result) + len(result.shares)))
+    padded[0, : len(result)] = weights
     cells = pd.DataFrame({"term": [AVERAGE]}).reindex(columns=list(CELL_COLUMNS))
-    cells["estimate"] = np.nan_to_num(study.estimates) @ weights[0, : len(study)]
+    cells["estimate"] = np.nan_to_num(result.estimates) @ weights
     cells["weight"], cells["note"] = 1.0, ""
     return replace(
-        study,
+        result,
         cells=cells,
-        uncertainty=study.uncertainty.combine(weights),
+        uncertainty=result.uncertainty.combine(padded),
         shares=pd.Series(dtype=np.float64),
     )
 
@@ -387,6 +413,11 @@ def _scaled_contributions(result: Result) -> Floats | None:
     variances = result.uncertainty.variances()[: len(result)]
     scale = np.sqrt(np.divide(variances, raw, out=np.zeros(len(raw)), where=raw > 0))
     return np.asarray(psi * scale)
+
+
+def _df(result: Result) -> float:
+    """Return the degrees of freedom of differences: clusters less one."""
+    return float(result.design.n_clusters - 1)
 
 
 def _same_clusters(one: Design, other: Design) -> bool:
@@ -427,6 +458,6 @@ def _difference(one: Result, other: Result, mine: int, theirs: int) -> dict[str,
         "difference": float(values[0]),
         "std_error": error,
         "statistic": float(statistic),
-        "p_value": float(bands.two_sided_p_values(np.array([statistic]), None)[0]),
+        "p_value": float(bands.two_sided_p_values(np.array([statistic]), _df(one))[0]),
         "note": note,
     }

@@ -6,9 +6,11 @@ import pytest
 from did import design, staggered
 
 from impact import (
+    Between,
     CallawaySantAnna,
     Imputation,
     LocalProjectionDiD,
+    PooledOLS,
     StackedDiD,
     SunAbraham,
     TwoStage,
@@ -106,6 +108,17 @@ def test_one_effect_estimators_take_part_in_the_average_alone():
     assert rows["term"].tolist() == ["average"]
     assert rows["std_error"].notna().all()
     assert comparison.table().index.tolist()[0] == "average"
+
+
+def test_of_a_regression_only_the_effect_of_treatment_is_compared():
+    sample = design(staggered(5, cohorts=(4,)), covariates="z")
+    comparison = compare(sample, [CallawaySantAnna(method="regression"), PooledOLS(), Between()])
+    tidy = comparison.tidy().set_index("estimator")
+    pooled = comparison.results[1].cells.set_index("term").loc["treated", "estimate"]
+    assert tidy.loc["PooledOLS", "estimate"] == pytest.approx(pooled, abs=EXACT)
+    levels = design(staggered(5), cohort=None, covariates="z")
+    with pytest.raises(EstimationError, match="PooledOLS holds no effect of treatment to compare"):
+        compare([PooledOLS().fit(levels)])
 
 
 def test_no_joint_covariance_no_test():

@@ -30,6 +30,7 @@ __all__ = [
     "period_dummies",
     "reasons_lost",
     "regress",
+    "unlinked",
     "untreated_periods",
 ]
 
@@ -119,6 +120,13 @@ def cluster_codes(design: Design) -> Integers | None:
     """Return the cluster of each unit, shape (N,); None where every unit is its own."""
     own = design.cluster_columns[0] == design.panel.unit
     return None if own else design.cluster_codes
+
+
+def unlinked(design: Design) -> str:
+    """Say why untreated rows do not determine a cell whose period has some."""
+    if design.covariates:
+        return "untreated rows do not tell period, unit and covariate effects apart here"
+    return "no unit links this period to the cohort's untreated rows"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from impact.estimators.cells import (
     period_dummies,
     reasons_lost,
     regress,
+    unlinked,
     untreated_periods,
 )
 from impact.estimators.imputed import impute
@@ -103,9 +104,7 @@ class Imputation(Estimator):
             _refuse_lone(design, cells[lone & known])
         cell_notes = np.where(lone, "one cluster: its own variation is not counted", "")
         cell_notes = cell_notes.astype(object)
-        cell_notes[~known] = reasons_lost(
-            design, cells[~known], "no unit links this period to the cohort's untreated rows"
-        )
+        cell_notes[~known] = reasons_lost(design, cells[~known], unlinked(design))
         notes = ["Untreated outcomes imputed from all untreated rows; cohort shares as given."]
         if design.covariates:
             notes.append(f"Imputed linearly in {', '.join(design.covariates)}.")

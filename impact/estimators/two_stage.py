@@ -9,7 +9,7 @@ import numpy as np
 
 from impact.design import Design
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import all_cells, cell_result, reasons_lost
+from impact.estimators.cells import all_cells, cell_result, reasons_lost, unlinked
 from impact.estimators.imputed import impute
 from impact.result import Result
 
@@ -54,9 +54,7 @@ class TwoStage(Estimator):
         )
         lost = np.isnan(estimates)
         cell_notes = np.full(len(cells), "", dtype=object)
-        cell_notes[lost] = reasons_lost(
-            design, cells[lost], "no unit links this period to the cohort's untreated rows"
-        )
+        cell_notes[lost] = reasons_lost(design, cells[lost], unlinked(design))
         notes = [
             "First stage on all untreated rows; cohort shares as sampled. Cells before treatment "
             "are means of first-stage residuals, without a base period."

@@ -290,7 +290,11 @@ def test_same_seed_same_bytes():
     ],
 )
 def test_coverage_at_the_boundary_of_the_restriction(settings, bound, path, distance):
-    """No effect, delta as large as allowed: 2,000 draws, within three standard errors of 95 %."""
+    """No effect, delta as large as allowed, 2,000 draws.
+
+    Thirty standard errors out one restriction binds alone and coverage is 95 %, give or take
+    three Monte Carlo errors; at three the other members of a union still cover now and then.
+    """
     delta = distance * np.array(path, dtype=float)
     covariance = 0.5 * np.eye(5) + 0.5
     root = np.linalg.cholesky(covariance)
@@ -300,8 +304,8 @@ def test_coverage_at_the_boundary_of_the_restriction(settings, bound, path, dist
     covered = np.mean(
         [HonestProblem(draw, covariance, 3, **settings).covers(0.0, bound) for draw in draws]
     )
-    slack = 3 * np.sqrt(0.95 * 0.05 / 2000)
-    assert 0.94 <= covered <= 0.95 + slack
+    error = np.sqrt(0.95 * 0.05 / 2000)
+    assert 0.94 <= covered <= (0.95 + 3 * error if distance > 10 else 0.98)
 
 
 def test_shapes_that_do_not_agree_are_refused():

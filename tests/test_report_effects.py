@@ -7,7 +7,7 @@ import pytest
 
 from impact.errors import SpecError
 from impact.evaluation import Evaluation, Outcome
-from impact.report import LANGUAGES, Record, estimate_outcomes, narrative, text
+from impact.report import LANGUAGES, Record, effect_tables, estimate_outcomes, narrative, text
 from impact.report.effects import EffectNumber, OutcomeEffect
 from impact.report.values import render_template
 
@@ -120,7 +120,7 @@ def test_effects_on_logarithms_are_read_in_percent(michigan):
 def test_every_sentence_of_the_report_names_its_numbers(michigan):
     plan, effects = michigan
     record = Record.of(plan)
-    narrative.record_effects(record, effects)
+    effect_tables.record_effects(record, effects)
     record.summary(
         answer=narrative.answer(effects),
         finding=narrative.summarise_verdicts(effects),
@@ -135,8 +135,8 @@ def test_every_sentence_of_the_report_names_its_numbers(michigan):
         narrative.event_study_alt(effects),
     ]
     record.section("s", text("x", "x"), *sentences)
-    narrative.effects_table(record, effects)
-    narrative.comparison_table(record, effects)
+    effect_tables.effects_table(record, effects)
+    effect_tables.comparison_table(record, effects)
     record.as_dict()
     answer = render_template(record.front["answer"]["en"], record.values, "en")
     assert "Hours of training per employee" in answer

@@ -11,7 +11,7 @@ from impact.report.text import LANGUAGES, Text, text
 from impact.report.values import Value
 
 if TYPE_CHECKING:
-    from impact.report import charts, narrative
+    from impact.report import charts, effect_tables, narrative
     from impact.report.effects import estimate_outcomes
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "bullets",
     "callout",
     "charts",
+    "effect_tables",
     "estimate_outcomes",
     "narrative",
     "report_style",
@@ -32,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("charts", "narrative"):
+    if name in ("charts", "effect_tables", "narrative"):
         return importlib.import_module(f"impact.report.{name}")
     if name == "estimate_outcomes":
         return importlib.import_module("impact.report.effects").estimate_outcomes

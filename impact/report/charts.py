@@ -9,7 +9,7 @@ from impact import plots
 from impact.design import Design
 from impact.report.figures import report_style
 from impact.report.numbers import UNITS
-from impact.report.text import Text, text
+from impact.report.text import Text, capital, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,7 +59,7 @@ def event_studies(effects: Mapping[str, OutcomeEffect], language: str) -> Figure
         for ax, effect in zip(axes.flat, effects.values(), strict=False):
             plots.event_study(effect.event_study(), ax=ax, level=effect.level)
             label = effect.outcome.label[language]
-            ax.set_title(label[:1].upper() + label[1:], fontsize=10, loc="left", color=plots.INK)
+            ax.set_title(capital(label), fontsize=10, loc="left", color=plots.INK)
             ax.set_ylabel(_unit_words(effect, language), fontsize=9)
             ax.set_xlabel("")
         figure.supxlabel(_SINCE[language], fontsize=9)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import pandas as pd
-
 from impact.design import Design
 from impact.evaluation import Evaluation
-from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
-from impact.report.results import Block, Column, Record
-from impact.report.text import LANGUAGES, Text, text
+from impact.report.effects import OutcomeEffect, Verdict
+from impact.report.results import Record
+from impact.report.text import LANGUAGES, Text, capital, text
 
 __all__ = [
     "answer",
-    "comparison_table",
     "design_sentence",
     "effect_sentence",
-    "effects_table",
     "event_study_alt",
     "event_study_sentences",
     "findings",
     "method_sentences",
-    "record_effects",
     "summarise_verdicts",
     "timing_alt",
     "unit_name",
@@ -52,12 +47,6 @@ _SENTENCES: dict[Verdict, Text] = {
         "hơn {{{id}.detectable}} sẽ bị bỏ sót với tần suất cao hơn một trong năm lần.",
     ),
 }
-_VERDICTS: dict[Verdict, Text] = {
-    "rise": text("rise", "tăng"),
-    "fall": text("fall", "giảm"),
-    "no_effect": text("no effect of interest", "không có tác động đáng kể"),
-    "cannot_tell": text("cannot tell", "chưa thể kết luận"),
-}
 _GROUPS: dict[Verdict, Text] = {
     "rise": text("A rise is found in {names}.", "Có bằng chứng về mức tăng của {names}."),
     "fall": text("A fall is found in {names}.", "Có bằng chứng về mức giảm của {names}."),
@@ -69,85 +58,9 @@ _GROUPS: dict[Verdict, Text] = {
         "For {names} the data cannot tell.", "Với {names}, số liệu chưa cho phép kết luận."
     ),
 }
-_NO_PRE_TREND = text(
-    "no period before treatment can be tested", "không có kỳ nào trước hỗ trợ để kiểm định"
-)
 _UNITS = text("units", "đơn vị")
 _TREATMENT = text("treatment", "hỗ trợ")
 _AND = {"en": " and ", "vi": " và "}
-
-
-def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None:
-    """Record the numbers of every outcome: effects, counts, detectable effects, verdicts' limits.
-
-    The main number of outcome ``y`` is the value ``y``; beside it ``y.average``, ``y.first``,
-    ``y.detectable``, ``y.units``, ``y.treated`` and ``y.<estimator>``.
-    """
-    level = next(iter(effects.values())).level
-    record.value("level", round(100 * level, 6), "percent", text("Confidence level", "Mức tin cậy"))
-    for name, effect in effects.items():
-        _record_effect(record, name, effect)
-
-
-def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
-    outcome = effect.outcome
-    unit = "percent" if outcome.is_relative else outcome.unit
-    decimals = 1
-    label = outcome.label
-
-    def effect_value(id: str, number: EffectNumber, what: Text) -> None:
-        record.value(
-            id,
-            number.estimate,
-            unit,
-            _joined(label, what),
-            low=number.low,
-            high=number.high,
-            level=effect.level,
-            decimals=decimals,
-        )
-
-    effect_value(name, effect.main, text("effect", "tác động"))
-    effect_value(f"{name}.average", effect.average, text("average effect", "tác động trung bình"))
-    effect_value(
-        f"{name}.first",
-        effect.first,
-        text("effect in the first treated period", "tác động trong kỳ đầu được hỗ trợ"),
-    )
-    for estimator, result in effect.beside.items():
-        effect_value(
-            f"{name}.{estimator.lower()}",
-            effect.number(result),
-            text(f"effect by {estimator}", f"tác động theo {estimator}"),
-        )
-    record.value(
-        f"{name}.detectable",
-        effect.main.detectable,
-        unit,
-        _joined(label, text("smallest detectable effect", "tác động nhỏ nhất phát hiện được")),
-        decimals=decimals,
-    )
-    if outcome.smallest_effect is not None:
-        record.value(
-            f"{name}.smallest",
-            round(outcome.smallest_effect * (100 if outcome.is_relative else 1), 9),
-            unit,
-            _joined(label, text("smallest effect of interest", "tác động nhỏ nhất đáng quan tâm")),
-        )
-    test = effect.pre_trends
-    record.value(
-        f"{name}.pretrend",
-        None if test is None else test.p_value,
-        "p_value",
-        _joined(label, text("p of no effect before", "p của không có tác động trước")),
-        note=None if test is not None else _NO_PRE_TREND,
-    )
-    facts = effect.design.facts
-    for id, count, what in (
-        ("units", facts.n_units, text("units observed", "số đơn vị quan sát")),
-        ("treated", facts.n_treated_units, text("units treated", "số đơn vị được hỗ trợ")),
-    ):
-        record.value(f"{name}.{id}", count, "count", _joined(label, what))
 
 
 def effect_sentence(effect: OutcomeEffect) -> Text:
@@ -155,7 +68,7 @@ def effect_sentence(effect: OutcomeEffect) -> Text:
     template = _SENTENCES[effect.verdict]
     label = effect.outcome.label
     return {
-        code: template[code].format(label=_capital(label[code]), id=effect.outcome.name)
+        code: template[code].format(label=capital(label[code]), id=effect.outcome.name)
         for code in LANGUAGES
     }
 
@@ -184,81 +97,6 @@ def summarise_verdicts(effects: Mapping[str, OutcomeEffect]) -> Text:
             names = _enumerated([outcome.label[code] for outcome in outcomes], code)
             found[code].append(sentence[code].format(names=names))
     return {code: " ".join(found[code]) for code in LANGUAGES}
-
-
-def effects_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
-    """Keep the table of all outcomes: units, effects with intervals, what could be found."""
-    rows = [
-        {
-            "outcome": _named(effect),
-            "units": f"{{{name}.units}}",
-            "treated": f"{{{name}.treated}}",
-            "effect": f"{{{name}:signed}}",
-            "interval": f"{{{name}:interval}}",
-            "reading": _VERDICTS[effect.verdict],
-            "detectable": f"{{{name}.detectable}}",
-        }
-        for name, effect in effects.items()
-    ]
-    columns = {
-        "outcome": Column(text("Outcome", "Kết quả")),
-        "units": Column(text("Units", "Đơn vị"), "count"),
-        "treated": Column(text("Treated", "Được hỗ trợ"), "count"),
-        "effect": Column(text("Effect", "Tác động"), "count"),
-        "interval": Column(text("{level} interval", "Khoảng tin cậy {level}"), "count"),
-        "reading": Column(text("Reading", "Kết luận")),
-        "detectable": Column(text("Detectable", "Phát hiện được"), "count"),
-    }
-    return record.table(
-        "effects",
-        pd.DataFrame(rows),
-        text("Effects by outcome", "Tác động theo từng kết quả"),
-        columns,
-        note=text(
-            "Detectable: the size of a true effect that would be found four times in five.",
-            "Phát hiện được: độ lớn của tác động thật sẽ được phát hiện bốn trong năm lần.",
-        ),
-    )
-
-
-def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
-    """Keep the table of the average effect by each estimator, and of the test before treatment."""
-    beside = list(dict.fromkeys(name for effect in effects.values() for name in effect.beside))
-    main = next(iter(effects.values())).result.estimator
-    rows = [
-        {"outcome": _named(effect), "average": f"{{{name}.average:signed}}"}
-        | {"interval": f"{{{name}.average:interval}}", "pretrend": f"{{{name}.pretrend}}"}
-        | {other: f"{{{name}.{other.lower()}:signed}}" for other in beside}
-        | {f"{other} interval": f"{{{name}.{other.lower()}:interval}}" for other in beside}
-        for name, effect in effects.items()
-    ]
-    interval = text("{level} interval", "Khoảng tin cậy {level}")
-    columns = {
-        "outcome": Column(text("Outcome", "Kết quả")),
-        "average": Column(text(f"[[{main}]]", f"[[{main}]]"), "count"),
-        "interval": Column(interval, "count"),
-    }
-    for other in beside:
-        columns[other] = Column(text(f"[[{other}]]", f"[[{other}]]"), "count")
-        columns[f"{other} interval"] = Column(interval, "count")
-    columns["pretrend"] = Column(text("p before", "p trước"), "count")
-    return record.table(
-        "comparison",
-        pd.DataFrame(rows),
-        text(
-            "Average effect over all treated periods, by estimator",
-            "Tác động trung bình các kỳ được hỗ trợ, theo phương pháp ước lượng",
-        ),
-        columns,
-        note=text(
-            f"p before: test that [[{main}]] finds no effect before treatment.",
-            f"p trước: kiểm định [[{main}]] không thấy tác động trước khi được hỗ trợ.",
-        ),
-    )
-
-
-def _named(effect: OutcomeEffect) -> Text:
-    return {code: _capital(effect.outcome.label[code]) for code in LANGUAGES}
 
 
 def design_sentence(record: Record, plan: Evaluation, design: Design) -> Text:
@@ -325,9 +163,9 @@ def event_study_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
         label = effects[name].outcome.label
         sentences.append(
             text(
-                f"**{_capital(label['en'])}** already differed before treatment "
+                f"**{capital(label['en'])}** already differed before treatment "
                 f"(p = {{{name}.pretrend}}): part of what is called effect may be that movement.",
-                f"**{_capital(label['vi'])}** đã khác biệt từ trước khi được hỗ trợ "
+                f"**{capital(label['vi'])}** đã khác biệt từ trước khi được hỗ trợ "
                 f"(p = {{{name}.pretrend}}): một phần của tác động có thể là biến động đó.",
             )
         )
@@ -383,14 +221,6 @@ def method_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
             )
         )
     return sentences
-
-
-def _joined(label: Text, what: Text) -> Text:
-    return {code: f"{_capital(label[code])}: {what[code]}" for code in LANGUAGES}
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _enumerated(words: Iterable[str], language: str) -> str:

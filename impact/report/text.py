@@ -16,7 +16,16 @@ from typing import TypeAlias
 from impact.errors import ReportError
 from impact.evaluation import LANGUAGES
 
-__all__ = ["LANGUAGES", "Text", "check_text", "fill", "named_values", "stray_digits", "text"]
+__all__ = [
+    "LANGUAGES",
+    "Text",
+    "capital",
+    "check_text",
+    "fill",
+    "named_values",
+    "stray_digits",
+    "text",
+]
 
 Text: TypeAlias = dict[str, str]
 
@@ -68,3 +77,8 @@ def fill(template: str, formatted: Callable[[str, str], str]) -> str:
     """Replace each named value by its formatted number and drop the brackets of literals."""
     filled = _VALUE.sub(lambda match: formatted(match[1], match[2] or ""), template)
     return _LITERAL.sub(r"\1", filled)
+
+
+def capital(words: str) -> str:
+    """Begin words with a capital, the rest as it is."""
+    return words[:1].upper() + words[1:]

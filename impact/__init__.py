@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         RandomEffects,
         StackedDiD,
         SunAbraham,
+        SwitchersDiD,
         TwoStage,
         TwoWayFixedEffects,
     )
@@ -69,6 +70,7 @@ _HOMES = {
     "Result": "impact.result",
     "StackedDiD": "impact.estimators",
     "SunAbraham": "impact.estimators",
+    "SwitchersDiD": "impact.estimators",
     "TwoStage": "impact.estimators",
     "TwoWayFixedEffects": "impact.estimators",
     "compare": "impact.comparison",
@@ -101,6 +103,7 @@ __all__ = [
     "Result",
     "StackedDiD",
     "SunAbraham",
+    "SwitchersDiD",
     "TwoStage",
     "TwoWayFixedEffects",
     "compare",

@@ -12,6 +12,7 @@ from impact import (
     Between,
     BlundellBond,
     CallawaySantAnna,
+    DoublyRobustDiD,
     EfficientStaggered,
     ExtendedTWFE,
     FirstDifference,
@@ -25,6 +26,7 @@ from impact import (
     RandomEffects,
     StackedDiD,
     SunAbraham,
+    SwitchersDiD,
     TwoStage,
     TwoWayFixedEffects,
     simulate,
@@ -47,6 +49,9 @@ STAGGERED = shifted(
     ).frame
 )
 GAPS = STAGGERED[np.random.default_rng(3).random(len(STAGGERED)) > 0.08].reset_index(drop=True)
+TWO_PERIODS = STAGGERED[(STAGGERED["cohort"] != 6) & STAGGERED["time"].isin([3, 5])].assign(
+    cohort=lambda f: f["cohort"] + 1
+)
 ONE_DATE = STAGGERED[STAGGERED["cohort"] != 6].reset_index(drop=True)
 GAPS_POSITIVE = GAPS.assign(outcome=np.exp(GAPS["outcome"] / 4))
 IN_PERCENT = {
@@ -76,6 +81,8 @@ DYNAMIC = {
 }
 POOLED_STACK = {"time_path": "pooled event times leave common shocks in the residuals"}
 RANDOM_TIMING = {"unit_constants": "under random timing levels are compared, not changes alone"}
+UNFOLLOWED = {"unit_constants": "in a panel with gaps, levels of different units are compared"}
+PER_DOSE = {"constant_effect": "divided by the cumulated dose, a lasting effect falls by horizon"}
 BY_COHORT = {"cohort": "cohort"}
 CLUSTERED = {"cohort": "cohort", "clusters": "cluster"}
 
@@ -90,6 +97,15 @@ SUBJECTS = [
     Subject(
         CallawaySantAnna(method="inverse_probability"), STAGGERED, {**BY_COHORT, "covariates": "x"}
     ),
+    Subject(CallawaySantAnna(unbalanced="observations"), GAPS, CLUSTERED, UNFOLLOWED),
+    Subject(CallawaySantAnna(unbalanced="complete_units"), GAPS, CLUSTERED),
+    Subject(DoublyRobustDiD(), TWO_PERIODS, {**CLUSTERED, "covariates": "x"}),
+    Subject(DoublyRobustDiD(method="horvitz_thompson"), TWO_PERIODS, BY_COHORT),
+    Subject(SwitchersDiD(), STAGGERED, {"treated": "treated", "clusters": "cluster"}),
+    Subject(
+        SwitchersDiD(target="normalised", lone_switchers="own"), GAPS, {"dose": "treated"}, PER_DOSE
+    ),
+    Subject(SwitchersDiD(target="total", same_switchers=True), STAGGERED, BY_COHORT),
     Subject(TwoWayFixedEffects(), ONE_DATE, {**BY_COHORT, "covariates": "x"}),
     Subject(TwoWayFixedEffects(effect="event_study", covariance="CR2"), ONE_DATE, CLUSTERED),
     Subject(TwoWayFixedEffects(accept_forbidden_comparisons=True), GAPS, CLUSTERED),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from impact.estimators.random_effects import RandomEffects
     from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
+    from impact.estimators.switchers import SwitchersDiD
     from impact.estimators.twfe import TwoWayFixedEffects
     from impact.estimators.two_stage import TwoStage
 
@@ -52,6 +53,7 @@ ESTIMATORS = {
     "RandomEffects": "impact.estimators.random_effects",
     "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
+    "SwitchersDiD": "impact.estimators.switchers",
     "TwoStage": "impact.estimators.two_stage",
     "TwoWayFixedEffects": "impact.estimators.twfe",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "RandomEffects",
     "StackedDiD",
     "SunAbraham",
+    "SwitchersDiD",
     "TwoStage",
     "TwoWayFixedEffects",
     "estimator_class",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.estimators.cells import BASE_NOTE, cluster_codes
+from impact.estimators.contributions import unit_weights
 from impact.inference.linear import moment_uncertainty
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.doubly_robust import (
@@ -194,7 +195,7 @@ class _Tally:
         self.estimates[cells] = fitted.estimates
         return True
 
-    def finish(self, design: Design, psi: Floats, shares: Floats) -> GroupTimeFit:
+    def finish(self, psi: Floats, shares: Floats) -> GroupTimeFit:
         return GroupTimeFit(
             self.estimates, Scores(psi.T), shares, self.n_treated, self.n_comparison, self.notes
         )
@@ -206,7 +207,7 @@ def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) 
     Cells of one cohort with the same comparison units, base and covariates are fitted at once:
     one propensity, one factorisation, one right-hand side a period.
     """
-    codes, weights = design.cohort_codes, _weights(design)
+    codes, weights = design.cohort_codes, unit_weights(design)
     outcomes = np.ascontiguousarray(design.outcomes.T)
     gaps = None if design.is_balanced else np.isnan(outcomes)
     covariates = _Covariates(design)
@@ -243,7 +244,7 @@ def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) 
     psi = tally.psi
     if clusters is not None:
         psi = np.stack([np.bincount(clusters, row, clusters.max() + 1) for row in psi])
-    return tally.finish(design, psi, shares)
+    return tally.finish(psi, shares)
 
 
 def fit_observations(
@@ -256,7 +257,7 @@ def fit_observations(
         sample.time_codes,
         sample.numeric(design.outcome),
     )
-    weights = _weights(design)[units]
+    weights = unit_weights(design)[units]
     clusters = design.cluster_codes
     n_clusters = int(clusters.max()) + 1
     columns = [_standardise(sample.numeric(name)) for name in design.covariates]
@@ -288,16 +289,12 @@ def fit_observations(
         )  # fmt: skip
         if tally.take(cell, fitted):
             tally.psi[k] = np.bincount(clusters[units.take(rows)], fitted.psi[:, 0], n_clusters)
-    codes, own_weights = design.cohort_codes, _weights(design)
+    codes, own_weights = design.cohort_codes, unit_weights(design)
     by_unit = _Tally.empty(plan, len(design.cohort_values), len(codes))
     shares = _shares(by_unit, codes, own_weights)
     for c in range(len(plan), len(tally.psi)):
         tally.psi[c] = np.bincount(clusters, by_unit.psi[c], n_clusters)
-    return tally.finish(design, tally.psi, shares)
-
-
-def _weights(design: Design) -> Floats:
-    return np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
+    return tally.finish(tally.psi, shares)
 
 
 def _shares(tally: _Tally, codes: Integers, weights: Floats) -> Floats:

@@ -1,0 +1,244 @@
+"""Treatments that rise, fall and come back: de Chaisemartin and D'Haultfoeuille (2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, plural
+from impact.estimators.base import TREATMENT, UNIT_CLUSTERS, Estimator, Requirement
+from impact.estimators.contributions import clustered, unit_weights
+from impact.kernels.switchers import HorizonEffect, SwitchPaths, horizon_effect, switch_paths
+from impact.result import Result
+
+__all__ = ["SwitchersDiD"]
+
+Floats = NDArray[np.float64]
+Target = Literal["dynamic", "normalised", "total"]
+
+
+def _paths(design: Design) -> SwitchPaths:
+    """Read the treatment of the sample's units, also in periods without an outcome."""
+    column = design.dose or design.treated
+    if column is None:
+        return switch_paths(design.treatment)
+    panel, sample = design.panel, design.sample
+    rows = panel.units.get_indexer(sample.units)
+    columns = np.searchsorted(panel.periods, sample.periods)
+    return switch_paths(panel.matrix(column)[np.ix_(rows, columns)])
+
+
+def _nobody_switches(design: Design) -> str | None:
+    if design.is_repeated_cross_section:
+        return f"no {design.panel.unit} is observed twice. Use CallawaySantAnna for cross-sections."
+    paths = _paths(design)
+    if ((paths.first < len(design.periods)) & ~paths.unclear).any():
+        return None
+    return (
+        f'"{design.treatment_column}" never changes within a {design.panel.unit} between two '
+        "observed periods, so no outcome before and after a change is known."
+    )
+
+
+@dataclass(frozen=True)
+class SwitchersDiD(Estimator):
+    """Estimate the effect of a change of treatment by periods since the first change.
+
+    For a unit whose treatment first changes in F, with D_1 its baseline treatment and S = +1
+    for a rise, -1 for a fall: DID_l averages S times Y_{F-1+l} - Y_{F-1} less the mean of the
+    same among units with the same D_1 not yet changed by F-1+l. It is the effect of having
+    been treated as the units were, rather than at baseline, for l periods.
+
+    Parameters
+    ----------
+    effects : how many periods after the first change to estimate; all there are if None
+    placebos : how many periods before it; all there are if None
+    target : "dynamic" is DID_l; "normalised" divides it by the average cumulated dose above
+        baseline, the effect of a unit of dose; "total" is one number, the sum of effects over
+        the sum of doses above baseline
+    same_switchers : keep only switchers seen in all the effects, so that their path does not
+        mix different units
+    lone_switchers : a switcher alone with its baseline, date and new dose has no own mean to
+        deviate from: "pooled" uses that of itself and its comparison units, "own" adds
+        nothing to the variance (as R DIDmultiplegtDYN 2.1.2)
+
+    Raises
+    ------
+    DesignError : treatment never changes within a unit
+    EstimationError : no unit of the same baseline is left to compare with
+
+    Notes
+    -----
+    Treatments may be of any kind, change often and reverse; only the first change is used to
+    sort units, and later ones are part of the path. Rows after a unit has been both above and
+    below its baseline are not used, because S no longer says what the effect means; units
+    whose first change falls next to a period without a known treatment are left out. Both are
+    counted in the notes. With treatments that take many values, units with the same baseline
+    may be few: comparison is exact, never at a neighbouring value.
+
+    Assumes parallel trends among units of the same baseline treatment and no anticipation.
+    Standard errors are conditional on treatment paths. With a binary treatment that lasts,
+    the effects are those of CallawaySantAnna's event study with units not yet treated.
+
+    Source
+    ------
+    de Chaisemartin and D'Haultfoeuille (2024), Review of Economics and Statistics,
+    "Difference-in-differences estimators of intertemporal treatment effects"; numbers checked
+    with R DIDmultiplegtDYN 2.1.2.
+    """
+
+    effects: int | None = None
+    placebos: int | None = None
+    target: Target = "dynamic"
+    same_switchers: bool = False
+    lone_switchers: Literal["pooled", "own"] = "pooled"
+
+    requires: ClassVar[tuple[Requirement, ...]] = (
+        Requirement("a change of treatment", _nobody_switches),
+        TREATMENT,
+        UNIT_CLUSTERS,
+    )
+    estimand: ClassVar[str] = "effect of a change of treatment, by periods since the first change"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("effects", 1), ("placebos", 0)):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise DesignError(
+                    f"SwitchersDiD: {name} counts periods, {least} or more, or None for all; it "
+                    f"was {value!r}."
+                )
+
+    def _estimate(self, design: Design) -> Result:
+        paths = _paths(design)
+        after = self._horizons(design, paths, self.effects, placebo=False)
+        if not after:
+            raise EstimationError(
+                "no effect can be estimated: no unit with the same baseline treatment is yet to "
+                "change when another changes, and observed with it. With doses that differ between "
+                "all units, group them into classes, or use HeterogeneousAdoption."
+            )
+        among = np.logical_and.reduce([h.switchers for h in after.values()])
+        if self.same_switchers and len(after) > 1:
+            if not among.any():
+                raise EstimationError(
+                    f"same_switchers=True leaves nobody: no switcher is seen in all "
+                    f"{len(after)} effects. Ask for fewer with effects=."
+                )
+            after = self._horizons(design, paths, len(after), placebo=False, among=among)
+        before: dict[int, HorizonEffect] = {}
+        if self.target != "total":
+            before = self._horizons(design, paths, self.placebos, placebo=True)
+        if self.target == "total":
+            cells, psi = _total(after)
+        else:
+            cells, psi = _by_horizon(after, before, normalise=self.target == "normalised")
+        return Result(
+            estimator=self.name,
+            design=design,
+            cells=cells,
+            uncertainty=clustered(design, psi),
+            estimand=self.estimand,
+            settings=self.settings(),
+            notes=_notes(paths, after),
+        )
+
+    def _horizons(
+        self,
+        design: Design,
+        paths: SwitchPaths,
+        limit: int | None,
+        *,
+        placebo: bool,
+        among: NDArray[np.bool_] | None = None,
+    ) -> dict[int, HorizonEffect]:
+        """Estimate horizons from one on, as far as there are switchers and comparison units."""
+        found = {}
+        longest = len(design.periods) - 1
+        for horizon in range(1, 1 + (longest if limit is None else min(limit, longest))):
+            effect = horizon_effect(
+                design.outcomes, paths, unit_weights(design), horizon, placebo=placebo,
+                among=among, pool_alone=self.lone_switchers == "pooled",
+            )  # fmt: skip
+            if effect.size > 0:
+                found[horizon] = effect
+        return found
+
+
+def _by_horizon(
+    after: dict[int, HorizonEffect], before: dict[int, HorizonEffect], *, normalise: bool
+) -> tuple[pd.DataFrame, Floats]:
+    """Lay out placebos and effects by event time, with contributions (N, K)."""
+    placebos = [(f"placebo {h}", -1 - h, before[h]) for h in sorted(before, reverse=True)]
+    rows = [*placebos, *((f"effect {h}", h - 1, after[h]) for h in sorted(after))]
+    scale = [e.dose if normalise else e.size for _, _, e in rows]
+    known = [abs(s) > 0 for s in scale]
+    safe = [s if k else np.nan for s, k in zip(scale, known, strict=True)]
+    cells = pd.DataFrame(
+        {
+            "term": [term for term, _, _ in rows],
+            "cohort": np.nan,
+            "time": np.nan,
+            "event_time": [float(event_time) for _, event_time, _ in rows],
+            "estimate": [e.total / s for (_, _, e), s in zip(rows, safe, strict=True)],
+            "weight": [e.size for _, _, e in rows],
+            "note": ["" if k else "doses above baseline sum to zero" for k in known],
+            "n_treated": [int(e.switchers.sum()) for _, _, e in rows],
+            "n_comparison": [int(e.comparisons.sum()) for _, _, e in rows],
+        }
+    )
+    psi = np.stack([e.psi / s for (_, _, e), s in zip(rows, safe, strict=True)], axis=1)
+    return cells, np.nan_to_num(psi)
+
+
+def _total(after: dict[int, HorizonEffect]) -> tuple[pd.DataFrame, Floats]:
+    """Divide the sum of all effects by the sum of doses above baseline."""
+    dose = sum(e.last_dose for e in after.values())
+    if dose == 0:
+        raise EstimationError(
+            "doses above baseline sum to zero over all switchers and effects, so there is no "
+            'effect per unit of dose. Use target="dynamic".'
+        )
+    cells = pd.DataFrame(
+        {
+            "term": ["effect per unit of dose"],
+            "cohort": np.nan,
+            "time": np.nan,
+            "event_time": np.nan,
+            "estimate": [sum(e.total for e in after.values()) / dose],
+            "weight": [1.0],
+            "note": [""],
+            "n_treated": [int(np.any([e.switchers for e in after.values()], axis=0).sum())],
+            "n_comparison": [int(np.any([e.comparisons for e in after.values()], axis=0).sum())],
+        }
+    )
+    return cells, np.sum([e.psi for e in after.values()], axis=0)[:, None] / dose
+
+
+def _notes(paths: SwitchPaths, after: dict[int, HorizonEffect]) -> tuple[str, ...]:
+    notes = ["Compared with units of the same baseline treatment that have not changed yet."]
+    moved = paths.direction != 0
+    rises, falls = int((paths.direction > 0).sum()), int((paths.direction < 0).sum())
+    notes.append(f"First changes: {plural(rises, 'rise')}, {plural(falls, 'fall')}.")
+    crossed = int(paths.crossed.any(axis=1).sum())
+    if crossed:
+        notes.append(
+            f"{plural(crossed, 'unit')} went above and below the baseline; not used from then on."
+        )
+    unclear = int((paths.unclear & moved).sum())
+    if unclear:
+        notes.append(
+            f"{plural(unclear, 'unit')} left out: the treatment is unknown just before its change."
+        )
+    alone = max(e.n_alone for e in after.values())
+    if alone:
+        notes.append(
+            f"{plural(alone, 'switcher')} alone in a cohort of baseline, date and new dose."
+        )
+    return tuple(notes)

@@ -1,0 +1,167 @@
+"""Effects of changes of treatment, whatever its values and however often it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["HorizonEffect", "SwitchPaths", "horizon_effect", "switch_paths"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class SwitchPaths:
+    """Treatment paths of N units over T periods, read for their first change.
+
+    Attributes
+    ----------
+    doses : array, shape (N, T); NaN where unknown
+    baseline : array, shape (N,), first known treatment
+    first : array, shape (N,), position of the first period with another treatment; T if none
+    direction : array, shape (N,), +1 where that change is a rise, -1 where a fall, else 0
+    crossed : array, shape (N, T), from when a unit has been above and below its baseline
+    unclear : array, shape (N,), the period before the first change is unknown
+    """
+
+    doses: Floats
+    baseline: Floats
+    first: Integers
+    direction: Floats
+    crossed: Booleans
+    unclear: Booleans
+
+
+def switch_paths(doses: Floats) -> SwitchPaths:
+    """Find baseline, first change and its direction in treatment paths, shape (N, T)."""
+    n, n_periods = doses.shape
+    known = ~np.isnan(doses)
+    unit = np.arange(n)
+    baseline = doses[unit, np.argmax(known, axis=1)]
+    gap = np.where(known, doses - baseline[:, None], 0.0)
+    changed = gap != 0
+    first = np.where(changed.any(axis=1), np.argmax(changed, axis=1), n_periods)
+    at = np.minimum(first, n_periods - 1)
+    direction = np.where(first < n_periods, np.sign(gap[unit, at]), 0.0)
+    above = np.logical_or.accumulate(gap > 0, axis=1)
+    below = np.logical_or.accumulate(gap < 0, axis=1)
+    unclear = (first < n_periods) & ~known[unit, np.maximum(at - 1, 0)]
+    return SwitchPaths(doses, baseline, first, direction, above & below, unclear)
+
+
+@dataclass(frozen=True, eq=False)
+class HorizonEffect:
+    """The effect a number of periods after the first change, averaged over switchers.
+
+    Attributes
+    ----------
+    total : sum over switchers of weight times effect, in the direction of the change
+    size : sum of the switchers' weights
+    psi : array, shape (N,), contributions to ``total`` given the treatment paths
+    switchers, comparisons : arrays, shape (N,), who enters
+    dose : sum over switchers of weight times treatment less baseline, cumulated from the first
+        change to the horizon, in the direction of the change
+    last_dose : the same at the horizon only
+    n_alone : switchers without another of their cohort
+    """
+
+    total: float
+    size: float
+    psi: Floats
+    switchers: Booleans
+    comparisons: Booleans
+    dose: float
+    last_dose: float
+    n_alone: int
+
+
+def horizon_effect(
+    outcomes: Floats,
+    paths: SwitchPaths,
+    weights: Floats,
+    horizon: int,
+    *,
+    placebo: bool = False,
+    among: Booleans | None = None,
+    pool_alone: bool = True,
+) -> HorizonEffect:
+    """Compare switchers' outcomes with those of units of the same baseline yet to change.
+
+    DID_g = Y_{F-1+l} - Y_{F-1} less the mean of the same among units with the same baseline
+    treatment whose treatment has not changed by F-1+l; a placebo puts Y_{F-1-l} in place of
+    Y_{F-1+l} and keeps the comparison units.
+
+    Parameters
+    ----------
+    outcomes : array, shape (N, T); NaN where unobserved
+    horizon : l, 1 in the period of the change
+    among : array, shape (N,), switchers to keep; all if None
+    pool_alone : whether a switcher alone in its cohort is measured from the mean of itself and
+        its comparison units; else it adds nothing to the variance
+
+    Notes
+    -----
+    Contributions are deviations from the mean of the switcher's own cohort (baseline, period
+    of the change and treatment it changed to), or from that of the comparison units, times
+    sqrt(n / (n - 1)) with n the units of that group: the variance given treatment paths.
+
+    Source
+    ------
+    de Chaisemartin and D'Haultfoeuille (2024), Review of Economics and Statistics, equations
+    3-4 and section 3.3.
+    """
+    n, n_periods = outcomes.shape
+    keep = np.ones(n, dtype=bool) if among is None else among
+    arrival = paths.doses[np.arange(n), np.minimum(paths.first, n_periods - 1)]
+    psi, total, size, dose, last_dose, n_alone = np.zeros(n), 0.0, 0.0, 0.0, 0.0, 0
+    switched, compared = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    for first, baseline in _groups(paths, n_periods):
+        late, base = first - 1 + horizon, first - 1
+        shown = base - horizon if placebo else late
+        if late >= n_periods or shown < 0:
+            continue
+        change = outcomes[:, shown] - outcomes[:, base]
+        same = (paths.baseline == baseline) & ~np.isnan(change) & ~paths.unclear
+        others = same & (paths.first > late)
+        own = same & (paths.first == first) & keep & ~paths.crossed[:, late]
+        if not own.any() or not others.any():
+            continue
+        level = float(np.average(change[others], weights=weights[others]))
+        mass = weights * paths.direction * own
+        total += float(mass[own] @ (change[own] - level))
+        size += float(weights[own].sum())
+        path = np.nan_to_num(paths.doses[own, first : late + 1] - baseline)
+        dose += float(mass[own] @ path.sum(axis=1))
+        last_dose += float(mass[own] @ path[:, -1])
+        for value in np.unique(arrival[own]):
+            cohort = own & (arrival == value)
+            alone = int(cohort.sum()) == 1
+            n_alone += alone
+            base_group = cohort | others if alone and pool_alone else cohort
+            psi[cohort] += mass[cohort] * _deviations(change, cohort, base_group, weights)
+        share = weights[others] / weights[others].sum() * mass.sum()
+        psi[others] -= share * _deviations(change, others, others, weights)
+        switched |= own
+        compared |= others
+    return HorizonEffect(total, size, psi, switched, compared, dose, last_dose, n_alone)
+
+
+def _groups(paths: SwitchPaths, n_periods: int) -> Iterator[tuple[int, float]]:
+    """Yield each pair of a period of change and a baseline treatment."""
+    moved = (paths.first < n_periods) & (paths.first > 0)
+    pairs = np.unique(np.stack([paths.first[moved], paths.baseline[moved]], axis=1), axis=0)
+    for first, baseline in pairs:
+        yield int(first), float(baseline)
+
+
+def _deviations(change: Floats, group: Booleans, base: Booleans, weights: Floats) -> Floats:
+    """Return a group's deviations from the mean of a base, widened for that mean's own error."""
+    n = int(base.sum())
+    factor = np.sqrt(n / (n - 1)) if n > 1 else 1.0
+    centre = np.average(change[base], weights=weights[base])
+    return np.asarray(factor * (change[group] - centre))

@@ -1,0 +1,232 @@
+"""Changes of treatment: R DIDmultiplegtDYN's numbers, by hand, identities, coverage, refusals."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import CallawaySantAnna, Design, Panel, simulate
+from impact.errors import DesignError, EstimationError
+from impact.estimators.switchers import SwitchersDiD
+
+# R prints five decimals.
+PRINTED = 6e-6
+STD_ERROR = 2e-3
+EXACT = 1e-10
+
+
+def fit(frame, *, unit="unit", time="time", clusters=None, treatment="dose", **settings):
+    names = {"outcome": "outcome"} | {
+        k: settings.pop(k) for k in ("outcome", "weights") if k in settings
+    }
+    panel = Panel(frame, unit=unit, time=time)
+    stated = {treatment: settings.pop("column", treatment)}
+    return SwitchersDiD(**settings).fit(Design(panel, clusters=clusters, **stated, **names))
+
+
+def case() -> dict:
+    folder = os.environ.get("IMPACT_CASES")
+    if not folder:
+        pytest.skip("set IMPACT_CASES to the folder of reference cases to compare with R")
+    path = Path(folder) / "cases" / "dcdh_favara_imbs"
+    return {**json.loads((path / "case.json").read_text()), "frame": pd.read_csv(path / "data.csv")}
+
+
+BANKS = {
+    "unit": "county",
+    "time": "year",
+    "outcome": "Dl_vloans_b",
+    "column": "inter_bra",
+    "clusters": "state_n",
+    "effects": 8,
+    "placebos": 3,
+    "lone_switchers": "own",
+}
+
+# R 2.1.2 stops cumulating a placebo's dose at the panel's first period: placebo l of a unit
+# first changed in the F-th period is divided by min(l, F - l) doses where the paper, and we,
+# divide by l. Here 18 units have F = 4 and 7 have F = 3, all with a dose of one.
+CUT_DOSES = {("b", "Placebo_2"): 2 * 25 / (18 * 2 + 7 * 1), ("b", "Placebo_3"): 3 / 1}
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings"),
+    [("a", {}), ("b", {"target": "normalised", "same_switchers": True})],
+)
+def test_bank_deregulation_equals_r(variant, settings):
+    given = case()
+    found = fit(given["frame"], **BANKS, **settings).tidy().set_index("term")
+    wanted = given["reference"][variant]
+    for kind, name in (("effects", "Effect"), ("placebos", "Placebo")):
+        for key, row in wanted[kind].items():
+            got = found.loc[f"{name.lower()} {key.split('_')[1]}"]
+            scale = CUT_DOSES.get((variant, key), 1.0)
+            assert scale * got["estimate"] == pytest.approx(row["Estimate"], abs=PRINTED)
+            assert scale * got["std_error"] == pytest.approx(row["SE"], rel=STD_ERROR, abs=PRINTED)
+            assert got["n_treated"] == row["Switchers"]
+    total = fit(given["frame"], **BANKS, target="total").tidy().iloc[0]
+    row = wanted["avg_total_effect"]
+    assert total["estimate"] == pytest.approx(row["Estimate"], abs=PRINTED)
+    assert total["std_error"] == pytest.approx(row["SE"], rel=STD_ERROR)
+
+
+def by_hand() -> pd.DataFrame:
+    """One unit rises from 0 to 2 in period 3 and stays; one falls from 1 to 0 in period 2."""
+    paths = {
+        1: ([0, 0, 2, 2], [1, 2, 9, 12]),
+        2: ([0, 0, 0, 0], [3, 3, 4, 6]),
+        3: ([0, 0, 0, 0], [5, 6, 9, 9]),
+        4: ([1, 0, 0, 0], [8, 5, 5, 5]),
+        5: ([1, 1, 1, 1], [7, 8, 8, 9]),
+    }
+    return pd.DataFrame(
+        [
+            {"unit": u, "time": t + 1, "dose": d[t], "outcome": float(y[t])}
+            for u, (d, y) in paths.items()
+            for t in range(4)
+        ]
+    )
+
+
+def test_by_hand():
+    found = fit(by_hand()).cells.set_index("term")["estimate"]
+    # Rise: 9 - 2 less the mean of 1 and 3 is 5; fall: -((5 - 8) - (8 - 7)) = 4.
+    assert found["effect 1"] == pytest.approx(4.5, abs=EXACT)
+    # Rise: 10 less the mean of 3 and 3 is 7; fall: -((5 - 8) - 1) = 4.
+    assert found["effect 2"] == pytest.approx(5.5, abs=EXACT)
+    assert found["effect 3"] == pytest.approx(-((5 - 8) - (9 - 7)), abs=EXACT)
+    # Period 1 less period 2: -1 for the riser, the mean of 0 and -1 for its comparison.
+    assert found["placebo 1"] == pytest.approx(-1 + 0.5, abs=EXACT)
+    normalised = fit(by_hand(), target="normalised").cells.set_index("term")["estimate"]
+    assert normalised["effect 2"] == pytest.approx((7 + 4) / (4 + 2), abs=EXACT)
+    total = fit(by_hand(), target="total").estimates[0]
+    assert total == pytest.approx((9 + 11 + 5) / (3 + 3 + 1), abs=EXACT)
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_with_a_lasting_binary_treatment_it_is_callaway_and_santanna(weights):
+    frame = simulate.staggered_panel(
+        6, n_units=90, periods=7, cohorts=(3, 5), effect=lambda e, g: 1 + e + 0.1 * g
+    ).frame.assign(w=lambda f: 1.0 + f["unit"] % 3)
+    ours = fit(frame, treatment="treated", weights=weights).cells
+    design = Design(
+        Panel(frame, unit="unit", time="time"), outcome="outcome", cohort="cohort", weights=weights
+    )
+    theirs = CallawaySantAnna().fit(design).event_study().cells.set_index("event_time")["estimate"]
+    for row in ours.itertuples():
+        if row.event_time >= 0:
+            assert row.estimate == pytest.approx(theirs[row.event_time], rel=1e-9)
+
+
+def test_doses_are_recovered_exactly_when_the_effect_is_linear_in_the_cumulated_dose():
+    rng = np.random.default_rng(3)
+    n, periods = 120, 6
+    first = rng.integers(2, 9, n)
+    size = rng.integers(1, 4, n)
+    time = np.arange(1, periods + 1)
+    dose = np.where(time >= first[:, None], size[:, None], 0.0)
+    dose[::7, -1] = 0.0
+    y = rng.normal(size=(n, 1)) + np.sin(time) + 0.5 * dose.cumsum(axis=1)
+    frame = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(n), periods),
+            "time": np.tile(time, n),
+            "dose": dose.ravel(),
+            "outcome": y.ravel(),
+        }
+    )
+    result = fit(frame, target="normalised")
+    after = result.cells["event_time"] >= 0
+    np.testing.assert_allclose(result.estimates[after], 0.5, rtol=1e-9)
+    np.testing.assert_allclose(result.estimates[~after], 0.0, atol=1e-9)
+
+
+def test_rows_after_crossing_the_baseline_are_not_used():
+    frame = by_hand()
+    frame = frame.assign(dose=frame["dose"] + 1.0)
+    frame.loc[(frame["unit"] == 1) & (frame["time"] == 4), "dose"] = 0.0
+    result = fit(frame)
+    assert "1 unit went above and below the baseline" in result.summary()
+    found = result.cells.set_index("term")["estimate"]
+    assert found["effect 2"] == pytest.approx(4.0, abs=EXACT)
+
+
+def test_units_that_change_in_a_gap_are_left_out_and_counted():
+    frame = by_hand()
+    late = frame[~((frame["unit"] == 1) & (frame["time"] == 2))]
+    result = fit(late)
+    assert "1 unit left out: the treatment is unknown just before" in result.summary()
+    assert result.cells.set_index("term").loc["effect 1", "n_treated"] == 1
+
+
+def test_a_lone_switcher_adds_variance_unless_told_otherwise():
+    pooled, own = fit(by_hand()), fit(by_hand(), lone_switchers="own")
+    np.testing.assert_array_equal(pooled.estimates, own.estimates)
+    assert (
+        pooled.std_errors[pooled.cells["term"] == "effect 1"]
+        > own.std_errors[own.cells["term"] == "effect 1"]
+    )
+    assert "alone in a cohort" in pooled.summary()
+
+
+def test_refusals():
+    frame = by_hand()
+    with pytest.raises(DesignError, match='"dose" never changes within a unit'):
+        fit(frame.assign(dose=1.0 * frame["unit"]))
+    with pytest.raises(DesignError, match="no unit is observed twice"):
+        fit(frame.assign(unit=np.arange(len(frame))))
+    with pytest.raises(EstimationError, match="no unit with the same baseline treatment"):
+        fit(frame.assign(dose=frame["dose"] + frame["unit"]))
+    with pytest.raises(DesignError, match="effects counts periods, 1 or more"):
+        SwitchersDiD(effects=0)
+    with pytest.raises(DesignError, match=r"target may be .* it was 'sum'"):
+        SwitchersDiD(target="sum")
+    with pytest.raises(EstimationError, match="same_switchers=True leaves nobody"):
+        fit(_no_common_switcher(), same_switchers=True)
+
+
+def _no_common_switcher() -> pd.DataFrame:
+    """Unit 1's first period after its change is missing; unit 2's last."""
+    doses = {1: [0, 1, 1], 2: [0, 1, 1], 3: [0, 0, 0], 4: [0, 0, 0]}
+    frame = pd.DataFrame(
+        [
+            {"unit": u, "time": t, "dose": float(d[t]), "outcome": float(u * t + t**2)}
+            for u, d in doses.items()
+            for t in range(3)
+        ]
+    )
+    frame.loc[(frame["unit"] == 1) & (frame["time"] == 1), "outcome"] = np.nan
+    frame.loc[(frame["unit"] == 2) & (frame["time"] == 2), "outcome"] = np.nan
+    return frame
+
+
+@pytest.mark.slow
+def test_intervals_cover_neither_too_seldom_nor_too_often():
+    draws, covered, errors, estimates = 400, 0, [], []
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        n, periods = 200, 5
+        first = rng.integers(2, 8, n)
+        size = rng.integers(1, 3, n)
+        time = np.arange(1, periods + 1)
+        dose = np.where(time >= first[:, None], size[:, None], 0.0)
+        shock = rng.normal(size=(n, periods)).cumsum(axis=1)
+        y = rng.normal(size=(n, 1)) + 0.3 * time + 0.7 * dose + shock
+        frame = pd.DataFrame(
+            {
+                "unit": np.repeat(np.arange(n), periods),
+                "time": np.tile(time, n),
+                "dose": dose.ravel(),
+                "outcome": y.ravel(),
+            }
+        )
+        result = fit(frame, target="total")
+        covered += abs(result.estimates[0] - 0.7) <= 1.96 * result.std_errors[0]
+        errors.append(result.std_errors[0])
+        estimates.append(result.estimates[0])
+    # 0.95 +- 3 Monte Carlo standard errors of 400 draws.
+    assert 0.917 <= covered / draws <= 0.983
+    assert 0.88 <= np.mean(errors) / np.std(estimates) <= 1.12

@@ -185,6 +185,7 @@ def test_the_planted_decimal_is_named_with_its_factor_and_not_as_a_sum():
     ).findings  # fmt: skip
     assert findings.rules == {"decimal_lost"}
     assert "100 times what the rest of the row implies (13,550,000,000)" in findings.items[0].text()
+    assert "1.355.000.000.000 gấp 100 lần" in findings.items[0].text("vi")
 
 
 def year_rows(values, indicator="facilities", first=2018):

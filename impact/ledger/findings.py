@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -143,6 +144,16 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 
+class _VietnameseNumbers(Formatter):
+    """Write numbers with dotted thousands and a decimal comma."""
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        written = str(super().format_field(value, format_spec))
+        if isinstance(value, (int, float)):
+            return written.translate(str.maketrans(",.", ".,"))
+        return written
+
+
 @dataclass(frozen=True)
 class Finding:
     """State what is wrong in one cell or row of a file."""
@@ -171,7 +182,8 @@ class Finding:
             name: value(lang) if isinstance(value, Text) else value
             for name, value in self.details.items()
         }
-        return RULES[self.rule].text(lang).format(**words)
+        template = RULES[self.rule].text(lang)
+        return (_VietnameseNumbers() if lang == "vi" else Formatter()).vformat(template, (), words)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, check_choice, plural
+from impact.inference.assignments import Assignments, assignments
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
 from impact.inference.evidence import Evidence, Label, Paths, Sample, gather
 from impact.inference.few_treated import few_treated_test, size_variance
 from impact.inference.jackknife import arm_variance
 from impact.inference.permutation import (
-    Assignments,
     Statistics,
-    assignments,
     path_changes,
     path_statistics,
     permutation_test,

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError
+from impact.inference.assignments import count_assignments
 from impact.inference.auto import LARGE_ARM, Facts
 from impact.inference.clusters import BlockScores
 from impact.inference.few_treated import size_variance
+from impact.inference.leverage import sole_identifiers
 from impact.inference.permutation import (
     PathCells,
-    count_assignments,
     path_changes,
     path_statistics,
 )
 from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import Replicates, Uncertainty
-from impact.inference.wild import sole_identifiers
 
 __all__ = ["Blocks", "Evidence", "Label", "Paths", "Placebos", "Sample", "gather"]
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
-from math import lgamma
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.errors import InferenceError, check_choice, listing, plural
+from impact.errors import InferenceError, check_choice
+from impact.inference.assignments import Assignments
 from impact.inference.bands import check_level
 from impact.inference.sets import ConfidenceSet, invert
 
 __all__ = [
-    "Assignments",
     "PathCells",
     "PermutationTest",
     "Statistics",
-    "assignments",
-    "count_assignments",
     "path_changes",
     "path_statistics",
     "permutation_test",
@@ -35,28 +31,6 @@ Studentise = Literal["arms", "sizes", "none"]
 # Assignments that give the same statistic differ by rounding alone.
 _TIE = 1e-9
 _CHUNK = 2048
-_EXACT_LOG = 30.0
-
-
-@dataclass(frozen=True, eq=False)
-class Assignments:
-    """Hold reassignments of the clusters' treatment paths.
-
-    Attributes
-    ----------
-    labels : array, shape (B, G), path of each cluster
-    exhaustive : whether these are all distinct reassignments, the actual one among them
-    possible : number of distinct reassignments, approximate beyond 1e13
-    """
-
-    labels: Integers
-    exhaustive: bool
-    possible: float
-
-    @property
-    def lattice(self) -> float:
-        """Smallest p-value that a test on these assignments can give."""
-        return 1.0 / (len(self.labels) + (not self.exhaustive))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,85 +103,6 @@ class PermutationTest:
     exhaustive: bool
     lattice: float
     alternative: Alternative
-
-
-def assignments(
-    labels: Integers, *, strata: Integers | None = None, draws: int = 9999, seed: int = 0
-) -> Assignments:
-    """Return reassignments of treatment paths among exchangeable clusters.
-
-    Parameters
-    ----------
-    labels : array, shape (G,), code of the path (cohort) each cluster follows
-    strata : array, shape (G,), blocks within which clusters are exchangeable; one if None
-    draws : reassignments drawn at random; all distinct ones are used if there are no more
-    seed : of the draws
-
-    Raises
-    ------
-    InferenceError : all clusters of every stratum follow one path, so that nothing can be
-        reassigned
-
-    Source
-    ------
-    Fisher (1935); Imbens and Rubin (2015), chapter 5.
-    """
-    blocks = np.zeros(len(labels), dtype=np.int64) if strata is None else strata
-    members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
-    alone = [int(blocks[m[0]]) for m in members if len(np.unique(labels[m])) == 1]
-    if len(alone) == len(members):
-        where = "" if strata is None else f" within stratum {listing(alone)}"
-        raise InferenceError(
-            f"All {plural(len(labels), 'cluster')} follow one treatment path{where}, so no "
-            "reassignment differs from the actual one. A permutation test needs treated and "
-            "untreated clusters that could have changed places; use wider strata."
-        )
-    possible = count_assignments(labels, strata)
-    if possible <= draws + 0.5:
-        return Assignments(_all_arrangements(labels, members), True, possible)
-    rng = np.random.default_rng(seed)
-    drawn = np.tile(labels, (draws, 1))
-    for m in members:
-        drawn[:, m] = rng.permuted(drawn[:, m], axis=1)
-    return Assignments(drawn, False, possible)
-
-
-def count_assignments(labels: Integers, strata: Integers | None = None) -> float:
-    """Return the number of distinct reassignments of labels within strata."""
-    blocks = np.zeros(len(labels), dtype=np.int64) if strata is None else strata
-    log = sum(_log_count(labels[blocks == block]) for block in np.unique(blocks))
-    return float(np.round(np.exp(log))) if log < _EXACT_LOG else float(np.exp(min(log, 700.0)))
-
-
-def _log_count(labels: Integers) -> float:
-    """Log of the number of distinct orders of a multiset."""
-    counts = np.unique(labels, return_counts=True)[1]
-    return lgamma(counts.sum() + 1) - sum(lgamma(c + 1) for c in counts)
-
-
-def _all_arrangements(labels: Integers, members: list[NDArray[np.intp]]) -> Integers:
-    """List every distinct order within every stratum, shape (B, G)."""
-    result = labels[None, :].copy()
-    for m in members:
-        own = _orders(labels[m])
-        result = np.repeat(result, len(own), axis=0)
-        result[:, m] = np.tile(own, (len(result) // len(own), 1))
-    return result
-
-
-def _orders(labels: Integers) -> Integers:
-    """List the distinct orders of a multiset, shape (B, n)."""
-    values = np.unique(labels)
-    rows = np.full((1, len(labels)), values[-1], dtype=np.int64)
-    free = np.ones((1, len(labels)), dtype=bool)
-    for value in values[:-1]:
-        places = np.nonzero(free)[1].reshape(len(rows), -1)
-        chosen = np.array(list(combinations(range(places.shape[1]), int(np.sum(labels == value)))))
-        rows, free = np.repeat(rows, len(chosen), axis=0), np.repeat(free, len(chosen), axis=0)
-        at = places[:, chosen].reshape(len(rows), -1)
-        np.put_along_axis(rows, at, value, axis=1)
-        np.put_along_axis(free, at, False, axis=1)
-    return rows
 
 
 def permutation_test(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, listing, plural
-from impact.inference.wild import sole_identifiers
+from impact.inference.leverage import sole_identifiers
 from impact.inference.wild_draws import Law, WildDraws
 
 __all__ = ["WildJointTest", "wild_joint_test"]

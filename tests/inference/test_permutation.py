@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from impact.errors import InferenceError
+from impact.inference.assignments import assignments
 from impact.inference.permutation import (
     PathCells,
-    assignments,
     path_statistics,
     permutation_test,
     two_group_cells,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from impact.errors import InferenceError
+from impact.inference.leverage import sole_identifiers
 from impact.inference.wild import (
     score_blocks,
-    sole_identifiers,
     wild_cluster_test,
     wild_statistics,
 )

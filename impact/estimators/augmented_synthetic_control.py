@@ -21,12 +21,13 @@ from impact.estimators.donors import (
     cell_frame,
     cohort_paths,
     cohort_shares,
+    donor_assignments,
     donor_blocks,
     donor_counts,
     weight_frame,
     with_rank_note,
 )
-from impact.inference.placebo import PlaceboDraws, no_uncertainty, placebo_assignments
+from impact.inference.placebo import PlaceboDraws, no_uncertainty
 from impact.inference.scores import Uncertainty
 from impact.kernels.ridge_augmentation import augmented_weights, choose_ridge
 from impact.kernels.simplex import simplex_least_squares
@@ -153,12 +154,7 @@ class AugmentedSyntheticControl(Estimator):
         n_cohorts = len(design.cohort_values)
         if self.inference == "none":
             return no_uncertainty(n_cohorts * (len(design.periods) + 1), design.n_units)
-        assignments = placebo_assignments(
-            [block.donors for block in blocks],
-            [len(block.treated) for block in blocks],
-            self.draws,
-            self.seed,
-        )
+        assignments = donor_assignments(design, blocks, self.draws, self.seed)
         paths = []
         for block, fit, assignment in zip(blocks, fits, assignments, strict=True):
             donors = design.outcomes[block.donors]

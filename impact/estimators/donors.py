@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, listing, near, plural
 from impact.estimators.base import ABSORBING, PRE_PERIODS, TREATMENT, Requirement
-from impact.inference.placebo import PlaceboDraws, canonical_order
+from impact.inference.placebo import (
+    Assignment,
+    PlaceboDraws,
+    canonical_order,
+    placebo_assignments,
+)
 from impact.result import Result
 
 __all__ = [
@@ -28,6 +33,7 @@ __all__ = [
     "cell_frame",
     "cohort_paths",
     "cohort_shares",
+    "donor_assignments",
     "donor_blocks",
     "donor_counts",
     "weight_frame",
@@ -151,6 +157,24 @@ def donor_blocks(design: Design, pool: DonorPool, *, separate: bool = False) -> 
             donors = donors[canonical_order(design.outcomes[donors])]
             blocks.append(Block(cohort, treated, donors, pre, design.periods >= cohort))
     return tuple(blocks)
+
+
+def donor_assignments(
+    design: Design, blocks: Sequence[Block], draws: int, seed: int
+) -> list[Assignment]:
+    """Choose placebos for each block, in an order that no label decides.
+
+    Raises
+    ------
+    InferenceError : no more donors than treated units
+    """
+    paths = np.stack([design.outcomes[block.treated].mean(axis=0) for block in blocks])
+    order = canonical_order(paths)
+    order = order[np.argsort([blocks[k].cohort for k in order], kind="stable")]
+    chosen = placebo_assignments(
+        [blocks[k].donors for k in order], [len(blocks[k].treated) for k in order], draws, seed
+    )
+    return [chosen[k] for k in np.argsort(order)]
 
 
 def cohort_shares(design: Design) -> pd.Series:

@@ -21,6 +21,7 @@ from impact.estimators.donors import (
     cell_frame,
     cohort_paths,
     cohort_shares,
+    donor_assignments,
     donor_blocks,
     donor_counts,
     weight_frame,
@@ -34,7 +35,6 @@ from impact.inference.placebo import (
     conformal_p_value,
     cross_fit_t,
     no_uncertainty,
-    placebo_assignments,
     rank_p_value,
     rmspe_ratios,
 )
@@ -419,12 +419,7 @@ class SyntheticControl(Estimator):
         if self.inference == "none":
             width = n_cohorts * (len(design.periods) + 1)
             return no_uncertainty(width, design.n_units), []
-        assignments = placebo_assignments(
-            [block.donors for block in blocks],
-            [len(block.treated) for block in blocks],
-            self.draws,
-            self.seed,
-        )
+        assignments = donor_assignments(design, blocks, self.draws, self.seed)
         paths = [
             _placebo_block(problem, assignment, self)
             for problem, assignment in zip(problems, assignments, strict=True)

@@ -18,6 +18,7 @@ from impact.estimators.donors import (
     DonorPool,
     cell_frame,
     cohort_shares,
+    donor_assignments,
     donor_blocks,
     weight_frame,
     with_rank_note,
@@ -26,7 +27,6 @@ from impact.inference.placebo import (
     PlaceboDraws,
     canonical_order,
     no_uncertainty,
-    placebo_assignments,
 )
 from impact.inference.scores import Replicates, Uncertainty
 from impact.kernels.absorb import absorb
@@ -163,7 +163,7 @@ class SyntheticDiD(Estimator):
         if inference == "none":
             return no_uncertainty(len(blocks) * (outcomes.shape[1] + 1), design.n_clusters)
         if inference == "placebo":
-            paths = _placebos(outcomes, blocks, fits, self.draws, self.seed)
+            paths = _placebos(design, outcomes, blocks, fits, self)
             draws = np.concatenate((paths, np.zeros((len(paths), len(blocks)))), axis=1)
             return PlaceboDraws(draws, design.n_clusters)
         _refuse_few_clusters(design, inference)
@@ -216,12 +216,14 @@ def _untreated(design: Design) -> Booleans:
 
 
 def _placebos(
-    outcomes: Floats, blocks: Blocks, fits: list[_BlockFit], draws: int, seed: int
+    design: Design,
+    outcomes: Floats,
+    blocks: Blocks,
+    fits: list[_BlockFit],
+    settings: SyntheticDiD,
 ) -> Floats:
     """Return placebo effect paths of all cohorts at once, shape (B, C * T)."""
-    assignments = placebo_assignments(
-        [block.donors for block in blocks], [len(block.treated) for block in blocks], draws, seed
-    )
+    assignments = donor_assignments(design, blocks, settings.draws, settings.seed)
     paths = [
         placebo_paths(
             outcomes[block.donors],

@@ -86,8 +86,15 @@ def nested_fit(
     2.3; Abadie, Diamond and Hainmueller (2011), Journal of Statistical Software 42(13), for the
     regression start.
     """
-    size = float(np.mean(treated_outcomes**2)) or 1.0
-    problem = (donors, treated, donor_outcomes / np.sqrt(size), treated_outcomes / np.sqrt(size))
+    # Weights sum to one: donors' means can be taken out, and the search then ignores levels.
+    means, centre = donors.mean(axis=1), donor_outcomes.mean(axis=1)
+    size = float(np.sqrt(np.mean((treated_outcomes - centre) ** 2))) or 1.0
+    problem = (
+        donors - means[:, None],
+        treated - means,
+        (donor_outcomes - centre[:, None]) / size,
+        (treated_outcomes - centre) / size,
+    )
     rough = [_search(start, problem, ROUGH) for start in _starts(*problem)]
     best = min(rough, key=lambda found: found[0])[1]
     importance = _simplex_search(_search(best, problem, FINE)[1], problem)
@@ -96,9 +103,7 @@ def nested_fit(
     return NestedFit(importance / importance.sum(), fit, loss)
 
 
-def _search(
-    start: Floats, problem: Problem, tolerance: float
-) -> tuple[float, Floats]:
+def _search(start: Floats, problem: Problem, tolerance: float) -> tuple[float, Floats]:
     """Minimise the outer loss from one start; return it and v with largest entry at most one."""
     from scipy.optimize import minimize
 

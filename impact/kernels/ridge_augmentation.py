@@ -16,6 +16,8 @@ __all__ = ["RidgeChoice", "augmented_weights", "choose_ridge"]
 
 # The grid of ridges: this many steps, down to this share of the largest squared singular value.
 GRID_STEPS, GRID_RANGE = 20, 1e-8
+# Errors this small against the target's size are rounding and decide nothing.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,5 +99,5 @@ def choose_ridge(donors: Floats, target: Floats) -> RidgeChoice:
     errors = squared.mean(axis=0)
     std_errors = squared.std(axis=0, ddof=1) / np.sqrt(n_periods)
     best = int(np.argmin(errors))
-    within = errors <= errors[best] + std_errors[best]
+    within = errors <= errors[best] + std_errors[best] + ROUNDING * float(np.mean(x**2))
     return RidgeChoice(float(grid[within].max()), grid, errors, std_errors)

@@ -31,7 +31,11 @@ GRADIENT_NOISE = 1e-13
 # A Karush-Kuhn-Tucker residual above this says the weights are not the optimum.
 CERTIFIED = 1e-10
 # Donors whose gradient exceeds the multiplier by less than this may share the optimum.
-DEGENERATE = 1e-9
+DEGENERATE = 1e-11
+# Donors are affinely dependent when a direction between them is shorter than this.
+DEPENDENT = 1e-6
+# Singular values below this, of the largest, are rounding.
+ROUNDING = 1e-12
 # The dual divides by the ridge: beyond this ratio rounding would spoil the certificate.
 DUAL_RATIO = 1e4
 NEWTON_STEPS = 60
@@ -50,7 +54,8 @@ class SimplexFit:
     weights : shape (n,), nonnegative, sum one
     residual : largest violation of the Karush-Kuhn-Tucker conditions, free of scale
     loss : ||columns @ weights - target||^2, without ridge and penalty
-    unique : False when other weights reach the same objective
+    unique : False when other weights reach the same objective; without penalty those of least
+        norm are then returned, so that equal donors share alike
     """
 
     weights: Floats
@@ -127,16 +132,22 @@ def simplex_least_squares(
     weights = _active_set(gaps, ridge, costs, scale, start)
     if scale > DUAL_RATIO * ridge:
         weights = _polished(gaps, ridge, costs, weights)
-    fitted = gaps @ weights
-    gradient = fitted @ gaps + ridge * weights + costs
-    residual = float(_kkt_residuals(gradient[None], weights[None], np.array([scale]))[0])
+    gradient = (gaps @ weights) @ gaps + ridge * weights + costs
+    residual = _kkt_residual(gradient, weights, scale)
+    candidates = _candidates(gradient, weights, scale)
+    unique = ridge > 0.0 or _are_independent(gaps[:, candidates], scale)
+    if not unique and not costs.any():
+        even = _evenest(gaps, candidates, weights, scale)
+        even_residual = _kkt_residual((gaps @ even) @ gaps, even, scale)
+        if even_residual <= CERTIFIED:
+            weights, residual = even, even_residual
     if residual > CERTIFIED:
         raise EstimationError(
             f"the simplex weights of {len(costs)} donors miss the optimum: the "
             f"Karush-Kuhn-Tucker residual is {residual:.1e}, above {CERTIFIED:.0e}. The rows "
             "differ in scale beyond double precision: rescale the outcome or the predictors."
         )
-    unique = ridge > 0.0 or _is_unique(gaps, gradient, weights, scale)
+    fitted = gaps @ weights
     return SimplexFit(weights, residual, loss=float(fitted @ fitted), unique=unique)
 
 
@@ -152,7 +163,7 @@ def optimality_residual(
     gaps = columns - target[:, None]
     scale = np.einsum("ij,ij->j", gaps, gaps).max() + ridge
     gradient = (gaps @ weights) @ gaps + ridge * weights
-    return float(_kkt_residuals(gradient[None], weights[None], np.array([scale]))[0])
+    return _kkt_residual(gradient, weights, float(scale))
 
 
 def simplex_ridge(
@@ -360,14 +371,54 @@ def _kkt_residuals(gradients: Floats, weights: Floats, scales: Floats) -> Floats
     return np.asarray(np.max(violations, axis=0))
 
 
-def _is_unique(gaps: Floats, gradient: Floats, weights: Floats, scale: float) -> bool:
-    """Tell whether the donors that may carry weight at the optimum are affinely independent."""
+def _kkt_residual(gradient: Floats, weights: Floats, scale: float) -> float:
+    """Return the largest violation of the optimality conditions, in units of scale."""
+    return float(_kkt_residuals(gradient[None], weights[None], np.array([scale]))[0])
+
+
+def _candidates(gradient: Floats, weights: Floats, scale: float) -> Indices:
+    """Return the donors that may carry weight at some optimum."""
     slack = (gradient - weights @ gradient) / scale
-    candidates = np.flatnonzero((slack <= DEGENERATE) | (weights > 0.0))
-    if len(candidates) > gaps.shape[0] + 1:
+    return np.flatnonzero((slack <= DEGENERATE) | (weights > 0.0))
+
+
+def _are_independent(gaps: Floats, scale: float) -> bool:
+    """Tell whether donors are affinely independent, so that one optimum on them is the only one."""
+    if gaps.shape[1] > gaps.shape[0] + 1:
         return False
+    rows = np.vstack([gaps / np.sqrt(scale), np.ones(gaps.shape[1])])
+    return bool(np.linalg.matrix_rank(rows, tol=DEPENDENT) == gaps.shape[1])
+
+
+def _evenest(gaps: Floats, candidates: Indices, weights: Floats, scale: float) -> Floats:
+    """Among weights of the same fit return those of least norm, which no order of donors moves.
+
+    Semismooth Newton on the dual of min |u|^2 over A u = A w, u >= 0, where u = max(A'y, 0);
+    the weights given come back where it does not end.
+    """
     rows = np.vstack([gaps[:, candidates] / np.sqrt(scale), np.ones(len(candidates))])
-    return bool(np.linalg.matrix_rank(rows, tol=np.sqrt(DEGENERATE)) == len(candidates))
+    _, s, vt = np.linalg.svd(rows, full_matrices=False)
+    live = s > ROUNDING * s[0]
+    basis = vt[live]
+    goal = basis @ weights[candidates]
+    dual = goal.copy()
+    for _ in range(NEWTON_STEPS):
+        raised = np.maximum(dual @ basis, 0.0)
+        short = goal - basis @ raised
+        if np.abs(short).max() <= GRADIENT_NOISE:
+            even = np.zeros_like(weights)
+            even[candidates] = raised / raised.sum()
+            return even
+        kept = basis[:, raised > 0.0]
+        step = np.linalg.lstsq(kept @ kept.T, short)[0]
+        value, length = 0.5 * raised @ raised - goal @ dual, 1.0
+        for _ in range(HALVINGS):
+            moved = np.maximum((dual + length * step) @ basis, 0.0)
+            if 0.5 * moved @ moved - goal @ (dual + length * step) <= value + 1e-15:
+                break
+            length *= 0.5
+        dual = dual + length * step
+    return weights
 
 
 def _compressed(columns: Floats, targets: Floats) -> tuple[Floats, Floats]:

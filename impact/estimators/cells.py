@@ -15,7 +15,7 @@ from impact.estimators.base import Estimator
 from impact.inference.linear import moment_uncertainty, small_sample_factor
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import Solution, fit_moments, fit_rows
-from impact.kernels.moments import cohort_moments
+from impact.kernels.moments import CohortMoments, cohort_moments
 from impact.result import Result
 
 __all__ = [
@@ -27,9 +27,11 @@ __all__ = [
     "cluster_codes",
     "cohort_shares",
     "last_period_before",
+    "moments_of",
     "period_dummies",
     "reasons_lost",
     "regress",
+    "rows_seen",
     "unlinked",
     "untreated_periods",
 ]
@@ -90,13 +92,32 @@ def last_period_before(design: Design, cells: Cells) -> Booleans:
     return np.asarray(before & (cells.event_time == last.transform("max").to_numpy()))
 
 
+def rows_seen(design: Design) -> Integers:
+    """Count the units of each cohort observed in each period, shape (C + 1, T)."""
+    shape = (len(design.cohort_values) + 1, len(design.periods))
+    if design.is_balanced:
+        sizes = np.bincount(design.cohort_codes, minlength=shape[0])
+        return np.broadcast_to(sizes[:, None], shape)
+    sample = design.sample
+    keys = design.cohort_codes[sample.unit_codes] * shape[1] + sample.time_codes
+    return np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def moments_of(design: Design) -> CohortMoments | None:
+    """Return cohort moments where the panel is balanced, None where it has gaps."""
+    if not design.is_balanced:
+        return None
+    n_cohorts = len(design.cohort_values) + 1
+    return cohort_moments(design.outcomes, design.cohort_codes, n_cohorts, design.unit_weights)
+
+
 def reasons_lost(
     design: Design, cells: Cells, otherwise: str = "not identified beside the other regressors"
 ) -> list[str]:
     """Say for each cell that is not identified why it is not."""
-    seen = np.zeros((len(design.cohort_values) + 1, len(design.periods)), dtype=bool)
-    unit, period = np.nonzero(~np.isnan(design.outcomes))
-    seen[design.cohort_codes[unit], period] = True
+    if not len(cells):
+        return []
+    seen = rows_seen(design) > 0
     anyone = np.any(seen & untreated_periods(design), axis=0)
     return [
         "no unit of the cohort is observed in this period"
@@ -149,6 +170,7 @@ def regress(
     used: Booleans | None = None,
     covariates: Floats | None = None,
     unit_effects: bool = True,
+    moments: CohortMoments | None = None,
 ) -> Regression:
     """Regress the design's outcome on cohort-by-period regressors, unit effects and covariates.
 
@@ -158,6 +180,7 @@ def regress(
     used : array, shape (C + 1, T), which cells of rows enter; all if None
     covariates : array, shape (N, T, k), whose coefficients follow the regressors'
     unit_effects : whether each unit has its own intercept
+    moments : the design's, where they are already known
 
     Notes
     -----
@@ -170,8 +193,8 @@ def regress(
     def scale(n_rows: int, solution: Solution) -> float:
         return small_sample_factor(n_clusters, n_rows, solution.rank + int(unit_effects))
 
-    if design.is_balanced and covariates is None:
-        moments = cohort_moments(outcomes, codes, len(regressors), weights)
+    moments = moments or (moments_of(design) if covariates is None else None)
+    if moments is not None and covariates is None:
         fit = fit_moments(moments, regressors, used, unit_effects=unit_effects)
         factor = scale(fit.n_rows, fit.solution)
         return Regression(
@@ -206,8 +229,11 @@ def cell_result(
     *,
     notes: Sequence[str] = (),
     extra: dict[str, object] | None = None,
+    comparison: Booleans | None = None,
 ) -> Result:
     """Put estimates of cells, (K,), and the uncertainty of cells and shares into a Result.
+
+    ``comparison``, shape (C + 1, T), marks who serves as comparison when; all untreated if None.
 
     Raises
     ------
@@ -221,13 +247,12 @@ def cell_result(
             f"{'; '.join(reasons)}. Add units treated later or never, or more periods."
         )
     shares = cohort_shares(design)
-    observed = ~np.isnan(design.outcomes)
     cohorts, times = design.cohort_values[cells.cohort], design.periods[cells.period]
-    n_cohorts = len(design.cohort_values) + 1
-    seen = np.stack(
-        [np.bincount(design.cohort_codes, column, n_cohorts) for column in observed.T], axis=1
-    )
-    compared = (seen * untreated_periods(design)).sum(axis=0)
+    seen = rows_seen(design)
+    compares = untreated_periods(design) if comparison is None else comparison
+    others = np.where(compares, seen, 0)
+    own = others[cells.cohort, cells.period]
+    n_comparison = others.sum(axis=0)[cells.period] - own
     frame = pd.DataFrame(
         {
             "term": [f"att({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)],
@@ -237,8 +262,8 @@ def cell_result(
             "estimate": estimates,
             "weight": shares[cells.cohort],
             "note": list(cell_notes),
-            "n_treated": seen[cells.cohort, cells.period].astype(np.int64),
-            "n_comparison": compared[cells.period].astype(np.int64),
+            "n_treated": seen[cells.cohort, cells.period],
+            "n_comparison": n_comparison,
         }
     )
     lost = int(np.isnan(estimates).sum())

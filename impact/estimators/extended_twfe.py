@@ -21,6 +21,7 @@ from impact.estimators.cells import (
     period_dummies,
     reasons_lost,
     regress,
+    untreated_periods,
 )
 from impact.inference.linear import moment_uncertainty, small_sample_factor
 from impact.inference.scores import Scores, Uncertainty
@@ -137,6 +138,7 @@ def _fit_linear(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Boo
         fit.uncertainty(functionals),
         [str(note) for note in cell_notes],
         notes=_notes(estimator, design),
+        comparison=_compares(estimator, design),
     )
 
 
@@ -171,6 +173,14 @@ def _cell_means(x: Floats, codes: NDArray[np.int64], weights: Floats, n_cohorts:
     total = group_sums(np.where(observed, x, 0.0) * weights[:, None], codes, n_cohorts)
     mass = group_sums(observed * weights[:, None], codes, n_cohorts)
     return np.asarray((total / np.where(mass > 0, mass, 1.0))[codes])
+
+
+def _compares(estimator: ExtendedTWFE, design: Design) -> Booleans:
+    """Mark the rows that serve as comparison, shape (C + 1, T)."""
+    untreated = untreated_periods(design)
+    if estimator.comparison == "never_treated":
+        untreated[:-1] = False
+    return untreated
 
 
 def _notes(estimator: ExtendedTWFE, design: Design) -> list[str]:
@@ -224,6 +234,7 @@ def _fit_poisson(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Bo
         _poisson_uncertainty(design, fit, means, sizes, used, cells, known & ~base, factor),
         [str(note) for note in cell_notes],
         notes=_notes(estimator, design),
+        comparison=_compares(estimator, design),
     )
 
 

@@ -16,6 +16,7 @@ from impact.estimators.cells import (
     Cells,
     all_cells,
     cell_result,
+    moments_of,
     period_dummies,
     reasons_lost,
     regress,
@@ -23,6 +24,7 @@ from impact.estimators.cells import (
     untreated_periods,
 )
 from impact.estimators.imputed import impute
+from impact.kernels.moments import CohortMoments
 from impact.result import Result
 
 __all__ = ["Imputation"]
@@ -92,9 +94,11 @@ class Imputation(Estimator):
     def _estimate(self, design: Design) -> Result:
         cells = all_cells(design)
         cells = cells[cells.event_time >= -design.anticipation]
+        moments = None if design.covariates else moments_of(design)
         estimates, uncertainty, lone = impute(
             design,
             cells,
+            moments=moments,
             squared_weights=True,
             leave_one_out=self.leave_one_out,
             sampled_shares=False,
@@ -111,7 +115,7 @@ class Imputation(Estimator):
         extra: dict[str, object] = {}
         leads = _lead_count(design, self.pre_periods)
         if leads:
-            extra["pre_trends"] = _pre_trends(self, design, leads)
+            extra["pre_trends"] = _pre_trends(self, design, leads, moments)
             notes.append(f'Own pre-trend test with {leads} leads in extra["pre_trends"].')
         return cell_result(
             self,
@@ -158,12 +162,20 @@ def _lead_count(design: Design, asked: int | None) -> int:
     return asked
 
 
-def _pre_trends(estimator: Imputation, design: Design, leads: int) -> Result:
+def _pre_trends(
+    estimator: Imputation, design: Design, leads: int, moments: CohortMoments | None
+) -> Result:
     """Regress untreated outcomes on leads of treatment."""
     n_periods = len(design.periods)
     columns = np.concatenate((period_dummies(design), _lead_columns(design, leads)), axis=2)
     covariates = design.covariate_array() if design.covariates else None
-    fit = regress(design, columns, used=untreated_periods(design), covariates=covariates)
+    fit = regress(
+        design,
+        columns,
+        used=untreated_periods(design),
+        covariates=covariates,
+        moments=moments,
+    )
     functionals = np.eye(len(fit.solution.scale))[n_periods : n_periods + leads][::-1]
     known = fit.solution.estimable(functionals)
     functionals[~known] = 0.0

@@ -10,6 +10,7 @@ from impact.estimators.cells import (
     Cells,
     cluster_codes,
     cohort_shares,
+    moments_of,
     period_dummies,
     untreated_periods,
 )
@@ -17,7 +18,7 @@ from impact.inference.linear import moment_uncertainty
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import fit_rows
 from impact.kernels.imputation import impute_moments, impute_rows, summed_by_cluster
-from impact.kernels.moments import LinearCells, cohort_moments
+from impact.kernels.moments import CohortMoments, LinearCells
 
 __all__ = ["impute"]
 
@@ -32,6 +33,7 @@ def impute(
     squared_weights: bool,
     leave_one_out: bool = False,
     sampled_shares: bool,
+    moments: CohortMoments | None = None,
 ) -> tuple[Floats, Uncertainty, Booleans]:
     """Fit untreated rows, impute the cells, and say how sure their means are.
 
@@ -40,6 +42,7 @@ def impute(
     squared_weights, leave_one_out : where treated rows are measured from, see
         `impact.kernels.imputation.impute_moments`
     sampled_shares : whether the sampling of cohort shares is part of the uncertainty
+    moments : the design's, where they are already known
 
     Returns
     -------
@@ -50,8 +53,9 @@ def impute(
     clusters, n_cohorts = cluster_codes(design), len(design.cohort_values)
     untreated = untreated_periods(design)
     plain = not leave_one_out or (weights is None and clusters is None)
-    if design.is_balanced and not design.covariates and plain:
-        moments = cohort_moments(outcomes, codes, n_cohorts + 1, weights)
+    if not design.covariates and plain:
+        moments = moments or moments_of(design)
+    if moments is not None and not design.covariates and plain:
         imputed = impute_moments(
             moments,
             untreated,

@@ -104,6 +104,7 @@ class SunAbraham(Estimator):
             fit.uncertainty(functionals),
             _cell_notes(design, cells, base, known, compared),
             notes=_notes(design, compared),
+            comparison=_compares(used, compared),
             extra={"covariates": covariate_table(design, fit)} if design.covariates else None,
         )
 
@@ -133,6 +134,12 @@ def _comparison_rows(design: Design) -> tuple[Booleans, Booleans]:
         compared[-1] = True
         used &= design.periods < design.cohort_values[-1] - design.anticipation
     return used, compared
+
+
+def _compares(used: Booleans, compared: Booleans) -> Booleans:
+    """Mark the rows that serve as comparison: never treated, or the cohort treated last."""
+    who = np.append(compared, not compared.any())
+    return np.asarray(used & who[:, None])
 
 
 def _cell_notes(

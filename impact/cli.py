@@ -84,6 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     rerun.add_argument("notebook", metavar="NOTEBOOK")
     rerun.add_argument("--quiet", action="store_true", help="no progress bar")
     rerun.set_defaults(run=_rerun)
+    template = commands.add_parser("template", help="write an empty ledger of projects to fill in")
+    template.add_argument("workbook", metavar="WORKBOOK", help="an .xlsx that does not exist yet")
+    template.add_argument("--lang", choices=("vi", "en"), default="vi", help="default: vi")
+    template.set_defaults(run=_template)
+    ledger = commands.add_parser("ledger", help="check a ledger of projects, cell by cell")
+    ledger.add_argument("file", metavar="FILE", help="a workbook, CSV, Stata or Parquet file")
+    ledger.add_argument("--lang", choices=("vi", "en"), default="vi", help="default: vi")
+    ledger.set_defaults(run=_ledger)
     lists = commands.add_parser("list", help="show evaluations, notebooks, datasets and estimators")
     lists.add_argument("folder", nargs="?", default=".", help="the project's folder")
     lists.set_defaults(run=_list)
@@ -97,6 +105,25 @@ def _guarded(command: Callable[[], int]) -> int:
     except ImpactError as error:
         print(f"impact: {error}", file=sys.stderr)
         return 2 if isinstance(error, SpecError) else 1
+
+
+def _template(given: argparse.Namespace) -> int:
+    """Write an empty ledger."""
+    from impact.ledger import write_template
+
+    print(f"Fill in {write_template(given.workbook, given.lang)}, then: impact ledger FILE")
+    return 0
+
+
+def _ledger(given: argparse.Namespace) -> int:
+    """Print what is wrong with a ledger, errors first; end with 2 if there are any."""
+    from impact.ledger import read_ledger
+
+    ledger = read_ledger(given.file)
+    for finding in sorted(ledger.findings, key=lambda found: found.severity):
+        print(f"{finding.severity:8} {finding.where}: {finding.text(given.lang)}")
+    print(ledger)
+    return 2 if len(ledger.findings.errors) else 0
 
 
 def _report(given: argparse.Namespace) -> int:

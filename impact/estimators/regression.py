@@ -381,9 +381,10 @@ def regress(
     effects : absorbed effects; the first carries ``slopes``
     slopes : shape (q, n), variables with a slope a group of the first effect
 
-    Raises
-    ------
-    EstimationError : no regressor has variation left
+    Notes
+    -----
+    A regressor that effects or other regressors explain exactly has no coefficient; it is for
+    the caller to say whether an answer is left.
     """
     rows = variables.rows
     absorber = absorb(effects, rows.weights, slopes) if effects else None
@@ -395,12 +396,6 @@ def regress(
         n_effects=0 if absorber is None else absorber.rank,
         leverage_of_effects=None if absorber is None else absorber.leverage,
     )
-    if not len(fit.kept):
-        raise EstimationError(
-            f"no regressor varies within the fixed effects: {listing(variables.names)} "
-            f"{'is' if len(variables.names) == 1 else 'are'} constant there, so no coefficient "
-            "exists. Absorb fewer effects, or use regressors that change within units."
-        )
     clusters = cluster_groups(design, rows, effects)
     full = partial(
         full_regression,
@@ -457,8 +452,19 @@ def coefficient_result(
     notes: Sequence[str] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> Result:
-    """Return all coefficients of a regression as a Result."""
+    """Return all coefficients of a regression as a Result.
+
+    Raises
+    ------
+    EstimationError : no regressor has variation left
+    """
     names = regression.variables.names
+    if not len(regression.fit.kept):
+        raise EstimationError(
+            f"no regressor varies within the fixed effects: {listing(names)} "
+            f"{'is' if len(names) == 1 else 'are'} constant there, so no coefficient exists. "
+            "Absorb fewer effects, or use regressors that change within units."
+        )
     reasons = {r.column: _why_redundant(r.partners, names) for r in regression.fit.redundant}
     cells = coefficient_cells(
         names, regression.coefficients, [reasons.get(j, "") for j in range(len(names))]

@@ -66,7 +66,7 @@ LOCK_OPTIONS := --generate-hashes --universal --python-version 3.11 --no-emit-in
   --no-emit-find-links --no-header --no-annotate --quiet
 
 lock: $(STAMP)
-	@$(BIN)/uv pip compile pyproject.toml --extra lab --extra pdf --extra excel --extra test --extra dev $(LOCK_OPTIONS) \
+	@$(BIN)/uv pip compile pyproject.toml --extra lab --extra pdf --extra docx --extra excel --extra test --extra dev $(LOCK_OPTIONS) \
 	  --output-file requirements.lock
 	@! grep -nE '://|^file:|@ ' requirements.lock
 

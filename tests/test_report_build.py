@@ -22,6 +22,7 @@ from impact.report.build import (
 from impact.report.manifest import changed_inputs, read_manifest
 
 OUTPUTS = {
+    "figures/path.png",
     "figures/path.svg",
     "notebook.ipynb",
     "report.html",

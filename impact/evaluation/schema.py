@@ -14,7 +14,7 @@ __all__ = ["DATA_KINDS", "LANGUAGES", "PLAN", "Key", "check_table"]
 LANGUAGES = ("en", "vi")
 DATA_KINDS = ("microdata", "published", "simulated")
 TRANSFORMS = ("none", "log")
-FORMATS = ("html", "pdf")
+FORMATS = ("html", "pdf", "docx")
 HEADLINES = ("average", "first_period")
 CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "sustainability")
 

@@ -165,13 +165,16 @@ def _parameters(plan: Evaluation) -> dict[str, Any]:
 
 def _check_formats(plan: Evaluation) -> None:
     """Refuse a format whose extra is not installed, before anything runs."""
+    from impact.report.docx import can_write_docx
     from impact.report.pdf import can_write_pdf
 
-    if "pdf" in plan.formats and not can_write_pdf():
-        raise ReportError(
-            f"{plan.path} asks for a PDF, which needs typst, which is not installed. Install the "
-            "extra: pip install 'impact-panel[pdf]'"
-        )
+    needs = (("pdf", "typst", can_write_pdf), ("docx", "pypandoc-binary", can_write_docx))
+    for extra, package, installed in needs:
+        if extra in plan.formats and not installed():
+            raise ReportError(
+                f"{plan.path} asks for {extra}, which needs {package}, which is not installed. "
+                f"Install the extra: pip install 'impact-panel[{extra}]'"
+            )
 
 
 def _write_all(
@@ -179,6 +182,7 @@ def _write_all(
 ) -> dict[str, Any]:
     """Compute and render everything into an empty folder; return its manifest."""
     from impact.report.document import prepare_document
+    from impact.report.docx import render_docx
     from impact.report.html import html_name, render_html
     from impact.report.pdf import render_pdf
 
@@ -208,12 +212,16 @@ def _write_all(
         "data": data,
     }
     for language in LANGUAGES:
-        page, pdf = html_name(language), ""
+        document = prepare_document(results, language, fingerprints)
+        page = Path(html_name(language))
+        others = {}
         if "pdf" in plan.formats:
-            pdf = str(Path(page).with_suffix(".pdf"))
-            document = prepare_document(results, language, fingerprints)
-            (folder / pdf).write_bytes(render_pdf(document, folder))
-        written = render_html(results, folder, language, fingerprints, pdf)
+            others["PDF"] = page.with_suffix(".pdf").name
+            (folder / others["PDF"]).write_bytes(render_pdf(document, folder))
+        if "docx" in plan.formats:
+            others["Word"] = page.with_suffix(".docx").name
+            (folder / others["Word"]).write_bytes(render_docx(document, folder, plan.date))
+        written = render_html(results, folder, language, fingerprints, others)
         (folder / page).write_text(written, encoding="utf-8")
     manifest = make_manifest(plan, run.modules, folder, run.warnings)
     write_json(folder / MANIFEST, manifest)

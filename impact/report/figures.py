@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["FONT_FAMILY", "report_style", "save_figure"]
 
 FONT_FAMILY = "Be Vietnam Pro"
+PNG_DPI = 160
 
 
 def report_style() -> dict[Any, Any]:
@@ -40,13 +40,13 @@ def report_style() -> dict[Any, Any]:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG without date, the same bytes for the same figure."""
+    """Write a figure as SVG and, beside it, PNG: no date, the same bytes for the same figure."""
     import matplotlib
 
-    stream = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "impact"}):
-        figure.savefig(
-            stream, format="svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight"
-        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(stream.getvalue(), encoding="utf-8")
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "impact"}):
+        for file, metadata in (
+            (path, {"Date": None, "Creator": None}),
+            (path.with_suffix(".png"), {"Software": None}),
+        ):
+            figure.savefig(file, metadata=metadata, bbox_inches="tight", dpi=PNG_DPI)

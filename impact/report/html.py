@@ -34,7 +34,7 @@ def render_html(
     folder: Path,
     language: str,
     fingerprints: Mapping[str, Any],
-    pdf_file: str = "",
+    others: Mapping[str, str],
 ) -> str:
     """Return the report in a language as one HTML document.
 
@@ -44,7 +44,7 @@ def render_html(
     folder : where its figures lie
     language : "en" or "vi"
     fingerprints : hashes of what the report was made from, as in the manifest's key
-    pdf_file : the PDF beside the page, linked at its top; "" if there is none
+    others : the files in other formats beside the page, linked at its top, by name of the format
 
     Raises
     ------
@@ -92,7 +92,7 @@ def render_html(
             for value in sorted(values.values(), key=lambda value: value.id)
         ],
         fingerprints=fingerprints,
-        pdf_file=pdf_file,
+        others=others,
     )
     return page.replace("/*fonts*/", _fonts(page))
 

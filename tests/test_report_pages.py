@@ -1,6 +1,9 @@
-"""The PDF: same bytes each time, tagged, fonts from packages only, every number in it."""
+"""PDF and Word: same bytes each time, tagged, fonts from packages, every number in them."""
 
+import datetime
+import io
 import re
+import zipfile
 import zlib
 
 import pytest
@@ -11,6 +14,7 @@ from impact.evaluation import Evaluation
 from impact.report import Record, bullets, callout, text
 from impact.report.build import build_report
 from impact.report.document import prepare_document
+from impact.report.docx import render_docx
 
 pytest.importorskip("typst", reason="the PDF needs the extra pdf")
 from impact.report.pdf import render_pdf
@@ -65,21 +69,39 @@ def test_a_pdf_is_the_same_bytes_tagged_and_undated(results, tmp_path, language)
     assert fonts <= {b"BeVietnamPro", b"DejaVuSans", b"DejaVuSansMono"}
 
 
-def test_a_report_with_a_pdf_links_it(tmp_path):
-    folder = make_project(tmp_path)
-    plan = folder / "evaluation.toml"
-    plan.write_text(plan.read_text() + '\n[report]\nformats = ["html", "pdf"]\n')
-    page = build_report(Evaluation.read(folder), progress=False)
-    assert '<a href="report.pdf">PDF</a>' in page.read_text(encoding="utf-8")
-    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF-")
-    assert '<a href="report.vi.pdf">' in (folder / "report.vi.html").read_text(encoding="utf-8")
+def test_a_word_file_is_the_same_bytes_dated_by_the_plan(results, tmp_path):
+    pytest.importorskip("pypandoc", reason="the Word file needs the extra docx")
+    document = prepare_document(results, "vi", PRINTS)
+    content = render_docx(document, tmp_path, datetime.date(2024, 1, 31))
+    assert content == render_docx(document, tmp_path, datetime.date(2024, 1, 31))
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert {member.date_time[0] for member in archive.infolist()} == {1980}
+        assert b"2024-01-31" in archive.read("docProps/core.xml")
+        body = archive.read("word/document.xml").decode("utf-8")
+        theme = archive.read("word/theme/theme1.xml").decode("utf-8")
+    assert "ít nhất 39\xa0việc làm *_#&lt;$@ 3." in body
+    assert '<a:latin typeface="Times New Roman"' in theme
 
 
-def test_a_missing_extra_is_named_before_anything_runs(tmp_path, monkeypatch):
+def test_a_report_in_other_formats_links_them(tmp_path):
+    pytest.importorskip("pypandoc", reason="the Word file needs the extra docx")
     folder = make_project(tmp_path)
     plan = folder / "evaluation.toml"
-    plan.write_text(plan.read_text() + '\n[report]\nformats = ["pdf"]\n')
-    monkeypatch.setattr("impact.report.pdf.can_write_pdf", lambda: False)
+    plan.write_text(plan.read_text() + '\n[report]\nformats = ["html", "pdf", "docx"]\n')
+    page = build_report(Evaluation.read(folder), progress=False).read_text(encoding="utf-8")
+    assert '<a href="report.pdf">PDF</a> <a href="report.docx">Word</a>' in page
+    assert (folder / "report.vi.pdf").read_bytes().startswith(b"%PDF-")
+    with zipfile.ZipFile(folder / "report.vi.docx") as archive:
+        assert [name for name in archive.namelist() if name.endswith(".png")]
+        assert 'descr="Một đường"' in archive.read("word/document.xml").decode("utf-8")
+
+
+@pytest.mark.parametrize("extra", ["pdf", "docx"])
+def test_a_missing_extra_is_named_before_anything_runs(tmp_path, monkeypatch, extra):
+    folder = make_project(tmp_path)
+    plan = folder / "evaluation.toml"
+    plan.write_text(plan.read_text() + f'\n[report]\nformats = ["{extra}"]\n')
+    monkeypatch.setattr(f"impact.report.{extra}.can_write_{extra}", lambda: False)
     monkeypatch.setattr("impact.report.build.run_notebook", lambda *a, **k: pytest.fail("ran"))
-    with pytest.raises(ReportError, match=r"impact-panel\[pdf\]"):
+    with pytest.raises(ReportError, match=rf"impact-panel\[{extra}\]"):
         build_report(Evaluation.read(folder), progress=False)

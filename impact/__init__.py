@@ -10,7 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impact import datasets, errors, places, plots, prices, simulate, tables
+    from impact import (
+        calendar,
+        datasets,
+        errors,
+        ledger,
+        outcomes,
+        places,
+        plots,
+        prices,
+        simulate,
+        tables,
+        value,
+    )
     from impact.comparison import Comparison, compare
     from impact.design import Design
     from impact.estimators import (
@@ -42,7 +54,19 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("datasets", "errors", "places", "plots", "prices", "simulate", "tables")
+_MODULES = (
+    "calendar",
+    "datasets",
+    "errors",
+    "ledger",
+    "outcomes",
+    "places",
+    "plots",
+    "prices",
+    "simulate",
+    "tables",
+    "value",
+)
 _HOMES = {
     "ArellanoBond": "impact.estimators",
     "BeckKatz": "impact.estimators.regression",
@@ -106,14 +130,18 @@ __all__ = [
     "SwitchersDiD",
     "TwoStage",
     "TwoWayFixedEffects",
+    "calendar",
     "compare",
     "datasets",
     "errors",
+    "ledger",
+    "outcomes",
     "places",
     "plots",
     "prices",
     "simulate",
     "tables",
+    "value",
 ]
 
 

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from impact.errors import InferenceError, listing, plural
 
-__all__ = ["Assignments", "assignments", "count_assignments"]
+__all__ = ["Assignments", "Labels", "assignments", "count_assignments"]
 
 Integers = NDArray[np.int64]
+Labels = NDArray[np.int64] | NDArray[np.int16]
 
 _EXACT_LOG = 30.0
+_MOST_BYTES = 2**27
+_FEWEST_DRAWS = 199
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +32,7 @@ class Assignments:
     possible : number of distinct reassignments, approximate beyond 1e13
     """
 
-    labels: Integers
+    labels: Labels
     exhaustive: bool
     possible: float
 
@@ -48,7 +51,8 @@ def assignments(
     ----------
     labels : array, shape (G,), code of the path (cohort) each cluster follows
     strata : array, shape (G,), blocks within which clusters are exchangeable; one if None
-    draws : reassignments drawn at random; all distinct ones are used if there are no more
+    draws : reassignments drawn at random; all distinct ones are used if there are no more. With
+        tens of thousands of clusters fewer are drawn, as many as 256 MB hold
     seed : of the draws
 
     Raises
@@ -74,10 +78,32 @@ def assignments(
     if possible <= draws + 0.5:
         return Assignments(_all_arrangements(labels, members), True, possible)
     rng = np.random.default_rng(seed)
-    drawn = np.tile(labels, (draws, 1))
+    size = max(_FEWEST_DRAWS, min(draws, _MOST_BYTES // len(labels)))
+    drawn = np.tile(labels.astype(np.int16), (min(draws, size), 1))
     for m in members:
-        drawn[:, m] = rng.permuted(drawn[:, m], axis=1)
+        drawn[:, m] = _shuffled(rng, drawn[0, m], len(drawn))
     return Assignments(drawn, False, possible)
+
+
+def _shuffled(rng: np.random.Generator, labels: Labels, draws: int) -> Labels:
+    """Draw random orders of a stratum's labels, shape (draws, n).
+
+    Few labels among many clusters get random places; rows in which two meet are drawn again.
+    """
+    values, counts = np.unique(labels, return_counts=True)
+    common = values[counts.argmax()]
+    rare = labels[labels != common]
+    if 4 * len(rare) ** 2 > len(labels):
+        return rng.permuted(np.tile(labels, (draws, 1)), axis=1)
+    places = np.empty((draws, len(rare)), dtype=np.int64)
+    open_rows = np.arange(draws)
+    while len(open_rows):
+        places[open_rows] = rng.integers(0, len(labels), (len(open_rows), len(rare)))
+        ordered = np.sort(places[open_rows], axis=1)
+        open_rows = open_rows[(np.diff(ordered, axis=1) == 0).any(axis=1)]
+    result = np.full((draws, len(labels)), common)
+    np.put_along_axis(result, places, np.broadcast_to(rare, places.shape), axis=1)
+    return result
 
 
 def count_assignments(labels: Integers, strata: Integers | None = None) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, check_choice, plural
-from impact.inference.assignments import Assignments, assignments
+from impact.inference.assignments import Assignments, Labels, assignments
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
 from impact.inference.evidence import Evidence, Label, Paths, Sample, gather
@@ -356,7 +356,7 @@ def _path_statistics(
     """Return the statistics of the actual assignment and of those drawn."""
     paths = _need_paths(evidence, "permutation")
 
-    def statistics(labels: Integers) -> Statistics:
+    def statistics(labels: Labels) -> Statistics:
         return path_statistics(
             paths.outcomes,
             paths.treatment,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, check_choice
-from impact.inference.assignments import Assignments
+from impact.inference.assignments import Assignments, Labels
 from impact.inference.bands import check_level
 from impact.inference.sets import ConfidenceSet, invert
 
@@ -30,7 +30,7 @@ Studentise = Literal["arms", "sizes", "none"]
 
 # Assignments that give the same statistic differ by rounding alone.
 _TIE = 1e-9
-_CHUNK = 2048
+_CELLS = 2**17
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +206,7 @@ def path_statistics(
     paths: Floats,
     treatment: Floats,
     sizes: Floats,
-    labels: Integers,
+    labels: Labels,
     cells: PathCells,
     *,
     studentise: Studentise = "arms",
@@ -233,10 +233,11 @@ def path_statistics(
     """
     scale = float(np.std(paths)) or 1.0
     points = np.array([0.0, scale, -scale])
+    width = max(1, _CELLS // len(sizes))
     effects, variances = np.empty((3, len(labels))), np.empty((3, len(labels)))
     for i, value in enumerate(points if studentise == "arms" else points[:2]):
-        for start in range(0, len(labels), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for start in range(0, len(labels), width):
+            part = slice(start, start + width)
             effects[i, part], variances[i, part] = _arm_statistics(
                 paths - value * treatment, sizes, labels[part], cells, studentise == "arms"
             )
@@ -256,7 +257,7 @@ def path_statistics(
     return Statistics(effect, np.stack((variances[0], linear, square)))
 
 
-def _size_scale(sizes: Floats, labels: Integers, variances: Floats, never: int) -> Floats:
+def _size_scale(sizes: Floats, labels: Labels, variances: Floats, never: int) -> Floats:
     """Variance of a difference of size-weighted means, given each cluster's, shape (B,)."""
     result = np.zeros(len(labels))
     for arm in (labels != never, labels == never):
@@ -266,7 +267,7 @@ def _size_scale(sizes: Floats, labels: Integers, variances: Floats, never: int) 
 
 
 def _arm_statistics(
-    paths: Floats, sizes: Floats, labels: Integers, cells: PathCells, with_variance: bool
+    paths: Floats, sizes: Floats, labels: Labels, cells: PathCells, with_variance: bool
 ) -> tuple[Floats, Floats]:
     """Return effect and variance by arms of each assignment, both (B,)."""
     n_cohorts = cells.compares.shape[1] - 1

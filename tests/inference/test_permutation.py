@@ -107,6 +107,15 @@ def test_random_assignments_keep_counts_and_seed():
     assert (drawn.labels != assignments(labels, draws=50, seed=4).labels).any()
 
 
+def test_draws_of_very_many_clusters_fit_in_memory():
+    labels = np.append([0, 0], np.full(200_000, 1))
+    drawn = assignments(labels, draws=9999, seed=1)
+    assert drawn.labels.nbytes < 2**28
+    assert len(drawn.labels) == 671
+    assert (np.sum(drawn.labels == 0, axis=1) == 2).all()
+    assert drawn.lattice == 1 / 672
+
+
 @pytest.mark.parametrize("compare_not_yet", [True, False])
 def test_path_effect_equals_group_time_effects_by_loop(compare_not_yet):
     paths, treatment, sizes, labels = staggered_panel()

@@ -13,7 +13,7 @@ from impact import plots, tables
 from impact.errors import EstimationError, plural
 from impact.inference.bands import two_sided_p_values
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, cohort_fault, figure_axes
+from impact.sensitivity.base import Check, Finding, cohort_fault, few_clusters, figure_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -207,7 +207,10 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
             "conf_high": float(interval[1]),
         },
         draw=lambda ax: _draw(table, ax),
-        notes=("Covariates are not used.",) if design.covariates else (),
+        notes=(
+            *(("Covariates are not used.",) if design.covariates else ()),
+            *few_clusters(design),
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from impact import plots, tables
 from impact.errors import plural
 from impact.inference.bands import joint_wald, two_sided_p_values
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.base import Check, Finding, assignment_groups, figure_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +23,16 @@ __all__ = ["BALANCE", "balance"]
 
 Floats = NDArray[np.float64]
 
+PLENTY = 50
+"""Clusters in either arm from which variances clustered by them are trusted."""
+
 LARGE = 0.25
 """Normalised difference beyond which linear adjustment depends on the model."""
 
 
-def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
+def balance(
+    result: Result, *, columns: Sequence[str] | None = None, draws: int = 4999, seed: int = 0
+) -> Finding:
     """Ask whether ever treated and never treated units were alike at the start.
 
     Parameters
@@ -35,6 +40,7 @@ def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
     result : only its design is used
     columns : numeric columns to compare in each unit's first period; the outcome and the
         covariates if None
+    draws, seed : of random reassignments, used where either arm has few clusters
 
     Returns
     -------
@@ -49,9 +55,11 @@ def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
     Notes
     -----
     The normalised difference divides by the root of the mean of both variances: unlike a t
-    statistic it does not grow with the sample. Tests are of differences in means with variances
-    clustered as in the design, times G / (G - 1); the joint test is a Wald test. Weights are
-    used where the design has them.
+    statistic it does not grow with the sample. With fifty clusters in either arm, tests are of
+    differences in means with variances clustered as in the design, times G / (G - 1), and the
+    joint test is a Wald test. With fewer, treatment is reassigned at random over clusters (units
+    where clusters are mixed), and the joint statistic is the Mahalanobis distance between the
+    means. Weights are used where the design has them.
 
     Source
     ------
@@ -67,15 +75,22 @@ def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
     values = np.stack([design.sample.matrix(name)[units, first] for name in names], axis=1)
     weights = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
     known = ~np.isnan(values).any(axis=1)
-    compared = _compare(values[known], treated[known], weights[known], design.cluster_codes[known])
-    statistic, restrictions, p_joint = joint_wald(
-        compared.difference, compared.covariance, df=compared.n_clusters - 1.0
-    )
-    error = np.sqrt(np.diag(compared.covariance))
+    values, treated, weights = values[known], treated[known], weights[known]
+    compared = _compare(values, treated, weights, design.cluster_codes[known])
+    groups = assignment_groups(design)[known]
+    smaller = min(len(np.unique(groups[treated])), len(np.unique(groups[~treated])))
+    if smaller >= PLENTY:
+        df = compared.n_clusters - 1.0
+        t = compared.difference / np.sqrt(np.diag(compared.covariance))
+        p_values = two_sided_p_values(t, df)
+        p_joint = joint_wald(compared.difference, compared.covariance, df=df)[2]
+        test = "Wald test with clustered variances"
+    else:
+        p_values, p_joint = _reassigned(values, treated, weights, groups, draws, seed)
+        test = f"{draws:,} random reassignments of treatment"
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = compared.variances[0] / compared.variances[1]
         normalised = compared.difference / np.sqrt(compared.variances.mean(axis=0))
-        t = compared.difference / error
     table = pd.DataFrame(
         {
             "column": names,
@@ -83,7 +98,7 @@ def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
             "mean_comparison": compared.means[1],
             "normalised_difference": normalised,
             "variance_ratio": ratio,
-            "p_value": two_sided_p_values(t, compared.n_clusters - 1.0),
+            "p_value": p_values,
         }
     )
     large = table[table["normalised_difference"].abs() > LARGE]
@@ -103,12 +118,10 @@ def balance(result: Result, *, columns: Sequence[str] | None = None) -> Finding:
         sentence=sentence,
         values={
             "p_value": p_joint,
-            "wald": statistic,
-            "restrictions": float(restrictions),
             "largest": float(worst["normalised_difference"]),
         },
         draw=lambda ax: _draw(table, ax),
-        notes=(f"{int(known.sum()):,} units, each in its first period.",)
+        notes=(f"{int(known.sum()):,} units, each in its first period; {test}.",)
         + (() if known.all() else (f"{int((~known).sum()):,} units have a value missing.",)),
     )
 
@@ -145,6 +158,33 @@ def _compare(
     sums = np.stack([np.bincount(codes, column, n_clusters) for column in influence.T], axis=1)
     covariance = sums.T @ sums * n_clusters / (n_clusters - 1)
     return _Compared(np.array(means), np.array(variances), covariance, n_clusters)
+
+
+def _reassigned(
+    values: Floats,
+    treated: NDArray[np.bool_],
+    weights: Floats,
+    groups: NDArray[np.int64],
+    draws: int,
+    seed: int,
+) -> tuple[Floats, float]:
+    """Return p-values of each difference and of all, by reassigning treatment over groups."""
+    codes, first = np.unique(groups, return_index=True)
+    inverse = np.searchsorted(codes, groups)
+    centred = values - weights @ values / weights.sum()
+    mass = np.bincount(inverse, weights)
+    sums = np.stack([np.bincount(inverse, weights * column) for column in centred.T], axis=1)
+    rng = np.random.default_rng(seed)
+    assigned = np.stack([treated[first], *(rng.permutation(treated[first]) for _ in range(draws))])
+    own, rest = assigned @ mass, (~assigned) @ mass
+    gaps = (assigned @ sums) / own[:, None] - (~assigned) @ sums / rest[:, None]
+    spread = np.linalg.pinv(np.cov(centred.T, aweights=weights).reshape(values.shape[1], -1))
+    distance = np.einsum("bk,kl,bl->b", gaps, spread, gaps)
+    slack = 1.0 - 1e-12
+    return (
+        (np.abs(gaps) >= slack * np.abs(gaps[0])).mean(axis=0),
+        float((distance >= slack * distance[0]).mean()),
+    )
 
 
 def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:

@@ -28,6 +28,7 @@ __all__ = [
     "assignment_groups",
     "cohort_fault",
     "draw_estimates",
+    "few_clusters",
     "figure_axes",
     "printed",
     "quick",
@@ -59,6 +60,9 @@ NO_EFFECT: OverallRow = {
     "conf_high": np.nan,
     "note": "",
 }
+
+FEW = 20
+"""Clusters in the smaller arm below which clustered variances are not trusted here."""
 
 ROWS_SHOWN = 25
 """Rows of a finding's table that its summary prints."""
@@ -207,6 +211,17 @@ def assignment_groups(design: Design) -> NDArray[np.int64]:
     if (lowest == highest).all():
         return np.asarray(codes, dtype=np.int64)
     return np.arange(design.n_units)
+
+
+def few_clusters(design: Design) -> tuple[str, ...]:
+    """Warn where clusters are too few for normal intervals from clustered variances."""
+    smaller = min(design.n_treated_clusters, design.n_clusters - design.n_treated_clusters)
+    if smaller >= FEW:
+        return ()
+    return (
+        f"Only {plural(smaller, 'cluster')} in the smaller arm: p-values and intervals from "
+        "clustered variances are likely too optimistic.",
+    )
 
 
 def cohort_fault(result: Result) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -64,7 +64,7 @@ class Battery:
     def __getitem__(self, name: str) -> Finding:
         return self.findings[name]
 
-    def __iter__(self) -> object:
+    def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings.values())
 
     def __len__(self) -> int:

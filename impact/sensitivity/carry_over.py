@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from impact import plots, tables
-from impact.errors import plural
-from impact.inference.bands import joint_wald, pointwise_critical_value, two_sided_p_values
-from impact.kernels.absorb import absorb
+from impact.design import Design
+from impact.errors import DesignError, plural
+from impact.estimators import estimator_class
+from impact.panel import Panel
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, draw_estimates
+from impact.sensitivity.base import Check, Finding, draw_estimates, printed, sorted_frame
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +37,8 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
 
     Returns
     -------
-    Finding : statistic = p-value of the joint test that nothing is carried over; one row a period
+    Finding : statistic = smallest p-value times the number of periods (Bonferroni); one row a
+        period after the end, NaN with a note where none can be had
 
     Raises
     ------
@@ -42,9 +46,9 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
 
     Notes
     -----
-    Later periods count as untreated and free of carry-over. Standard errors are CR1 by cluster
-    with the factor G / (G - 1) and t with G - 1 degrees of freedom. A treatment that carries
-    over makes estimators that compare with its past users wrong.
+    Later periods count as untreated and free of carry-over. Inference is what ``Result`` chooses
+    for these clusters. A treatment that carries over makes estimators that compare with its past
+    users wrong.
 
     Source
     ------
@@ -53,45 +57,25 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
     """
     CARRY_OVER.require(result)
     design = result.design
-    lag = _periods_since(result)
-    rows = design.rows()
-    observed = ~np.isnan(design.outcomes)
-    untreated = (design.treatment == 0)[observed]
-    since = lag[observed][untreated]
-    columns = (since == np.arange(1, periods + 1)[:, None]).astype(np.float64)
-    weights = None if rows.weights is None else rows.weights[untreated]
-    effects = [rows.unit_codes[untreated], rows.time_codes[untreated]]
-    swept = absorb(effects, weights).sweep(np.vstack([rows.outcome[untreated], columns]))
-    outcome, regressors = swept[0], swept[1:]
-    known = np.square(regressors).sum(1) > 1e-10 * np.maximum(columns.sum(1), 1.0)
-    regressors = regressors[known]
-    weighted = regressors if weights is None else regressors * weights
-    bread = np.linalg.pinv(weighted @ regressors.T)
-    estimate = bread @ (weighted @ outcome)
-    clusters = np.unique(rows.cluster_codes[untreated, 0], return_inverse=True)[1]
-    scores = weighted * (outcome - estimate @ regressors)
-    sums = np.stack([np.bincount(clusters, score) for score in scores], axis=1)
-    n_clusters = len(sums)
-    covariance = bread @ sums.T @ sums @ bread * n_clusters / (n_clusters - 1)
-    error = np.sqrt(np.diag(covariance))
-    _, _, p_value = joint_wald(estimate, covariance, df=n_clusters - 1.0)
-    half = float(pointwise_critical_value(level, n_clusters - 1.0)) * error
-    table = pd.DataFrame(
-        {
-            "periods_after": np.arange(1, periods + 1)[known],
-            "n_rows": columns.sum(1).astype(int)[known],
-            "estimate": estimate,
-            "std_error": error,
-            "p_value": two_sided_p_values(estimate / error, n_clusters - 1.0),
-            "conf_low": estimate - half,
-            "conf_high": estimate + half,
-        }
-    )
+    lag = _periods_since(result)[~np.isnan(design.outcomes)]
+    rows = []
+    for after in range(1, periods + 1):
+        seen = int((lag == after).sum())
+        rows.append(
+            {"periods_after": after, "n_rows": seen}
+            | printed(partial(_fit, design, lag, after, periods), level)
+        )
+    table = pd.DataFrame(rows)
+    known = table["p_value"].dropna()
+    p_value = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
     answer = "Something is" if p_value < 1 - level else "Nothing is seen to be"
+    if np.isnan(p_value):
+        answer = "It cannot be told whether something is"
+    first = float(table["estimate"].iloc[0])
     sentence = (
         f"{answer} carried over: one period after treatment stopped the outcome differs by "
-        f"{tables.format_number(estimate[0])} from what unit and period explain (joint test over "
-        f"{plural(len(table), 'period')}: p = {p_value:.3f})."
+        f"{tables.format_number(first)} from what unit and period explain (smallest p over "
+        f"{plural(len(table), 'period')}, all together: {p_value:.3f})."
     )
 
     def draw(ax: Axes | None) -> Axes:
@@ -106,9 +90,31 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
         statistic=p_value,
         table=table,
         sentence=sentence,
-        values={"p_value": p_value, "estimate": float(estimate[0])},
+        values={"p_value": p_value, "estimate": first},
         draw=draw,
     )
+
+
+def _fit(design: Design, lag: np.ndarray, after: int, periods: int) -> Result:
+    """Regress untreated rows on the indicator of one period after the end, given the others."""
+    names = {k: f"{k} after the end" for k in range(1, periods + 1) if (lag == k).any()}
+    untreated = (design.treatment == 0)[~np.isnan(design.outcomes)]
+    sample = design.sample
+    frame = sorted_frame(sample).assign(**{name: (lag == k) * 1 for k, name in names.items()})
+    if after not in names:
+        raise DesignError(f"no untreated row lies {plural(after, 'period')} after an end.")
+    others = tuple(name for k, name in names.items() if k != after)
+    regression = replace(
+        design,
+        panel=Panel(frame[untreated], unit=sample.unit, time=sample.time),
+        cohort=None,
+        dose=None,
+        treated=names[after],
+        never_treated=None,
+        covariates=(*design.covariates, *others),
+    )
+    estimator = estimator_class("TwoWayFixedEffects")
+    return estimator(accept_forbidden_comparisons=True).fit(regression)  # type: ignore[call-arg]
 
 
 def _periods_since(result: Result) -> np.ndarray:

@@ -12,7 +12,7 @@ from impact import plots, tables
 from impact.inference.bands import pointwise_critical_value
 from impact.inference.pretest import box_probability, detectable_slope
 from impact.result import Result, Weighting
-from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.base import Check, Finding, few_clusters, figure_axes
 from impact.sensitivity.event_path import EventPath, event_path, path_fault
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def pretrends(
         draw=lambda ax: _draw(path, values["slope"], ax),
         notes=(
             f"Test: any of {n_pre} estimates before treatment differs from zero at {level:.0%}.",
+            *few_clusters(result.design),
         ),
     )
 

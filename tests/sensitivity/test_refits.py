@@ -148,6 +148,7 @@ def test_specifications_are_distinct_and_need_nothing_the_design_lacks(make_fram
     assert all(s.label.startswith("TwoWay") is False for s in found)
 
 
+@pytest.mark.slow
 def test_joint_p_value_finds_an_effect_and_no_more(make_frame, design_of):
     def curve(effect, seed):
         design = design_of(make_frame(effect=effect, seed=seed, n_firms=5))

@@ -1,8 +1,11 @@
 """Balance, attrition, carry-over and spillover."""
 
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from impact.errors import DesignError, EstimationError
 from impact.estimators import CallawaySantAnna, TwoWayFixedEffects
@@ -30,17 +33,36 @@ def test_balance_by_hand(make_frame, design_of):
 def test_balance_test_equals_a_clustered_regression(make_frame, design_of):
     """t of the difference: y on treatment with CR1 times G / (G - 1) only."""
     frame = make_frame()
-    finding = balance(CallawaySantAnna().fit(design_of(frame, clusters="province")), columns=["y"])
+    finding = balance(CallawaySantAnna().fit(design_of(frame)), columns=["y"])
     start = frame[frame["year"] == 2010]
     columns = np.column_stack([np.ones(len(start)), start["cohort"].notna()])
     bread = np.linalg.inv(columns.T @ columns)
     beta = bread @ columns.T @ start["y"]
     scores = pd.DataFrame(columns * (start["y"].to_numpy() - columns @ beta)[:, None])
-    sums = scores.groupby(start["province"].to_numpy()).sum().to_numpy()
-    error = np.sqrt((bread @ sums.T @ sums @ bread * 12 / 11)[1, 1])
-    wald = (beta[1] / error) ** 2
-    assert finding.values["wald"] == pytest.approx(wald, rel=1e-9)
-    assert finding.statistic == pytest.approx(finding.table["p_value"].iloc[0], rel=1e-9)
+    sums = scores.groupby(start["firm"].to_numpy()).sum().to_numpy()
+    error = np.sqrt((bread @ sums.T @ sums @ bread * 180 / 179)[1, 1])
+    p_value = 2 * stats.t.sf(abs(beta[1] / error), len(sums) - 1)
+    assert finding.statistic == pytest.approx(p_value, rel=1e-9)
+    assert finding.table["p_value"].iloc[0] == pytest.approx(p_value, rel=1e-9)
+    assert "Wald test" in finding.notes[0]
+
+
+def test_balance_of_few_clusters_is_judged_by_reassignment(make_frame, design_of):
+    """Eight treated provinces of twelve: all 495 assignments, by hand."""
+    frame = make_frame(by_province=True, n_firms=5)
+    frame["y"] += 2.0 * (frame["province"] % 3 == 2)
+    result = CallawaySantAnna().fit(design_of(frame, clusters="province"))
+    finding = balance(result, columns=["y"], draws=9999)
+    means = frame[frame["year"] == 2010].groupby("province")["y"].mean().to_numpy()
+    gaps = np.array([
+        means[list(own)].mean() - np.delete(means, list(own)).mean()
+        for own in combinations(range(12), 8)
+    ])  # fmt: skip
+    true = means[np.arange(12) % 3 != 2].mean() - means[np.arange(12) % 3 == 2].mean()
+    exact = (np.abs(gaps) >= abs(true) * (1 - 1e-12)).mean()
+    error = 4 * np.sqrt(exact * (1 - exact) / 9999) + 1e-4
+    assert finding.statistic == pytest.approx(exact, abs=error)
+    assert "random reassignments" in finding.notes[0]
 
 
 def test_balance_needs_both_groups(make_frame, design_of):
@@ -144,12 +166,13 @@ def test_carry_over_finds_what_stays(reversing):
 
 def test_carry_over_equals_dummy_regression(reversing):
     result = reversing(0.25)
-    finding = carry_over(result, periods=1)
+    finding = carry_over(result, periods=2)
     frame = result.design.sample.frame
     frame = frame[frame["on"] == 0]
     after = ((frame["cohort"] == 2013) & (frame["year"] == 2015)).astype(float)
+    later = ((frame["cohort"] == 2013) & (frame["year"] == 2016)).astype(float)
     columns = np.column_stack(
-        [after, pd.get_dummies(frame["firm"]), pd.get_dummies(frame["year"]).iloc[:, 1:]]
+        [after, later, pd.get_dummies(frame["firm"]), pd.get_dummies(frame["year"]).iloc[:, 1:]]
     ).astype(float)
     beta = np.linalg.lstsq(columns, frame["y"].to_numpy(), rcond=None)[0]
     np.testing.assert_allclose(finding.table["estimate"].iloc[0], beta[0], rtol=1e-8)

@@ -269,3 +269,37 @@ def test_province_totals_cannot_tell():
     assert 0.95 - noise - few_units <= covered / draws <= 0.95 + noise
     assert found / draws <= 0.05 + noise + few_units
     assert np.median(detectable) > 50
+
+
+@pytest.mark.slow
+def test_selection_on_growth_biases_the_estimate_and_the_sensitivity_set_covers_the_truth():
+    from impact.design import Design
+    from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.panel import Panel
+    from impact.sensitivity import honest
+
+    curvature = 0.005  # own trends are linear; cohorts enter and leave the event study
+    draws, plain, sensitive, errors = 40, 0, 0, []
+    for seed in range(draws):
+        seen = programme(
+            seed, selection="growth", approvals=40, displacement=0.0, closures=False,
+            anticipation=0.0, last_year=2020,
+        )  # fmt: skip
+        cohorts = seen.effects.groupby("establishment")["cohort"].first().astype(float)
+        frame = seen.establishments.assign(
+            cohort=lambda f, cohorts=cohorts: f["establishment"].map(cohorts),
+            log_workers=lambda f: np.log(f["workers"]),
+        )
+        panel = Panel(frame, unit="establishment", time="year")
+        effect = CallawaySantAnna().fit(Design(panel, outcome="log_workers", cohort="cohort"))
+        truth = seen.event_study().loc[0:].mean()
+        row = effect.att("event_time").tidy().iloc[0]
+        plain += row["conf_low"] <= truth <= row["conf_high"]
+        errors.append(row["estimate"] - truth)
+        bounded = honest(
+            effect, restriction="smoothness", weighting="event_time", bounds=[curvature]
+        ).table.iloc[0]
+        sensitive += bounded["conf_low"] <= truth <= bounded["conf_high"]
+    assert np.mean(errors) > 3 * np.std(errors) / np.sqrt(draws)
+    assert plain / draws < 0.85
+    assert sensitive / draws >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / draws)

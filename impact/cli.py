@@ -92,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     ledger.add_argument("file", metavar="FILE", help="a workbook, CSV, Stata or Parquet file")
     ledger.add_argument("--lang", choices=("vi", "en"), default="vi", help="default: vi")
     ledger.set_defaults(run=_ledger)
+    package = commands.add_parser("package", help="write a report's replication package")
+    package.add_argument("plan", metavar="PLAN")
+    package.set_defaults(run=_package)
     lists = commands.add_parser("list", help="show evaluations, notebooks, datasets and estimators")
     lists.add_argument("folder", nargs="?", default=".", help="the project's folder")
     lists.set_defaults(run=_list)
@@ -232,6 +235,15 @@ def _rerun(given: argparse.Namespace) -> int:
     if not unstable:
         print("every cell gives the same output twice")
     return 6 if unstable else 0
+
+
+def _package(given: argparse.Namespace) -> int:
+    """Write the replication package of a built report."""
+    from impact.evaluation import Evaluation
+    from impact.report.package import package_report
+
+    print(f"Replication package: {package_report(Evaluation.read(given.plan))}")
+    return 0
 
 
 def _list(given: argparse.Namespace) -> int:

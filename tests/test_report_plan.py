@@ -3,6 +3,7 @@
 import datetime
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from impact.cli import main
 from impact.errors import ReportError, SpecError
 from impact.evaluation import Evaluation
 from impact.report.build import build_report, check_plan
+from impact.report.package import package_report
 from impact.report.registration import deviations, freeze_plan
 from impact.report.reprun import rerun_notebook
 from impact.report.scaffold import new_evaluation
@@ -165,3 +167,36 @@ def test_unstable_cells_are_named_with_their_cause(tmp_path, capsys):
     assert [cell.cause for cell in unstable] == causes
     assert main(["reprun", str(path), "--quiet"]) == 6
     assert "cell 3 differs" in capsys.readouterr().out
+
+
+def test_a_replication_package_holds_what_a_report_was_made_from(tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    folder = make_project(root / "reports")
+    for name in ("requirements.lock", "LICENSE"):
+        shutil.copy(ROOT / name, root)
+    (root / "impact").mkdir()
+    (root / "impact" / "code.py").write_text("1\n")
+    monkeypatch.setattr("impact.report.package.PACKAGE", root / "impact")
+    plan = Evaluation.read(folder)
+    with pytest.raises(ReportError, match="is not a complete report"):
+        package_report(plan)
+    build_report(plan, progress=False)
+    file = package_report(plan)
+    first = file.read_bytes()
+    assert package_report(plan).read_bytes() == first
+    with zipfile.ZipFile(file) as archive:
+        names = {name.removeprefix("small/") for name in archive.namelist()}
+        readme = archive.read("small/REPLICATION.md").decode("utf-8")
+    assert {"impact/code.py", "requirements.lock", "LICENSE"} <= names
+    assert {"reports/small/evaluation.toml", "reports/small/small.ipynb"} <= names
+    assert "reports/small/results.json" in names
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["outputs"]["results.json"] in readme
+    assert main(["package", str(folder)]) == 0
+
+
+def test_a_replication_package_needs_the_project(tmp_path):
+    folder = make_project(tmp_path)
+    build_report(Evaluation.read(folder), progress=False)
+    with pytest.raises(ReportError, match="needs the project around"):
+        package_report(Evaluation.read(folder))

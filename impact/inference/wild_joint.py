@@ -71,6 +71,8 @@ def wild_joint_test(
     n_clusters, q = len(gram), len(contrasts)
     _check(gram, contrasts)
     null = np.zeros(q) if values is None else values
+    scale = np.sqrt(np.diagonal(gram.sum(axis=0)))
+    gram, cross, contrasts = gram / np.outer(scale, scale), cross / scale, contrasts / scale
     inverse = np.linalg.inv(gram.sum(axis=0))
     beta = inverse @ cross.sum(axis=0)
     direction = contrasts @ inverse

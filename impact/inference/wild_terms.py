@@ -67,6 +67,9 @@ def wild_problem(
             "Nothing is left to compare with. Cluster more finely if treatment was assigned so."
         )
     _refuse_sole_identifiers(gram, contrast, variance_groups)
+    # Columns of unit length: ranks must not depend on the units of measure of regressors.
+    scale = np.sqrt(np.diagonal(gram.sum(axis=0)))
+    gram, cross, contrast = gram / np.outer(scale, scale), cross / scale, contrast / scale
     total = gram.sum(axis=0)
     inverse = np.linalg.inv(total)
     beta = inverse @ cross.sum(axis=0)

@@ -262,6 +262,18 @@ def test_invariance_to_scale_order_and_basis():
     assert wild_cluster_test(gram, cross, contrast, seed=1) == plain
 
 
+@pytest.mark.parametrize("options", [{}, {"variance": "cr3", "residuals": "jackknife"}])
+def test_units_of_measure_of_regressors_do_not_matter(options):
+    gram, cross = make_blocks(*make_rows(n_clusters=10))
+    contrast = np.array([1.0, 0, 0])
+    plain = wild_cluster_test(gram, cross, contrast, **options)
+    for units in ([1, 1e8, 1], [1e-8, 1, 1], [1e6, 1e-6, 1e9]):
+        scale = np.diag(units)
+        other = wild_cluster_test(scale @ gram @ scale, cross @ scale, scale @ contrast, **options)
+        assert other.p_value == plain.p_value
+        assert other.confidence_set.low == pytest.approx(plain.confidence_set.low)
+
+
 def test_random_draws_follow_the_seed():
     gram, cross = make_blocks(*make_rows(n_clusters=20))
     contrast = np.array([1.0, 0, 0])

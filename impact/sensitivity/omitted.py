@@ -300,7 +300,8 @@ def oster(
 
     Returns
     -------
-    Finding : statistic = break-even proportion; above one is commonly called robust
+    Finding : statistic = break-even proportion; above one is commonly called robust, and a
+        negative one says that the covariates moved the estimate away from the null
 
     Raises
     ------
@@ -327,11 +328,14 @@ def oster(
             "r2": [found.short_r2, found.long_r2, found.most_r2],
         }
     )
+    times = f"{tables.format_number(abs(found.break_even), 3)} times as much as"
+    needed = f"matter {times} {listing(sample.names)}"
+    if found.break_even < 0:
+        needed = f"pull the other way than {listing(sample.names)}, and {times} they,"
     sentence = (
-        f"Unobservables would have to matter {tables.format_number(found.break_even, 3)} times as "
-        f"much as {listing(sample.names)} to bring the estimate of "
-        f"{tables.format_number(found.long)} to {null:g}; if they matter {proportion:g} times as "
-        f"much, it is {tables.format_number(found.corrected)}."
+        f"Unobservables would have to {needed} to bring the estimate of "
+        f"{tables.format_number(found.long)} to {null:g}; with a proportion of {proportion:g} it "
+        f"would be {tables.format_number(found.corrected)}."
     )
     return Finding(
         name="oster",

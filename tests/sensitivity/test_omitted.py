@@ -120,6 +120,16 @@ def test_findings_of_a_design(with_covariate):
     assert selection.figure().get_xlabel() == "Estimate"
 
 
+def test_a_negative_proportion_is_put_in_words(make_frame, design_of):
+    """Treated rows have more of a covariate that lowers the outcome, so it hid some effect."""
+    frame = make_frame()
+    frame["x"] += 0.5 * frame["treated"]
+    frame["y"] -= 0.5 * frame["x"]
+    finding = oster(CallawaySantAnna().fit(design_of(frame, covariates="x")))
+    assert finding.statistic < 0
+    assert "pull the other way than x" in finding.sentence
+
+
 def test_designs_without_varying_covariates_are_refused(fitted, make_frame, design_of):
     with pytest.raises(DesignError, match="nothing to measure a confounder by"):
         oster(fitted)

@@ -226,7 +226,9 @@ def test_rules_for_reported_figures(rule):
 
 
 def test_every_rule_has_a_planted_error():
-    structural = {"column_unknown", "column_missing", "column_twice", "merged_cells"}
+    structural = {
+        "column_unknown", "column_missing", "column_twice", "merged_cells", "unit_unknown",
+    }  # fmt: skip
     assert set(RULES) == set(PLANTED) | set(REPORTED) | structural
 
 
@@ -578,3 +580,52 @@ def test_refusals_of_exposure():
         exposure(ledger_of({"district": None}), places=["Ân Thi"], **known)
     with pytest.raises(LedgerError, match="Văn Lâm has no positive denominator"):
         exposure(ledger_of(), places=["Ân Thi", "Văn Lâm"], per={"Ân Thi": 5.0}, **known)
+
+
+def test_units_stated_in_headers_and_above_the_table(tmp_path):
+    from openpyxl import Workbook
+
+    def workbook(title, header, amount):
+        book = Workbook()
+        sheet = book.active
+        sheet.append([title])
+        names = [name for name in CLEAN if name != "disbursed_support"]
+        wanted = [name for name in names if not name.endswith(("support", "cost"))]
+        wanted = [name for name in wanted if name not in ("counterpart", "ceiling")]
+        sheet.append([*wanted, header])
+        sheet.append([*(CLEAN[name] for name in wanted), amount])
+        book.save(tmp_path / "units.xlsx")
+        return read_ledger(tmp_path / "units.xlsx")
+
+    for title, header, amount in [
+        ("Đơn vị tính: triệu đồng", "Kinh phí hỗ trợ", 300),
+        ("(ĐVT: triệu đồng)", "Kinh phí hỗ trợ", 300),
+        ("Sổ theo dõi", "Kinh phí hỗ trợ (triệu đồng)", 300),
+        ("Unit: million VND", "Kinh phí hỗ trợ (tỷ đồng)", 0.3),
+        ("Sổ theo dõi", "Kinh phí hỗ trợ", 300 * MILLION),
+    ]:
+        ledger = workbook(title, header, amount)
+        assert not len(ledger.findings), ledger.findings.table().to_string()
+        assert ledger.projects["disbursed_support"].to_list() == [300 * MILLION]
+    foreign = workbook("Sổ theo dõi", "Kinh phí hỗ trợ (nghìn USD)", 300 * MILLION)
+    assert foreign.findings.rules == {"unit_unknown"}
+    assert "unit_thousandfold" in workbook("Sổ", "Kinh phí hỗ trợ", 300).findings.rules
+
+
+def test_places_that_are_not_distinct_are_never_added_up():
+    known = {"years": [2019], "price_base": 2020}
+    elsewhere = {"project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Cơ sở Hoa Sen",
+                 "province": "Thái Bình"}  # fmt: skip
+    with pytest.raises(LedgerError, match="1 name of a district stands in several provinces"):
+        exposure(ledger_of({}, elsewhere), by="district", places=["Ân Thi"], **known)
+    with pytest.raises(LedgerError, match="several provinces, first Ân Thi"):
+        assign(
+            ledger_of({}, elsewhere), outcomes(units=("Ân Thi",)), unit="id", time="year",
+            eligible="eligible", rules=AssignmentRules(unit="district"),
+        )  # fmt: skip
+    later = {"project_id": "A2", "province_vintage": 34, "approval_date": "01/08/2025",
+             "contract_date": None, "disbursement_date": "01/09/2025", "acceptance_date": None,
+             "settlement_date": None, "status": "in_progress", "code_list": "qd1881_2020",
+             "content_code": "1"}  # fmt: skip
+    with pytest.raises(LedgerError, match=r"both vintages \(63 and 34\)"):
+        exposure(ledger_of({}, later), by="province_code", places=["33"], **known)

@@ -155,7 +155,8 @@ def assign(
     Raises
     ------
     LedgerError : unaccepted errors, no code in common, a paid project without the onset's date, an
-        onset after the panel, an added column that exists already
+        onset after the panel, an added column that exists already, places whose names or codes
+        are not distinct
 
     Notes
     -----
@@ -166,6 +167,8 @@ def assign(
     ledger.require_sound(accept)
     rules = rules or AssignmentRules()
     _check_outcomes(outcomes, unit, time, eligible)
+    if rules.unit != "beneficiary_id":
+        ledger.require_distinct_places(rules.unit)
     projects = _projects_by_unit(ledger, rules, same_unit or {})
     codes = outcomes[unit].map(_code)
     _require_overlap(projects, codes, unit, rules)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from impact.errors import plural
+from impact.errors import LedgerError, listing, plural
 from impact.ledger.files import frame_table, raw_tables
 from impact.ledger.findings import Finding, Findings
 from impact.ledger.project_rules import PROJECT_RULES
@@ -57,6 +57,34 @@ class Ledger:
             f"Ledger({plural(len(self.projects), 'project')}, {money:,.1f} billion VND disbursed, "
             f"{plural(len(self.reports), 'reported figure')}, {self.findings!r})"
         )
+
+    def require_distinct_places(self, column: str) -> None:
+        """Refuse a column whose names or codes mean several places.
+
+        Raises
+        ------
+        LedgerError : provinces of both vintages, or a district, village or commune whose name
+            stands in several provinces
+        """
+        keyed = self.projects[[column, "province_code", "province_vintage"]].dropna()
+        if column == "province_code":
+            if keyed["province_vintage"].nunique() > 1:
+                raise LedgerError(
+                    "the ledger holds provinces of both vintages (63 and 34), and seven codes mean "
+                    "another place in the newer one; their projects must not be added. Split the "
+                    "ledger by province_vintage, and bring the older part to the 34 with "
+                    "places.aggregate."
+                )
+            return
+        provinces = keyed.groupby(column)["province_code"].nunique()
+        shared = provinces.index[provinces > 1]
+        if len(shared):
+            raise LedgerError(
+                f"{plural(len(shared), f'name of a {column}', f'names of a {column}')} "
+                f"{'stands' if len(shared) == 1 else 'stand'} in several provinces, first "
+                f"{listing(shared)}; their projects would be added up as one place. Make the names "
+                'distinct, for instance "Châu Thành (Tiền Giang)".'
+            )
 
     def require_sound(self, accept: Iterable[str] = ()) -> None:
         """Refuse a ledger with errors, except those of the rules accepted by name.

@@ -54,10 +54,12 @@ def exposure(
 
     Raises
     ------
-    LedgerError : unaccepted errors, a place of the ledger that is not in ``places``, paid projects
-        without place or date, a place without denominator
+    LedgerError : unaccepted errors, places whose names or codes are not distinct, a place of the
+        ledger that is not in ``places``, paid projects without place or date, a place without
+        denominator
     """
     ledger.require_sound(accept)
+    ledger.require_distinct_places(by)
     check_choice("onset", onset, ONSETS, LedgerError)
     paid = _paid_projects(ledger, by, ONSETS[onset])
     _check_places(paid, by, places, per)

@@ -36,6 +36,11 @@ RULES: dict[str, Rule] = {
     "column_twice": Rule("error", Text(
         'two headers mean the column "{value}"; which one holds cannot be told',
         'hai tiêu đề cùng chỉ cột "{value}"; không rõ cột nào đúng')),
+    "unit_unknown": Rule("error", Text(
+        'the brackets of header "{value}" name no unit of money, so its bare numbers are read as '
+        "dong",
+        'phần trong ngoặc của tiêu đề "{value}" không phải đơn vị tiền, nên các số được hiểu là '
+        "đồng")),
     "merged_cells": Rule("error", Text(
         "cells {value} are merged: only the first holds a value, the others read as empty",
         "các ô {value} bị gộp: chỉ ô đầu có giá trị, các ô còn lại trống")),

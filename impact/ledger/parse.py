@@ -14,7 +14,15 @@ import pandas as pd
 
 from impact.places import fold
 
-__all__ = ["Problem", "clean_text", "header_unit", "parse_amount", "parse_choice", "parse_date"]
+__all__ = [
+    "Problem",
+    "clean_text",
+    "header_unit",
+    "parse_amount",
+    "parse_choice",
+    "parse_date",
+    "stated_unit",
+]
 
 UNITS = {
     "": 1,
@@ -69,6 +77,12 @@ def header_unit(header: str) -> int | None:
     """Return how many dong the unit in a header's brackets stands for, or None if it has none."""
     bracketed = re.search(r"\(([^)]*)\)", header)
     return UNITS.get(fold(bracketed.group(1))) if bracketed else None
+
+
+def stated_unit(line: str) -> int | None:
+    """Return the dong that a line such as ``ĐVT: triệu đồng`` states, or None if it states none."""
+    stated = re.match(r"^\s*\(?\s*(?:đơn vị(?: tính)?|đvt|unit)\s*:\s*([^()]*)\)?\s*$", line, re.I)
+    return UNITS.get(fold(stated.group(1))) if stated else None
 
 
 def parse_amount(value: object, scale: int = 1) -> int | Problem:

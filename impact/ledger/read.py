@@ -19,6 +19,7 @@ from impact.ledger.parse import (
     parse_amount,
     parse_choice,
     parse_date,
+    stated_unit,
 )
 from impact.ledger.schema import CHOICES, Column, Text
 from impact.places import fold
@@ -82,7 +83,7 @@ def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
     LedgerError : no row near the top of the sheet names columns of the ledger
     """
     top = _header_row(raw, columns)
-    found, findings = _match_headers(raw, top, columns)
+    found, findings = _match_headers(raw, top, columns, _stated_unit(raw, top))
     body = [
         (number, row)
         for number, row in enumerate(raw.cells[top:], start=top + 1)
@@ -119,8 +120,17 @@ def _header_row(raw: RawTable, columns: Sequence[Column]) -> int:
     return counts.index(max(counts)) + 1
 
 
+def _stated_unit(raw: RawTable, top: int) -> int:
+    """Return the dong that a line above the headers states, such as "Đơn vị: triệu đồng"."""
+    for row in raw.cells[: top - 1]:
+        for cell in row:
+            if isinstance(cell, str) and (stated := stated_unit(cell)):
+                return stated
+    return 1
+
+
 def _match_headers(
-    raw: RawTable, top: int, columns: Sequence[Column]
+    raw: RawTable, top: int, columns: Sequence[Column], unit: int
 ) -> tuple[dict[str, _Place], list[Finding]]:
     """Match the header row's cells to columns; the rest are findings."""
     findings = [Finding("merged_cells", raw.sheet, details={"value": area}) for area in raw.merged]
@@ -138,7 +148,11 @@ def _match_headers(
             twice = {"value": column.label}
             findings.append(Finding("column_twice", raw.sheet, top, address, twice))
         else:
-            found[column.name] = _Place(position, column, header_unit(label) or 1)
+            scale = header_unit(label)
+            if scale is None and "(" in label and column.kind == "money":
+                named = {"value": label}
+                findings.append(Finding("unit_unknown", raw.sheet, top, address, named))
+            found[column.name] = _Place(position, column, scale or unit)
     findings += [
         Finding("column_missing", raw.sheet, details={"value": column.label})
         for column in columns

@@ -1,0 +1,159 @@
+"""Instrumental variables against linearmodels, by identity, and weak-instrument sets."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from linearmodels.iv import IV2SLS, IVLIML
+
+from impact import Design, FirstDifference, Panel, PanelIV
+from impact.errors import DesignError, EstimationError, InferenceError
+
+CLOSED_FORM = 1e-8
+
+
+def sample(seed=0, n_units=80, periods=5, strength=1.0):
+    """x correlates with the error; z and z2 move it and are excluded; true effect 1."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {"unit": np.repeat(range(n_units), periods), "time": np.tile(range(periods), n_units)}
+    )
+    n = len(frame)
+    unit = rng.normal(size=n_units)[frame["unit"]]
+    error = rng.normal(size=n)
+    frame["z"], frame["z2"], frame["w"] = rng.normal(size=(3, n))
+    frame["x"] = strength * (frame["z"] + 0.5 * frame["z2"]) + error + unit + rng.normal(size=n)
+    frame["y"] = frame["x"] + 0.5 * frame["w"] + unit + error + rng.normal(size=n)
+    frame["share"] = rng.uniform(0.5, 2, n)
+    return frame
+
+
+def design_of(frame, **settings):
+    settings = {"covariates": ["x", "w"], **settings}
+    return Design(Panel(frame, unit="unit", time="time"), outcome="y", **settings)
+
+
+@pytest.mark.parametrize("method", ["2sls", "liml"])
+@pytest.mark.parametrize("weights", [None, "share"])
+def test_pooled_equals_linearmodels(method, weights):
+    frame = sample()
+    model = IV2SLS if method == "2sls" else IVLIML
+    theirs = model(
+        frame["y"], frame[["w"]].assign(constant=1.0), frame[["x"]], frame[["z", "z2"]],
+        weights=None if weights is None else frame[weights],
+    ).fit(cov_type="robust", debiased=True)  # fmt: skip
+    ours = PanelIV(
+        endogenous="x", instruments=["z", "z2"], method=method, effects=(), covariance="HC1"
+    ).fit(design_of(frame, weights=weights))
+    order = ours.cells["term"].tolist()
+    np.testing.assert_allclose(ours.estimates, theirs.params[order], rtol=CLOSED_FORM)
+    if method == "2sls":
+        np.testing.assert_allclose(ours.std_errors, theirs.std_errors[order], rtol=CLOSED_FORM)
+
+
+def test_absorbed_effects_equal_dummies():
+    frame = sample(n_units=30)
+    frame = frame[np.random.default_rng(1).random(len(frame)) > 0.1].reset_index(drop=True)
+    dummies = pd.get_dummies(frame[["unit", "time"]].astype(str), dtype=float).iloc[:, 1:]
+    exogenous = pd.concat([frame[["w"]], dummies], axis=1)
+    theirs = IV2SLS(frame["y"], exogenous, frame[["x"]], frame[["z", "z2"]]).fit(
+        cov_type="unadjusted", debiased=True
+    )
+    ours = PanelIV(endogenous="x", instruments=["z", "z2"], covariance="classical").fit(
+        design_of(frame)
+    )
+    np.testing.assert_allclose(ours.estimates, theirs.params[["x", "w"]], rtol=CLOSED_FORM)
+    np.testing.assert_allclose(ours.std_errors, theirs.std_errors[["x", "w"]], rtol=CLOSED_FORM)
+    np.testing.assert_allclose(
+        ours.extra["overidentification"].statistic, theirs.sargan.stat, rtol=CLOSED_FORM
+    )
+
+
+def test_wu_hausman_equals_linearmodels():
+    frame = sample()
+    theirs = IV2SLS(
+        frame["y"], frame[["w"]].assign(constant=1.0), frame[["x"]], frame[["z", "z2"]]
+    ).fit()
+    ours = PanelIV(endogenous="x", instruments=["z", "z2"], effects=()).fit(design_of(frame))
+    np.testing.assert_allclose(
+        ours.extra["exogeneity"].statistic, theirs.wu_hausman().stat, rtol=CLOSED_FORM
+    )
+
+
+def test_a_regressor_that_instruments_itself_gives_least_squares():
+    frame = sample()
+    frame["same"] = frame["x"] * 1.0
+    iv = PanelIV(endogenous="x", instruments="same", span=1).fit(design_of(frame))
+    plain = FirstDifference().fit(design_of(frame))
+    np.testing.assert_allclose(iv.estimates, plain.estimates, rtol=CLOSED_FORM)
+    np.testing.assert_allclose(iv.std_errors, plain.std_errors, rtol=CLOSED_FORM)
+
+
+def test_just_identified_liml_is_two_stage_least_squares():
+    fits = [
+        PanelIV(endogenous="x", instruments="z", method=method).fit(design_of(sample()))
+        for method in ("2sls", "liml")
+    ]
+    np.testing.assert_allclose(fits[1].estimates, fits[0].estimates, rtol=CLOSED_FORM)
+    assert fits[0].extra["overidentification"] is None
+
+
+def test_anderson_rubin_set_is_where_its_test_does_not_reject():
+    frame = sample(3)
+    result = PanelIV(endogenous="x", instruments=["z", "z2"]).fit(design_of(frame))
+    accepted = result.extra["anderson_rubin_set"]
+    assert accepted.is_bounded
+    ((low, high),) = accepted.intervals
+    assert low < result.estimates[0] < high
+    for value in (low, high):
+        moved = frame.assign(y=frame["y"] - value * frame["x"])
+        test = PanelIV(endogenous="x", instruments=["z", "z2"]).fit(design_of(moved))
+        np.testing.assert_allclose(test.extra["anderson_rubin"].p_value, 0.05, rtol=1e-4)
+
+
+def test_weak_instruments_are_flagged_and_their_set_may_be_unbounded():
+    result = PanelIV(endogenous="x", instruments="z").fit(design_of(sample(2, strength=0.01)))
+    assert any("Instruments are weak" in note for note in result.notes)
+    assert not result.extra["anderson_rubin_set"].is_bounded
+
+
+def test_effective_f_is_the_robust_f_with_one_instrument():
+    table = PanelIV(endogenous="x", instruments="z").fit(design_of(sample())).extra["first_stage"]
+    np.testing.assert_allclose(table["effective_f"], table["wald"], rtol=1e-10)
+
+
+def test_missing_instruments_are_left_out_and_counted():
+    frame = sample()
+    frame.loc[:9, "z"] = np.nan
+    result = PanelIV(endogenous="x", instruments="z").fit(design_of(frame))
+    assert result.extra["n_rows"] == 390
+    assert result.notes[0] == "10 rows with a missing instrument left out."
+    kept = PanelIV(endogenous="x", instruments="z").fit(design_of(frame.iloc[10:]))
+    np.testing.assert_allclose(result.estimates, kept.estimates, rtol=1e-10)
+    np.testing.assert_allclose(result.std_errors, kept.std_errors, rtol=1e-10)
+
+
+def test_refusals():
+    frame = sample()
+    frame["twice"] = 2 * frame["z"]
+    frame["fixed"] = frame["unit"] * 1.0
+    design = design_of(frame)
+    with pytest.raises(DesignError, match="0 endogenous regressors and 0 instruments"):
+        PanelIV().fit(design)
+    with pytest.raises(DesignError, match="at least as many instruments"):
+        PanelIV(endogenous=["x", "w"], instruments="z").fit(design)
+    with pytest.raises(DesignError, match='endogenous regressor "v" is not in the design'):
+        PanelIV(endogenous="v", instruments="z").fit(design)
+    with pytest.raises(DesignError, match='instrument "w" is also the outcome or a regressor'):
+        PanelIV(endogenous="x", instruments="w").fit(design)
+    with pytest.raises(EstimationError, match=r"1 instrument \(twice\) cannot be told"):
+        PanelIV(endogenous="x", instruments=["z", "twice"]).fit(design)
+    with pytest.raises(EstimationError, match=r"1 instrument \(fixed\) cannot be told"):
+        PanelIV(endogenous="x", instruments=["z", "fixed"]).fit(design)
+    absorbed = design_of(frame.assign(x=frame["unit"] * 1.0))
+    with pytest.raises(EstimationError, match="x cannot be told from the effects"):
+        PanelIV(endogenous="x", instruments="z").fit(absorbed)
+    with pytest.raises(InferenceError, match="covariance 'CR2' has no definition"):
+        PanelIV(endogenous="x", instruments="z", covariance="CR2")
+    result = PanelIV(endogenous="x", instruments="z").fit(design)
+    with pytest.raises(InferenceError, match="no definition with instruments"):
+        result.uncertainty.with_kind("CR3").covariance()

@@ -31,6 +31,7 @@ __all__ = [
     "period_dummies",
     "reasons_lost",
     "regress",
+    "row_mass",
     "rows_seen",
     "unlinked",
     "untreated_periods",
@@ -94,13 +95,25 @@ def last_period_before(design: Design, cells: Cells) -> Booleans:
 
 def rows_seen(design: Design) -> Integers:
     """Count the units of each cohort observed in each period, shape (C + 1, T)."""
+    return _by_cell(design, None).astype(np.int64)
+
+
+def row_mass(design: Design) -> Floats:
+    """Sum the weights of the rows of each cohort and period, shape (C + 1, T)."""
+    return _by_cell(design, design.unit_weights)
+
+
+def _by_cell(design: Design, weights: Floats | None) -> Floats:
+    """Sum unit weights, or ones, over the rows of each cohort and period."""
     shape = (len(design.cohort_values) + 1, len(design.periods))
     if design.is_balanced:
-        sizes = np.bincount(design.cohort_codes, minlength=shape[0])
-        return np.broadcast_to(sizes[:, None], shape)
-    sample = design.sample
-    keys = design.cohort_codes[sample.unit_codes] * shape[1] + sample.time_codes
-    return np.bincount(keys, minlength=shape[0] * shape[1]).reshape(shape)
+        sizes = np.bincount(design.cohort_codes, weights, minlength=shape[0])
+        return np.broadcast_to(sizes[:, None], shape).astype(np.float64)
+    unit, period = design.sample.unit_codes, design.sample.time_codes
+    keys = design.cohort_codes[unit] * shape[1] + period
+    own = None if weights is None else weights[unit]
+    sums = np.bincount(keys, own, minlength=shape[0] * shape[1])
+    return sums.reshape(shape).astype(np.float64)
 
 
 def moments_of(design: Design) -> CohortMoments | None:

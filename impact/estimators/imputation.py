@@ -20,10 +20,12 @@ from impact.estimators.cells import (
     period_dummies,
     reasons_lost,
     regress,
+    row_mass,
     unlinked,
     untreated_periods,
 )
 from impact.estimators.imputed import impute
+from impact.inference.scores import Uncertainty
 from impact.kernels.moments import CohortMoments
 from impact.result import Result
 
@@ -67,8 +69,8 @@ class Imputation(Estimator):
     Standard errors allow effects to differ within cells and are conservative for it: treated
     rows are measured from the average of their cohort and period, weighted by squared
     weights. Cohort shares and the number of units are taken as given; critical values are
-    normal. In unbalanced panels averages weigh cells by the size of their cohort, not by the
-    rows observed.
+    normal. In unbalanced panels averages weigh cells by the size of their cohort;
+    ``extra["static"]`` is the average over the treated rows observed, each row counted once.
 
     ``extra["pre_trends"]`` holds the estimator's own test: leads of treatment in a regression
     on untreated rows alone, with clustered standard errors, independent of the effects.
@@ -113,6 +115,8 @@ class Imputation(Estimator):
         if design.covariates:
             notes.append(f"Imputed linearly in {', '.join(design.covariates)}.")
         extra: dict[str, object] = {}
+        if (known & (cells.event_time >= 0)).any():
+            extra["static"] = _static(self, design, cells, estimates, uncertainty)
         leads = _lead_count(design, self.pre_periods)
         if leads:
             extra["pre_trends"] = _pre_trends(self, design, leads, moments)
@@ -127,6 +131,39 @@ class Imputation(Estimator):
             notes=notes,
             extra=extra,
         )
+
+
+def _static(
+    estimator: Imputation,
+    design: Design,
+    cells: Cells,
+    estimates: Floats,
+    uncertainty: Uncertainty,
+) -> Result:
+    """Average the effects over the treated rows observed, times their weights."""
+    mass = row_mass(design)[cells.cohort, cells.period]
+    mass *= ~np.isnan(estimates) & (cells.event_time >= 0)
+    weights = np.zeros((1, len(cells) + len(design.cohort_values)))
+    weights[0, : len(cells)] = mass / mass.sum()
+    frame = pd.DataFrame(
+        {
+            "term": ["att"],
+            "cohort": np.nan,
+            "time": np.nan,
+            "event_time": np.nan,
+            "estimate": np.nan_to_num(estimates) @ weights[0, : len(cells)],
+            "weight": 1.0,
+            "note": "",
+        }
+    )
+    return Result(
+        estimator=estimator.name,
+        design=design,
+        cells=frame,
+        uncertainty=uncertainty.combine(weights),
+        estimand="average effect over treated rows by imputation",
+        settings=estimator.settings(),
+    )
 
 
 def _refuse_lone(design: Design, cells: Cells) -> None:

@@ -75,6 +75,12 @@ def test_explicit_weights(leave_one_out, missing, weights, covariates, clusters)
     np.testing.assert_allclose(
         result.covariance().to_numpy(), psi.T @ psi, rtol=1e-8, atol=1e-8 * np.square(psi).sum()
     )
+    w = np.ones(len(frame)) if weights is None else frame[weights].to_numpy()
+    share = w @ cell_columns(frame, result.cells)
+    share = share / share.sum()
+    static = result.extra["static"]
+    assert static.estimates[0] == pytest.approx(share @ estimates, rel=1e-9)
+    assert static.std_errors[0] == pytest.approx(np.sqrt(np.square(psi @ share).sum()), rel=1e-8)
 
 
 def test_pre_trends_are_the_regression_on_untreated_rows():
@@ -161,6 +167,15 @@ def test_weights_v_are_orthogonal_to_every_effect():
     settings = {"covariates": "z", "weights": "w", "always_treated": "drop"}
     one, other = (Imputation().fit(design(f, **settings)) for f in (frame, moved))
     np.testing.assert_allclose(other.estimates, one.estimates, atol=1e-8)
+
+
+def test_nothing_identified_is_refused():
+    """Units treated later leave before the others' treatment begins."""
+    frame = staggered(1, cohorts={3: 0.5, 5: 0.5})
+    gone = frame[(frame["cohort"] == 3) | (frame["time"] < 3)]
+    late = gone[gone["time"] < 6].assign(cohort=gone["cohort"])
+    with pytest.raises(EstimationError, match="can estimate none of the .* nobody is untreated"):
+        Imputation(pre_periods=0).fit(design(late))
 
 
 def test_refusals():

@@ -141,8 +141,10 @@ def check_settings(subject: Subject) -> None:
         type(estimator)(no_such_setting=1)
     for setting in fields(estimator):
         if "Literal" in str(setting.type) or isinstance(getattr(estimator, setting.name), str):
-            with pytest.raises(ValueError, match=setting.name):
-                type(estimator)(**{setting.name: "no such choice"})
+            wrong = {**estimator.settings(), setting.name: "no such choice"}
+            # A choice is refused when the estimator is made, a column's name when it is fitted.
+            with pytest.raises(ValueError, match=f"{setting.name}|no such choice"):
+                type(estimator)(**wrong).fit(subject.design())
 
 
 CHECKS: dict[str, Callable[[Subject], None]] = {

@@ -12,6 +12,7 @@ from impact import (
     Between,
     BlundellBond,
     CallawaySantAnna,
+    DoseResponse,
     DoublyRobustDiD,
     EfficientStaggered,
     ExtendedTWFE,
@@ -27,6 +28,7 @@ from impact import (
     StackedDiD,
     SunAbraham,
     SwitchersDiD,
+    TripleDifference,
     TwoStage,
     TwoWayFixedEffects,
     simulate,
@@ -52,6 +54,10 @@ GAPS = STAGGERED[np.random.default_rng(3).random(len(STAGGERED)) > 0.08].reset_i
 TWO_PERIODS = STAGGERED[(STAGGERED["cohort"] != 6) & STAGGERED["time"].isin([3, 5])].assign(
     cohort=lambda f: f["cohort"] + 1
 )
+DOSED = STAGGERED.assign(dose=lambda f: f["treated"] * (1.0 + (f["unit"] * 7 % 31) / 15))
+PLACES = shifted(
+    simulate.staggered_panel(8, n_units=200, periods=5, cohorts=(3, 4), n_clusters=50).frame
+).assign(small=lambda f: f["unit"] % 2, treated=lambda f: f["treated"] * f["small"])
 ONE_DATE = STAGGERED[STAGGERED["cohort"] != 6].reset_index(drop=True)
 GAPS_POSITIVE = GAPS.assign(outcome=np.exp(GAPS["outcome"] / 4))
 IN_PERCENT = {
@@ -81,6 +87,7 @@ DYNAMIC = {
 }
 POOLED_STACK = {"time_path": "pooled event times leave common shocks in the residuals"}
 RANDOM_TIMING = {"unit_constants": "under random timing levels are compared, not changes alone"}
+SLOPE = {"constant_effect": "an effect of the same size at every dose leaves the slope as it was"}
 UNFOLLOWED = {"unit_constants": "in a panel with gaps, levels of different units are compared"}
 PER_DOSE = {"constant_effect": "divided by the cumulated dose, a lasting effect falls by horizon"}
 BY_COHORT = {"cohort": "cohort"}
@@ -101,6 +108,14 @@ SUBJECTS = [
     Subject(CallawaySantAnna(unbalanced="complete_units"), GAPS, CLUSTERED),
     Subject(DoublyRobustDiD(), TWO_PERIODS, {**CLUSTERED, "covariates": "x"}),
     Subject(DoublyRobustDiD(method="horvitz_thompson"), TWO_PERIODS, BY_COHORT),
+    Subject(DoseResponse(doses=(1.0, 2.0)), DOSED, {"dose": "dose", "clusters": "cluster"}),
+    Subject(DoseResponse(target="slope", degree=2), DOSED, {"dose": "dose"}, SLOPE),
+    Subject(TripleDifference(eligible="small"), PLACES, CLUSTERED),
+    Subject(
+        TripleDifference(eligible="small", comparison="not_yet_treated"),
+        PLACES,
+        {**BY_COHORT, "covariates": "x"},
+    ),
     Subject(SwitchersDiD(), STAGGERED, {"treated": "treated", "clusters": "cluster"}),
     Subject(
         SwitchersDiD(target="normalised", lone_switchers="own"), GAPS, {"dose": "treated"}, PER_DOSE

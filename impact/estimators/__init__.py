@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from impact.estimators.base import Estimator
     from impact.estimators.between import Between
     from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.estimators.dose_response import DoseResponse
     from impact.estimators.doubly_robust_did import DoublyRobustDiD
     from impact.estimators.dynamic_panel import ArellanoBond, BlundellBond
     from impact.estimators.efficient_staggered import EfficientStaggered
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
     from impact.estimators.switchers import SwitchersDiD
+    from impact.estimators.triple_difference import TripleDifference
     from impact.estimators.twfe import TwoWayFixedEffects
     from impact.estimators.two_stage import TwoStage
 
@@ -39,6 +41,7 @@ ESTIMATORS = {
     "Between": "impact.estimators.between",
     "BlundellBond": "impact.estimators.dynamic_panel",
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
+    "DoseResponse": "impact.estimators.dose_response",
     "DoublyRobustDiD": "impact.estimators.doubly_robust_did",
     "EfficientStaggered": "impact.estimators.efficient_staggered",
     "ExtendedTWFE": "impact.estimators.extended_twfe",
@@ -54,6 +57,7 @@ ESTIMATORS = {
     "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
     "SwitchersDiD": "impact.estimators.switchers",
+    "TripleDifference": "impact.estimators.triple_difference",
     "TwoStage": "impact.estimators.two_stage",
     "TwoWayFixedEffects": "impact.estimators.twfe",
 }
@@ -64,6 +68,7 @@ __all__ = [
     "Between",
     "BlundellBond",
     "CallawaySantAnna",
+    "DoseResponse",
     "DoublyRobustDiD",
     "EfficientStaggered",
     "ExtendedTWFE",
@@ -79,6 +84,7 @@ __all__ = [
     "StackedDiD",
     "SunAbraham",
     "SwitchersDiD",
+    "TripleDifference",
     "TwoStage",
     "TwoWayFixedEffects",
     "estimator_class",

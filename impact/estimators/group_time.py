@@ -27,6 +27,7 @@ __all__ = [
     "Comparison",
     "GroupTimeFit",
     "GroupTimePlan",
+    "UnitCovariates",
     "fit_moments",
     "fit_observations",
     "fit_pairs",
@@ -210,7 +211,7 @@ def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) 
     codes, weights = design.cohort_codes, unit_weights(design)
     outcomes = np.ascontiguousarray(design.outcomes.T)
     gaps = None if design.is_balanced else np.isnan(outcomes)
-    covariates = _Covariates(design)
+    covariates = UnitCovariates(design)
     tally = _Tally.empty(plan, len(design.cohort_values), len(codes))
     logits: dict[tuple[int, int | None], Floats] = {}
     for group in _alike(plan, gaps, covariates.constant):
@@ -313,7 +314,7 @@ def _standardise(values: Floats) -> Floats:
     return np.asarray((values - np.nanmean(values)) / (scale if scale > 0 else 1.0))
 
 
-class _Covariates:
+class UnitCovariates:
     """A design's covariates, standardised: one value a unit where they never change."""
 
     def __init__(self, design: Design) -> None:

@@ -1,0 +1,244 @@
+"""Effects by amount received: Callaway, Goodman-Bacon and Sant'Anna (2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, listing, plural
+from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.contributions import clustered, unit_weights
+from impact.estimators.group_time import Comparison, plan_cells
+from impact.kernels.dose_curve import SplineBasis, dose_curve
+from impact.result import Result
+
+__all__ = ["DoseResponse"]
+
+Floats = NDArray[np.float64]
+
+# A dose this share of treated units receive exactly is reported as a mass point.
+MASS_POINT = 0.05
+
+
+def _lacks_dose(design: Design) -> str | None:
+    if design.dose is None:
+        return "this design states none. Give Design dose= instead of cohort= or treated=."
+    after = design.periods >= design.cohorts[:, None]
+    doses = np.where(after, design.doses, np.nan)
+    spread = np.nanmax(doses, axis=1, initial=-np.inf, where=~np.isnan(doses)) - np.nanmin(
+        doses, axis=1, initial=np.inf, where=~np.isnan(doses)
+    )
+    changing = design.sample.units[spread > 0]
+    if len(changing):
+        return (
+            f'"{design.dose}" changes after treatment began in {plural(len(changing), "unit")}, '
+            f"first {design.panel.unit} {listing(changing)}, so a unit has no one dose. Use "
+            "SwitchersDiD, or give the total received in every period from the first on."
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class DoseResponse(Estimator):
+    """Estimate the effect of each amount, ATT(d), or of a little more of it, ACRT(d).
+
+    ATT(d) = E[dY | dose d] - E[dY | comparison] and ACRT(d) its derivative, on a regression
+    spline in the dose, averaged over cohorts by size and within them over periods after
+    treatment began. The first row averages the curve over the treated units' doses.
+
+    Parameters
+    ----------
+    target : "level" for ATT(d), "slope" for ACRT(d)
+    doses : amounts at which to show the curve; the nine deciles of treated doses if None
+    degree : of the spline, 1 for straight lines between knots
+    knots : number of interior knots, at quantiles of the treated doses
+    comparison : "not_yet_treated" or "never_treated" units
+
+    Raises
+    ------
+    DesignError : no dose is stated, it changes after treatment began, or nobody is untreated
+    EstimationError : a cohort's doses take too few values for the spline
+
+    Notes
+    -----
+    ATT(d) needs parallel trends for each dose group. ACRT(d), and any comparison of two doses,
+    needs strong parallel trends: that units which received d would have responded to d' as
+    those did that received d'. Where firms with more to gain ask for more, the slope mixes
+    both. Amounts that bunch at a legal ceiling are named in the notes: between mass points
+    the curve is interpolation by the spline, not data, and above a ceiling it cannot be known.
+    Asked-for doses outside those observed are NaN. The support is in ``result.extra``.
+
+    In a panel with gaps each cell uses units observed in both of its periods. Standard errors
+    count the estimation of the comparison, the curve and the cohorts' shares, not the choice
+    of spline.
+
+    Source
+    ------
+    Callaway, Goodman-Bacon and Sant'Anna (2024), NBER working paper 32117. Averages equal R
+    contdid 0.1.0; its curve is evaluated with end knots other than those it was fitted with.
+    """
+
+    target: Literal["level", "slope"] = "level"
+    doses: Sequence[float] | None = None
+    degree: int = 3
+    knots: int = 1
+    comparison: Comparison = "not_yet_treated"
+
+    requires: ClassVar[tuple[Requirement, ...]] = (
+        *COHORTS,
+        Requirement("one dose a unit", _lacks_dose),
+    )
+    estimand: ClassVar[str] = "average effects on the treated by dose"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.doses is not None:
+            object.__setattr__(self, "doses", tuple(float(d) for d in self.doses))
+        for name, least in (("degree", 1), ("knots", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise DesignError(
+                    f"DoseResponse: {name} is a whole number, {least} or more; it was {value!r}."
+                )
+
+    def _estimate(self, design: Design) -> Result:
+        treated = ~np.isnan(design.cohorts)
+        after = (design.periods >= design.cohorts[:, None]) & ~np.isnan(design.doses)
+        last = np.where(after, design.doses, -np.inf).max(axis=1)
+        treated &= np.isfinite(last)
+        doses = np.where(treated, last, 0.0)
+        own = np.sort(doses[treated])
+        grid = np.asarray(
+            np.quantile(own, np.arange(1, 10) / 10, method="inverted_cdf")
+            if self.doses is None
+            else self.doses
+        )
+        grid = np.unique(grid) if self.doses is None else grid
+        inside = (grid >= own[0]) & (grid <= own[-1])
+        basis = _basis(own, self.degree, self.knots)
+        fitted = self._average(design, doses, basis, grid[inside])
+        estimates = np.full(1 + len(grid), np.nan)
+        psi = np.zeros((design.n_units, 1 + len(grid)))
+        shown = np.concatenate(([True], inside))
+        estimates[shown] = fitted[0]
+        psi[:, shown] = fitted[1]
+        name = "att" if self.target == "level" else "acrt"
+        cells = pd.DataFrame(
+            {
+                "term": [f"{name}, average", *(f"{name}({d:g})" for d in grid)],
+                "cohort": np.nan,
+                "time": np.nan,
+                "event_time": np.nan,
+                "estimate": estimates,
+                "weight": 1.0,
+                "note": ["", *np.where(inside, "", "outside the doses observed")],
+                "n_treated": int(treated.sum()),
+                "n_comparison": int((~treated).sum()),
+            }
+        )
+        support = _support(own)
+        return Result(
+            estimator=self.name,
+            design=design,
+            cells=cells,
+            uncertainty=clustered(design, psi),
+            estimand=self.estimand,
+            settings=self.settings(),
+            notes=_notes(self, own, support),
+            extra={"dose": np.concatenate(([np.nan], grid)), "support": support},
+        )
+
+    def _average(
+        self, design: Design, doses: Floats, basis: SplineBasis, grid: Floats
+    ) -> tuple[Floats, Floats]:
+        """Average the curves of all cells after treatment: estimates (1 + J,), psi (N, 1 + J)."""
+        plan = plan_cells(design, self.comparison, "universal")
+        outcomes, codes, weights = design.outcomes, design.cohort_codes, unit_weights(design)
+        n_cohorts = len(design.cohort_values)
+        shares = np.bincount(codes, weights, n_cohorts + 1)[:-1] / weights.sum()
+        curves: list[list[tuple[Floats, Floats]]] = [[] for _ in range(n_cohorts)]
+        for k in range(len(plan)):
+            cohort = int(plan.cohort[k])
+            if design.periods[plan.period[k]] < design.cohort_values[cohort] or plan.absence(k):
+                continue
+            change = outcomes[:, plan.period[k]] - outcomes[:, plan.base[k]]
+            rows = np.flatnonzero((plan.roles(k)[codes] > 0) & ~np.isnan(change))
+            own = codes[rows] == cohort
+            if not own.any() or own.all():
+                continue
+            curve = dose_curve(
+                change[rows], own, doses[rows], weights[rows], basis, grid,
+                slope=self.target == "slope",
+            )  # fmt: skip
+            if curve.rank < basis.size:
+                self._refuse(design, cohort, doses[rows][own], basis)
+            psi = np.zeros((len(codes), len(curve.estimates)))
+            psi[rows] = curve.psi
+            curves[cohort].append((curve.estimates, psi))
+        known = [c for c in range(n_cohorts) if curves[c]]
+        if not known:
+            raise EstimationError(
+                "no cell after treatment has both treated and comparison units observed before "
+                "and after. Use comparison='not_yet_treated', or a longer panel."
+            )
+        total = shares[known].sum()
+        means = {c: np.mean([e for e, _ in curves[c]], axis=0) for c in known}
+        estimates = sum(shares[c] / total * means[c] for c in known)
+        psi = np.zeros((len(codes), 1 + len(grid)))
+        for c in known:
+            psi += shares[c] / total * np.mean([p for _, p in curves[c]], axis=0)
+            moved = weights * ((codes == c) - shares[c]) / weights.sum() / total
+            psi += moved[:, None] * (means[c] - estimates)
+        return np.asarray(estimates), psi
+
+    def _refuse(self, design: Design, cohort: int, doses: Floats, basis: SplineBasis) -> None:
+        values = len(np.unique(doses))
+        raise EstimationError(
+            f"the doses of cohort {design.cohort_values[cohort]:g} take {plural(values, 'value')} "
+            f"over {plural(len(doses), 'unit')}, spread too little for {basis.size} spline "
+            "coefficients. Lower degree= or knots=, or estimate the effect of each amount as a "
+            "treatment of its own."
+        )
+
+
+def _basis(doses: Floats, degree: int, n_knots: int) -> SplineBasis:
+    """Place knots at quantiles of the sorted treated doses, each once and inside their range."""
+    knots = np.unique(np.quantile(doses, np.arange(1, n_knots + 1) / (n_knots + 1)))
+    inside = (knots > doses[0]) & (knots < doses[-1])
+    return SplineBasis(degree, knots[inside], float(doses[0]), float(doses[-1]))
+
+
+def _support(doses: Floats) -> pd.DataFrame:
+    """Count treated units by dose, in ten classes of equal width, with the mass points."""
+    values, counts = np.unique(doses, return_counts=True)
+    mass = counts / len(doses) >= MASS_POINT
+    points = pd.DataFrame(
+        {"from": values[mass], "to": values[mass], "units": counts[mass], "kind": "mass point"}
+    )
+    counts, edges = np.histogram(doses, bins=10)
+    classes = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "units": counts, "kind": "class"})
+    return pd.concat([points, classes], ignore_index=True)
+
+
+def _notes(estimator: DoseResponse, doses: Floats, support: pd.DataFrame) -> tuple[str, ...]:
+    notes = [
+        f"Doses of {plural(len(doses), 'treated unit')}: {doses[0]:g} to {doses[-1]:g}, median "
+        f"{np.median(doses):g}; the curve is known between these only.",
+        "Comparing doses assumes strong parallel trends: units at one dose show what another's "
+        "would have done for those at the next.",
+    ]
+    mass = support[support["kind"] == "mass point"]
+    if len(mass):
+        share = mass["units"].sum() / len(doses)
+        at = listing([f"{row['from']:g} ({row.units:,} units)" for _, row in mass.iterrows()], 5)
+        notes.append(
+            f"Doses bunch: {share:.0%} of treated units are at {at}. Between such points the curve "
+            "is interpolation, and who stops at a ceiling may have wanted more."
+        )
+    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -57,11 +58,12 @@ def specifications(result: Result) -> tuple[Specification, ...]:
         if setting in result.settings:
             for value in values:
                 estimators.append(
-                    (f"{result.estimator}, {value}", replace_setting(own, setting, value))
+                    (f"{result.estimator}, {value}", _replace_setting(own, setting, value))
                 )
     for name in ESTIMATORS:
-        if name != result.estimator and ABSORBING in estimator_class(name).requires:
-            estimators.append((name, estimator_class(name)()))
+        other = estimator_class(name)
+        if name != result.estimator and ABSORBING in other.requires and _has_defaults(other):
+            estimators.append((name, other()))
     designs = [("", result.design)]
     if result.design.covariates:
         designs.append((", no covariates", replace(result.design, covariates=())))
@@ -78,10 +80,19 @@ def specifications(result: Result) -> tuple[Specification, ...]:
     return tuple(found)
 
 
+MOST_ROWS = 200_000
+"""Rows times specifications beyond which permutations are run only when asked for."""
+
 _COMPARISONS = {"comparison": ("not_yet_treated", "never_treated")}
 
 
-def replace_setting(estimator: Estimator, setting: str, value: object) -> Estimator:
+def _has_defaults(estimator: type[Estimator]) -> bool:
+    """Tell whether an estimator can be made without settings."""
+    settings = inspect.signature(estimator).parameters.values()
+    return all(setting.default is not inspect.Parameter.empty for setting in settings)
+
+
+def _replace_setting(estimator: Estimator, setting: str, value: object) -> Estimator:
     """Return the estimator with one setting changed."""
     return type(estimator)(**{**estimator.settings(), setting: value})
 
@@ -90,7 +101,7 @@ def specification_curve(
     result: Result,
     *,
     variants: Sequence[Specification] | None = None,
-    draws: int = 99,
+    draws: int | None = None,
     level: float = 0.95,
     seed: int = 0,
 ) -> Finding:
@@ -100,7 +111,8 @@ def specification_curve(
     ----------
     result : of a design with first treated periods
     variants : specifications to run; those of :func:`specifications` if None
-    draws : random assignments of the treatment paths for the joint test; 0 for none
+    draws : random assignments of the treatment paths for the joint test; 0 for none; None for
+        99, or none where rows times specifications exceed 200,000
     level : confidence level
     seed : of the draws
 
@@ -139,6 +151,9 @@ def specification_curve(
         )
     median, significant = _curve(table, 1 - level)
     p_values = {"p_median": np.nan, "p_share": np.nan}
+    large = result.design.n_rows * len(usable) > MOST_ROWS
+    if draws is None:
+        draws = 0 if large else 99
     if draws:
         p_values = _joint_test(usable, draws, level, seed)
     low, high = table["estimate"].min(), table["estimate"].max()
@@ -156,6 +171,7 @@ def specification_curve(
         sentence=sentence,
         values={"median": median, "lowest": low, "highest": high, "share": significant, **p_values},
         draw=lambda ax: _draw(table, ax),
+        notes=() if draws else ("No joint test was run; ask for it with draws=.",),
     )
 
 

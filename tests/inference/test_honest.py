@@ -203,6 +203,26 @@ def test_projection_equals_brute_force_programmes(shape, target):
     np.testing.assert_array_equal([problem.covers(theta, 0.1) for theta in grid], brute)
 
 
+def test_largest_moment_equals_its_linear_programme():
+    """Relative magnitudes and a sign: min eta with y - x tau <= eta sigma, for 30 draws of y."""
+    covariance = event_study(2, 4)[1]
+    target = np.full(4, 0.25)
+    first = np.diff(np.delete(np.eye(7), 2, axis=1), axis=0)
+    rows = np.vstack([first[2:] - first[0], -first[2:] - first[0], -np.eye(6)[2:]])
+    scale = np.sqrt(np.diag(rows @ covariance @ rows.T))
+    nuisance = rows[:, 2:] @ np.linalg.svd(target[None, :])[2][1:].T
+    rays = elimination_rays(rows[:, 2:], target)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        draw = rng.normal(size=len(rows)) * scale
+        solved = linprog(
+            np.r_[1.0, np.zeros(3)],
+            A_ub=-np.column_stack([scale, nuisance]), b_ub=-draw, bounds=[(None, None)] * 4,
+        )  # fmt: skip
+        largest = (rays @ draw / (rays @ scale)).max()
+        np.testing.assert_allclose(largest, solved.fun, rtol=1e-9, atol=1e-9)
+
+
 def test_extreme_rays_of_a_hand_computable_cone():
     """g1 - g2 + g3 = 0 has the edges (1, 1, 0)/2 and (0, 1, 1)/2."""
     rays = extreme_rays(np.array([[1.0], [-1.0], [1.0]]))

@@ -167,6 +167,17 @@ def test_joint_p_value_finds_an_effect_and_no_more(make_frame, design_of):
     assert strong.figure().get_xlabel().startswith("Effect")
 
 
+def test_without_draws_there_is_no_joint_p_value(fitted):
+    variants = [
+        Specification("never", CallawaySantAnna(comparison="never_treated"), fitted.design),
+        Specification("not yet", CallawaySantAnna(), fitted.design),
+    ]
+    finding = specification_curve(fitted, variants=variants, draws=0)
+    assert np.isnan(finding.statistic)
+    assert "joint" not in finding.sentence
+    assert finding.notes[0].startswith("No joint test")
+
+
 def test_one_specification_is_no_curve(fitted):
     only = [Specification("one", CallawaySantAnna(), fitted.design)]
     with pytest.raises(DesignError, match="a curve needs two"):

@@ -629,3 +629,36 @@ def test_places_that_are_not_distinct_are_never_added_up():
              "content_code": "1"}  # fmt: skip
     with pytest.raises(LedgerError, match=r"both vintages \(63 and 34\)"):
         exposure(ledger_of({}, later), by="province_code", places=["33"], **known)
+
+
+def test_dose_per_worker_of_the_first_period_by_hand():
+    frame = outcomes().assign(workers=lambda f: 10.0 + f["year"] - 2015)
+    shuffled = frame.sample(frac=1, random_state=1)
+    result = assigned({}, frame=shuffled, per="workers")
+    unit = result.frame.query("id == '100'").set_index("year").sort_index()
+    assert unit["support_stock_per_workers"].to_dict() == {
+        year: 300e6 / 10 if year >= 2019 else 0.0 for year in range(2015, 2023)
+    }
+    with pytest.raises(LedgerError, match='no column "worker" to divide the dose by. Did you mean'):
+        assigned({}, frame=frame, per="worker")
+    with pytest.raises(LedgerError, match="not positive in the first period of 4 units"):
+        assigned({}, frame=frame.assign(workers=0.0), per="workers")
+
+
+def test_the_order_of_rows_changes_nothing():
+    programme = simulate_programme(5, n_establishments=4_000, approvals=15)
+    table = programme.establishments.assign(eligible=True)
+    settings = {"unit": "establishment", "time": "year", "eligible": "eligible",
+                "rules": AssignmentRules(price_base=2020, per="workers")}  # fmt: skip
+    one = assign(Ledger.from_frames(programme.projects), table, **settings)
+    other = assign(
+        Ledger.from_frames(programme.projects.sample(frac=1, random_state=2)),
+        table.sample(frac=1, random_state=3),
+        **settings,
+    )
+    keys = ["establishment", "year"]
+    pd.testing.assert_frame_equal(
+        one.frame.sort_values(keys, ignore_index=True),
+        other.frame.sort_values(keys, ignore_index=True),
+    )
+    pd.testing.assert_frame_equal(one.waterfall, other.waterfall)

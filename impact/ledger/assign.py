@@ -8,13 +8,16 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from impact.errors import LedgerError, check_choice, listing, plural
+from impact.errors import LedgerError, check_choice, listing, near, plural
 from impact.ledger.book import Ledger
 from impact.panel import Panel
 from impact.prices import PriceIndex, consumer_prices
 
 __all__ = ["Assignment", "AssignmentRules", "assign"]
+
+Floats = NDArray[np.float64]
 
 ONSETS = {
     "approval": "approval_date",
@@ -58,6 +61,8 @@ class AssignmentRules:
     anticipation : periods before onset in which the programme may already act; units need a
         period before those
     price_base : year at whose consumer prices the dose is also given; none if None
+    per : column of the outcome table, such as workers, by whose value in the unit's first period
+        the doses are also divided, so that the denominator does not move with the outcome
     """
 
     onset: Literal["approval", "contract", "first_disbursement", "acceptance"] = (
@@ -75,6 +80,7 @@ class AssignmentRules:
     after_panel: Literal["refuse", "drop", "comparison"] = "refuse"
     anticipation: int = 0
     price_base: int | None = None
+    per: str | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -103,7 +109,7 @@ class Assignment:
     frame : the outcome rows of treated and comparison units, with cohort (first treated period,
         NaN if never), arm ("treated", "rejected", "eligible"), support and support_stock (dong
         of the year, net of refunds; flow in the year of each project's onset, and its sum to
-        date) and, given a price base, their real counterparts
+        date), given a price base their real counterparts, and ``<dose>_per_<column>``
     placebo : the same for units of cancelled projects beside the comparison units; their
         ``placebo_cohort`` is the year in which treatment would have begun
     waterfall : what each step left out: step, projects, units, support
@@ -170,6 +176,7 @@ def assign(
     if rules.unit != "beneficiary_id":
         ledger.require_distinct_places(rules.unit)
     projects = _projects_by_unit(ledger, rules, same_unit or {})
+    outcomes = outcomes.reset_index(drop=True)
     codes = outcomes[unit].map(_code)
     _require_overlap(projects, codes, unit, rules)
     flow = _Waterfall(projects)
@@ -430,4 +437,27 @@ def _add_dose(
         to_date = pd.merge_asof(rows, yearly.sort_values("onset"), on="onset", by="unit")
         stock = to_date.set_index("position")["stock"].sort_index().fillna(0.0)
         columns[name.replace("support", "support_stock", 1)] = stock.to_numpy()
+    if rules.per is not None:
+        base = _base_values(frame, codes, time, rules.per)
+        columns |= {f"{name}_per_{rules.per}": dose / base for name, dose in columns.items()}
     return frame.assign(**columns)
+
+
+def _base_values(frame: pd.DataFrame, codes: pd.Series, time: str, column: str) -> Floats:
+    """Return each row's unit's value in its first period, refusing what cannot divide."""
+    if column not in frame.columns:
+        raise LedgerError(
+            f'the outcome table has no column "{column}" to divide the dose by. '
+            f"{near(column, frame.columns)}It has: {listing(frame.columns, 12)}."
+        )
+    rows = np.lexsort((frame[time].to_numpy(), codes.to_numpy(dtype=str)))
+    first = frame[column].iloc[rows].groupby(codes.iloc[rows]).transform("first")
+    base = first.sort_index().to_numpy(dtype=np.float64)
+    wrong = ~(base > 0)
+    if wrong.any():
+        units = codes[wrong].unique()
+        raise LedgerError(
+            f'"{column}" is not positive in the first period of {plural(len(units), "unit")}, '
+            f"first {listing(units)}; support per {column} would be infinite. Mend or drop them."
+        )
+    return base

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.linalg.lapack import dposv
+from scipy.linalg.lapack import dgels, dposv
 
 from impact.errors import EstimationError
 
@@ -135,7 +135,9 @@ def simplex_least_squares(
     gradient = (gaps @ weights) @ gaps + ridge * weights + costs
     residual = _kkt_residual(gradient, weights, scale)
     candidates = _candidates(gradient, weights, scale)
-    unique = ridge > 0.0 or _are_independent(gaps[:, candidates], scale)
+    # Donors with weight are independent, or their system had not been solved.
+    alone = len(candidates) == np.count_nonzero(weights)
+    unique = ridge > 0.0 or alone or _are_independent(gaps[:, candidates], scale)
     if not unique and not costs.any():
         even = _evenest(gaps, candidates, weights, scale)
         even_residual = _kkt_residual((gaps @ even) @ gaps, even, scale)
@@ -345,12 +347,15 @@ def _polished(gaps: Floats, ridge: float, costs: Floats, weights: Floats) -> Flo
         goal = np.concatenate([goal, np.zeros(len(others)), [root]])
     if len(rows) < len(others):
         return weights
-    q, r = np.linalg.qr(rows)
-    diagonal = np.abs(np.diag(r))
+    factors, solution, _ = dgels(rows, goal)
+    r = factors[: len(others)]
+    diagonal = np.abs(np.diagonal(r))
     if diagonal.min() <= np.finfo(float).eps * len(rows) * diagonal.max():
         return weights
-    linear = solve_triangular(r, costs[others] - costs[pivot], trans="T")
-    solved = solve_triangular(r, q.T @ goal - linear)
+    solved = solution[: len(others)]
+    if costs.any():
+        linear = solve_triangular(r, costs[others] - costs[pivot], trans="T")
+        solved = solved - solve_triangular(r, linear)
     if solved.min() <= 0.0 or solved.sum() >= 1.0:
         return weights
     polished = np.zeros_like(weights)

@@ -153,6 +153,7 @@ def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
     """Interact covariates with cohorts, periods and demeaned with cells, shape (N, T, k)."""
     codes = design.cohort_codes
     values = design.covariate_array()
+    values = (values - np.nanmean(values, axis=(0, 1))) / _spread(values)
     constant = np.nanmax(values, axis=1) == np.nanmin(values, axis=1)
     weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
     member = np.eye(len(own))[codes][:, None, :]
@@ -165,6 +166,12 @@ def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
         centred = values[:, :, j] - _cell_means(values[:, :, j], codes, weights, len(own))
         columns += [x * period[:, :, 1:], centred[:, :, None] * own[codes]]
     return np.concatenate(columns, axis=2)
+
+
+def _spread(values: Floats) -> Floats:
+    """Return each covariate's standard deviation, one where it is constant, shape (k,)."""
+    spread = np.nanstd(values, axis=(0, 1))
+    return np.where(spread > 0, spread, 1.0)
 
 
 def _cell_means(x: Floats, codes: NDArray[np.int64], weights: Floats, n_cohorts: int) -> Floats:

@@ -283,8 +283,9 @@ def _report(
     if not any(k for h, k in zip(horizons, known, strict=True) if h != base):
         raise EstimationError(
             f"{estimator.name} can estimate no horizon from {horizons[0]} to {horizons[-1]}: units "
-            "entering treatment and clean comparison units never meet in a period. Shorten pre "
-            "and post, or use composition='any'."
+            "entering treatment and clean comparison units never meet in a period, observed then, "
+            "in the base period just before and at the horizon. Shorten pre and post, use "
+            "composition='any', or, where periods are years apart, number them 1, 2, 3, ..."
         )
     kept = [(h, fit) for h, fit, keep in zip(horizons, fits, asked, strict=True) if keep]
     notes = [

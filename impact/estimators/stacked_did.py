@@ -151,7 +151,7 @@ def _build(estimator: StackedDiD, design: Design) -> _Stack:
         window = cohort + np.arange(-estimator.pre, estimator.post + 1)
         at = np.searchsorted(design.periods, window)
         if not np.isin(window, design.periods).all():
-            left_out[float(cohort)] = "its window leaves the panel"
+            left_out[float(cohort)] = "the panel lacks periods of its window"
             continue
         seen = ~np.isnan(design.outcomes[:, at]).any(axis=1)
         inside = np.flatnonzero(seen & (design.cohorts == cohort))

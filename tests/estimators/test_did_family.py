@@ -81,6 +81,19 @@ def test_effects_in_noise_free_panels_are_exact(missing):
         assert (e[known] >= 0).sum() >= 2
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_the_units_of_a_covariate_change_nothing(missing):
+    """Amounts around ten million, a thousand times their spread, beside their z-score."""
+    frame = staggered(5, n_units=90, missing=missing)
+    big = frame.assign(z=1e7 + 1e4 * frame["z"])
+    for name, estimator in FAMILY.items():
+        one, other = (
+            estimator.fit(design(f, covariates="z", always_treated="drop")) for f in (frame, big)
+        )
+        np.testing.assert_allclose(other.estimates, one.estimates, atol=1e-7, err_msg=name)
+        np.testing.assert_allclose(other.std_errors, one.std_errors, rtol=1e-6, err_msg=name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "data",

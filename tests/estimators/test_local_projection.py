@@ -181,6 +181,9 @@ def test_refusals():
             LocalProjectionDiD(**settings)
     with pytest.raises(EstimationError, match="can estimate no horizon"):
         LocalProjectionDiD(composition="fixed", pre=3, post=3).fit(design(frame))
+    biennial = frame.assign(time=2 * frame["time"], cohort=2 * frame["cohort"])
+    with pytest.raises(EstimationError, match="where periods are years apart, number them"):
+        LocalProjectionDiD().fit(design(biennial))
     with pytest.raises(EstimationError, match="cannot pool horizons 0 to 5"):
         LocalProjectionDiD(effect="pooled", post=5).fit(design(frame))
     asked = LocalProjectionDiD(pre=1, post=4).fit(design(frame)).cells

@@ -47,7 +47,7 @@ def test_fixest_on_the_stack(reference_case):
     for cohort, weight in reference["control_weights"].items():
         assert stack[float(cohort)] == pytest.approx(weight, rel=REFERENCE)
     assert "600 rows stacked" in result.notes[0]
-    assert "cohort 2020 (its window leaves the panel)" in result.notes[1]
+    assert "cohort 2020 (the panel lacks periods of its window)" in result.notes[1]
 
 
 def test_the_weights_make_it_the_average_of_the_cohorts_effects():

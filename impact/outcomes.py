@@ -81,7 +81,13 @@ def from_yearbook(
     PanelError : no column names a year, two columns name the same year, a place comes twice, or a
         value is no number
     """
+    table = table.reset_index(drop=True)
     column = table.columns[0] if place is None else place
+    if column not in table.columns:
+        raise PanelError(
+            f'the table has no column "{column}" of places; the columns are '
+            f"{listing(table.columns, 8)}."
+        )
     periods = {
         header: parsed
         for header in table.columns

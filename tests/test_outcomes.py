@@ -57,6 +57,7 @@ def test_a_yearbook_table_by_hand():
 def test_all_63_provinces_round_trip():
     table = places.provinces(63)
     wide = pd.DataFrame({"Tỉnh": table["name_vi"], 2015: range(63), 2016: range(63, 126)})
+    wide.index = pd.Index([0] * 63)
     tidy = outcomes.from_yearbook(wide, indicator="x", unit="y", vintage=63)
     back = tidy.pivot(index="province_code", columns="year", values="value")
     np.testing.assert_array_equal(back.to_numpy(), wide[[2015, 2016]].to_numpy(dtype=float))
@@ -71,6 +72,8 @@ def test_refusals_of_yearbooks():
         outcomes.from_yearbook(table.replace("Hà Nội", "Hưng Yên"), **read)
     with pytest.raises(PanelError, match="no column names a year; the columns are Địa phương"):
         outcomes.from_yearbook(table[["Địa phương", "Ghi chú"]], **read)
+    with pytest.raises(PanelError, match='no column "Tỉnh" of places'):
+        outcomes.from_yearbook(table, place="Tỉnh", **read)
     with pytest.raises(PanelError, match="two columns name the year 2019"):
         outcomes.from_yearbook(table.assign(**{"2019": 1.0}), **read)
     with pytest.raises(PanelError, match=r'"2018" has 1 value that is no number, first \'120a\''):

@@ -184,3 +184,15 @@ def test_tile_map_shows_every_province_of_either_vintage(vintage):
     plt.close(ax.figure)
     with pytest.raises(PlaceError, match="Hưng Yên has two values"):
         places.tile_map(pd.Series([1.0, 2.0], index=["Hưng Yên", "33"]), vintage=vintage)
+
+
+def test_a_missing_part_makes_the_merged_figure_missing():
+    frame = pd.DataFrame(
+        {"code": ["33", "34", "01"], "jobs": [1.0, np.nan, 5.0], "wage": [np.nan, 7.0, 8.0],
+         "workers": [10.0, 30.0, 1.0]}
+    )  # fmt: skip
+    keyed = places.keyed(frame, province="code", vintage=63)
+    merged = places.aggregate(keyed, sums=["jobs"], means={"wage": "workers"}).frame
+    merged = merged.set_index("province_code")
+    assert merged[["jobs", "wage"]].isna().loc["33"].all()
+    assert merged.loc["01", ["jobs", "wage"]].to_list() == [5.0, 8.0]

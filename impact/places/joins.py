@@ -114,6 +114,10 @@ def aggregate(
     means : columns to average, each with the column of its weights (population, workers)
     treated : column that is positive where the province was treated
 
+    Notes
+    -----
+    A figure missing for one part is missing for the whole; it is not taken for zero.
+
     Raises
     ------
     PlaceError : the table is not of vintage 63, or a group lacks one of the parts of a merger, so
@@ -132,7 +136,7 @@ def aggregate(
     for column, weight in means.items():
         work[column] = work[column] * work[weight]
     columns = [*dict.fromkeys([*sums, *means, *means.values()])]
-    total = work.groupby(keys, sort=True)[columns].sum(min_count=1)
+    total = work.groupby(keys, sort=True)[columns].sum(skipna=False)
     for column, weight in means.items():
         total[column] = total[column] / total[weight]
     result = total.reset_index().rename(columns={"_successor": "province_code"})

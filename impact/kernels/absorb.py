@@ -19,6 +19,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from impact.errors import EstimationError
+from impact.kernels.parallel import for_each
 
 __all__ = [
     "Absorber",
@@ -233,12 +234,12 @@ class Absorber:
         """Number of parameters that all effects together use up."""
         return self.block.rank + (self.levels.rank if self.levels is not None else 0)
 
-    def sweep(self, values: Floats) -> Floats:
+    def sweep(self, values: Floats | Sequence[Floats]) -> Floats:
         """Return what the effects leave of each column.
 
         Parameters
         ----------
-        values : shape (k, n), or (n,) for one column
+        values : shape (k, n), k columns of shape (n,), or one column
 
         Returns
         -------
@@ -249,12 +250,16 @@ class Absorber:
         EstimationError : more than 3,000 levels beside the largest effect are linked so weakly
             that the iterative solution does not settle
         """
-        columns = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        columns = [values] if isinstance(values, np.ndarray) and values.ndim == 1 else values
         part = self.block if self.levels is None else self.levels
-        swept = np.empty(columns.shape)
-        for j, column in enumerate(columns):
-            swept[j] = part.sweep(column)
-        return swept.reshape(np.shape(values))
+        n = len(self.block.units.codes)
+        swept = np.empty((len(columns), n))
+
+        def sweep_one(j: int) -> None:
+            swept[j] = part.sweep(columns[j])
+
+        for_each(sweep_one, range(len(columns)), n)
+        return swept if columns is values else swept[0]
 
     def leverage(self) -> Floats:
         """Return the diagonal of the weighted projection on the effects, shape (n,)."""

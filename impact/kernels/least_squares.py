@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -116,7 +116,7 @@ def least_squares(
     regressors: Floats,
     weights: Floats | None = None,
     *,
-    sweep: Callable[[Floats], Floats] | None = None,
+    sweep: Callable[[Sequence[Floats]], Floats] | None = None,
     n_effects: int = 0,
     leverage_of_effects: Callable[[], Floats] | None = None,
 ) -> LeastSquares:
@@ -127,7 +127,7 @@ def least_squares(
     outcome : shape (n,)
     regressors : shape (K, n)
     weights : positive, shape (n,)
-    sweep : takes effects out of a (k, n) array, such as `Absorber.sweep`
+    sweep : takes effects out of k columns of shape (n,), such as `Absorber.sweep`
     n_effects : rank of those effects
 
     Notes
@@ -135,7 +135,10 @@ def least_squares(
     Redundant columns are left out from right to left, so the first of a collinear set keeps its
     coefficient, and each is reported with what explains it.
     """
-    y, x = (outcome, regressors) if sweep is None else (sweep(outcome), sweep(regressors))
+    y, x = outcome, regressors
+    if sweep is not None:
+        swept = sweep([outcome, *regressors])
+        y, x = swept[0], swept[1:]
     weighted = x if weights is None else x * weights
     gram, cross = weighted @ x.T, weighted @ y
     before = np.einsum(

@@ -6,6 +6,7 @@ import pytest
 from impact.errors import EstimationError
 from impact.kernels import absorb as module
 from impact.kernels.absorb import absorb, compact, is_nested, lone_rows
+from impact.kernels.parallel import get_threads, set_threads
 
 EXACT = 1e-12  # relative to the column's size: rounding of the reference and of the kernel
 
@@ -165,3 +166,20 @@ def test_lone_rows_are_found_in_rounds():
         False,
         True,
     ]
+
+
+def test_threads_change_no_digit():
+    rng = np.random.default_rng(0)
+    unit, time = np.repeat(np.arange(20_000), 6), np.tile(np.arange(6), 20_000)
+    columns = rng.normal(size=(3, 120_000))
+    before = get_threads()
+    try:
+        set_threads(1)
+        one = absorb([unit, time]).sweep(columns)
+        set_threads(3)
+        three = absorb([unit, time]).sweep(columns)
+    finally:
+        set_threads(before)
+    np.testing.assert_array_equal(three, one)
+    with pytest.raises(EstimationError, match="threads is a whole number, 1 or more; it was 0"):
+        set_threads(0)

@@ -14,6 +14,7 @@ from impact import (
     CallawaySantAnna,
     DoseResponse,
     DoublyRobustDiD,
+    EffectsByGroup,
     EfficientStaggered,
     ExtendedTWFE,
     FirstDifference,
@@ -115,6 +116,11 @@ SUBJECTS = [
         TripleDifference(eligible="small", comparison="not_yet_treated"),
         PLACES,
         {**BY_COHORT, "covariates": "x"},
+    ),
+    Subject(
+        EffectsByGroup(estimator=CallawaySantAnna(), by="size"),
+        STAGGERED.assign(size=lambda f: f["unit"] % 2),
+        CLUSTERED,
     ),
     Subject(SwitchersDiD(), STAGGERED, {"treated": "treated", "clusters": "cluster"}),
     Subject(

@@ -14,6 +14,7 @@ from impact.errors import DesignError, listing, near
 if TYPE_CHECKING:
     from impact.estimators.base import Estimator
     from impact.estimators.between import Between
+    from impact.estimators.by_group import EffectsByGroup
     from impact.estimators.callaway_santanna import CallawaySantAnna
     from impact.estimators.dose_response import DoseResponse
     from impact.estimators.doubly_robust_did import DoublyRobustDiD
@@ -43,6 +44,7 @@ ESTIMATORS = {
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
     "DoseResponse": "impact.estimators.dose_response",
     "DoublyRobustDiD": "impact.estimators.doubly_robust_did",
+    "EffectsByGroup": "impact.estimators.by_group",
     "EfficientStaggered": "impact.estimators.efficient_staggered",
     "ExtendedTWFE": "impact.estimators.extended_twfe",
     "FirstDifference": "impact.estimators.first_difference",
@@ -70,6 +72,7 @@ __all__ = [
     "CallawaySantAnna",
     "DoseResponse",
     "DoublyRobustDiD",
+    "EffectsByGroup",
     "EfficientStaggered",
     "ExtendedTWFE",
     "FirstDifference",

@@ -117,11 +117,12 @@ def test_aggregation_keeps_sums_and_weights_means():
             "money": rng.integers(0, 10**12, 126),
             "workers": rng.integers(1, 10**6, 126),
             "wage": rng.uniform(5, 9, 126),
+            "pay": 3.0,
         }
     )
     keyed = places.keyed(frame, province="code", vintage=63)
     merged = places.aggregate(
-        keyed, by=["year"], sums=["money", "workers"], means={"wage": "workers"}
+        keyed, by=["year"], sums=["money", "workers"], means={"wage": "workers", "pay": "wage"}
     )
     assert len(merged.frame) == 68
     assert (
@@ -133,6 +134,7 @@ def test_aggregation_keeps_sums_and_weights_means():
     assert row["province"] == "Hưng Yên"
     assert row["money"] == hung_yen["money"].sum()
     assert row["wage"] == pytest.approx(np.average(hung_yen["wage"], weights=hung_yen["workers"]))
+    assert merged.frame["pay"].to_numpy() == pytest.approx(3.0)
     again = places.keyed(merged.frame, province="province_code", vintage=34, name="province")
     assert (again["province_code"] == merged.frame["province_code"]).all()
 
@@ -152,6 +154,8 @@ def test_aggregation_refuses_a_merger_with_a_part_missing_and_a_wrong_vintage():
     keyed = places.keyed(frame, province="code", vintage=63)
     with pytest.raises(PlaceError, match="without all of its parts, first Hưng Yên 2024"):
         places.aggregate(keyed, by=["year"], sums=["money"])
+    with pytest.raises(PlaceError, match="money cannot be both added up and averaged"):
+        places.aggregate(keyed, sums=["money"], means={"money": "year"})
     with pytest.raises(PlaceError, match="keyed in the 63 provinces; this one is not"):
         places.aggregate(frame, sums=["money"])
 

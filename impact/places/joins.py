@@ -124,6 +124,11 @@ def aggregate(
         that its sum would be a smaller place under the same name
     """
     means = dict(means or {})
+    if set(sums) & set(means):
+        raise PlaceError(
+            f"{listing(sorted(set(sums) & set(means)))} cannot be both added up and averaged under "
+            "one name. Name each column once."
+        )
     if set(frame.get("province_vintage", pd.Series(dtype=int)).unique()) != {63}:
         raise PlaceError(
             "aggregate takes a table keyed in the 63 provinces; this one is not. "
@@ -132,13 +137,11 @@ def aggregate(
     successor = crosswalk().set_index("code_63")["code_34"].to_dict()
     work = frame.assign(_successor=frame["province_code"].map(successor))
     _require_all_parts(work, by, successor)
-    keys = ["_successor", *by]
+    groups = [work["_successor"], *(work[column] for column in by)]
+    total = work[list(sums)].groupby(groups, sort=True).sum(skipna=False)
     for column, weight in means.items():
-        work[column] = work[column] * work[weight]
-    columns = [*dict.fromkeys([*sums, *means, *means.values()])]
-    total = work.groupby(keys, sort=True)[columns].sum(skipna=False)
-    for column, weight in means.items():
-        total[column] = total[column] / total[weight]
+        weighted = (work[column] * work[weight]).groupby(groups, sort=True).sum(skipna=False)
+        total[column] = weighted / work[weight].groupby(groups, sort=True).sum(skipna=False)
     result = total.reset_index().rename(columns={"_successor": "province_code"})
     result.insert(1, "province_vintage", 34)
     result.insert(2, "province", result["province_code"].map(provinces(34)["name_vi"]))

@@ -1,0 +1,103 @@
+"""The choice of inference keeps its size: fresh samples of a few cells, and the stored table."""
+
+import csv
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).parent
+TABLE = FOLDER / "few_treated.csv"
+STORED = 1000  # samples a cell of the table
+LOW, HIGH = 0.03, 0.07
+
+
+def load_script():
+    spec = importlib.util.spec_from_file_location("few_treated", FOLDER / "few_treated.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def slack(share, samples):
+    """Three standard errors of a simulated share."""
+    return 3 * np.sqrt(share * (1 - share) / samples)
+
+
+def lattice_share(clusters, treated):
+    """Largest size not above 5 % that the ranks of whole assignments allow."""
+    count = clusters if treated == 1 else clusters * (clusters - 1) // 2 if treated == 2 else np.inf
+    return 0.05 if count == np.inf else np.floor(0.05 * count) / count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cell", "method"),
+    [
+        ((34, 2, 0.5, "equal"), "permutation"),
+        ((34, 2, 0.5, "random"), "permutation"),
+        ((63, 1, 0.5, "random"), "permutation_by_size"),
+        ((63, 31, 0.5, "equal"), "cr2"),
+    ],
+)
+def test_size_in_fresh_samples(cell, method):
+    samples = 400
+    row = load_script().run_cell(*cell, replications=samples, draws=299)
+    found = dict(zip(load_script().COLUMNS, row, strict=True))
+    assert found["methods"].split()[0] == method
+    given = float(found["given"]) * samples
+    assert LOW - slack(LOW, given) < float(found["size"]) < HIGH + slack(HIGH, given)
+
+
+@pytest.mark.slow
+def test_one_treated_of_eleven_gets_no_p_value():
+    row = load_script().run_cell(11, 1, 0.5, "equal", replications=20)
+    assert float(row[4]) == 0.0
+    assert row[-1] == "none"
+
+
+def test_stored_table_keeps_its_size():
+    with TABLE.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(list(load_script().grid()))
+    for row in rows:
+        if float(row["given"]) == 0:
+            continue
+        samples = STORED * float(row["given"])
+        size, cell = float(row["size"]), tuple(row.values())[:4]
+        assert size < HIGH + slack(HIGH, samples), cell
+        if row["sizes"] in ("equal", "random"):
+            low = min(LOW, lattice_share(int(row["clusters"]), int(row["treated"])))
+            assert size > low - slack(low, samples), cell
+
+
+def test_stored_table_of_treatment_within_clusters_keeps_its_size():
+    with (FOLDER / "within_clusters.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 34
+    for row in rows:
+        samples = STORED * float(row["given"])
+        if not samples:
+            assert int(row["treated"]) < 5
+            continue
+        for column in ("size", "score"):
+            size = float(row[column])
+            assert LOW - slack(LOW, samples) < size < HIGH + slack(HIGH, samples), tuple(
+                row.values()
+            )
+
+
+def test_peers_reject_where_ours_does_not():
+    """Stored shares of rejections of a true null on the same draws: diff-diff 3.13, defaults."""
+    with (FOLDER / "peers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert max(float(row["impact"]) for row in rows) < HIGH + slack(HIGH, 400)
+    two = [float(row["diff_diff"]) for row in rows if row["treated"] == "2"]
+    assert min(two) > 0.15
+
+
+def test_stored_table_shows_what_normal_critical_values_would_do():
+    with TABLE.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["treated"] == "2"]
+    assert min(float(row["cr1"]) for row in rows) > 0.2

@@ -260,6 +260,7 @@ def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:
     ax.hlines(y, table["bound_low"], table["bound_high"], color=plots.BLUE, lw=5.0, alpha=0.6)
     ax.axvline(0.0, color=plots.INK, lw=0.8)
     ax.set_yticks(y, list(table["cohort"]))
+    ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel("Bounds on the effect by the last period")
     ax.set_ylabel("First treated")
     return ax

@@ -191,10 +191,18 @@ def _mean(values: Floats, weights: Floats) -> float:
 
 def _draw(table: pd.DataFrame, total: float, ax: Axes | None) -> Axes:
     ax = figure_axes(ax)
-    for kind, marker in ((CLEAN, "o"), (EARLY, "^"), (LATE, "v"), (ALWAYS, "s")):
+    kinds = (
+        (CLEAN, "o", plots.BLUE),
+        (EARLY, "^", plots.QUIET),
+        (LATE, "v", plots.ORANGE),
+        (ALWAYS, "s", plots.ORANGE),
+    )
+    for kind, marker, colour in kinds:
         part = table[table["comparison"] == kind]
         if len(part):
-            ax.scatter(part["weight"], part["estimate"], marker=marker, s=36, label=kind)
+            ax.scatter(
+                part["weight"], part["estimate"], marker=marker, color=colour, s=36, label=kind
+            )
     ax.axhline(total, color=plots.INK, lw=0.8, ls=(0, (4, 3)))
     ax.set_xlabel("Weight")
     ax.set_ylabel("Estimate of the comparison")

@@ -195,6 +195,7 @@ def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:
         ax.axvline(limit, color=plots.QUIET, lw=0.8, ls=(0, (4, 3)))
     ax.axvline(0.0, color=plots.INK, lw=0.8)
     ax.set_yticks(y, list(table["column"]))
+    ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel("Normalised difference, treated less comparison")
     return ax
 

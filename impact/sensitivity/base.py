@@ -282,5 +282,6 @@ def draw_estimates(table: pd.DataFrame, label: str, ax: Axes | None, reference: 
     ax.axvline(0.0, color=plots.INK, lw=0.8)
     ax.axvline(reference, color=plots.QUIET, lw=0.8, ls=(0, (4, 3)))
     ax.set_yticks(y, [str(value) for value in table[label]])
+    ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel("Effect")
     return ax

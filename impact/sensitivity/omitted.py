@@ -464,6 +464,7 @@ def _draw_estimates(table: pd.DataFrame, label: str, ax: Axes | None) -> Axes:
     ax.plot(table["estimate"], y, "o", color=plots.BLUE)
     ax.axvline(0.0, color=plots.INK, lw=0.8)
     ax.set_yticks(y, list(table[label]))
+    ax.set_ylim(-0.6, len(table) - 0.4)
     ax.set_xlabel("Estimate")
     return ax
 

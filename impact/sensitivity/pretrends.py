@@ -36,7 +36,7 @@ def pretrends(
     Parameters
     ----------
     result : with an event study around one reference period
-    power : probabilities with which a trend is to be found
+    power : probabilities with which a trend is to be found; the trends have the effect's sign
     slopes : further slopes to examine, in outcome units a period
     weighting : which overall effect is biased, as in ``Result.att``
     level : confidence level of each test
@@ -68,7 +68,8 @@ def pretrends(
     before = path.covariance[:n_pre, :n_pre]
     limits = float(pointwise_critical_value(level, path.df)) * np.sqrt(np.diag(before))
     distance = (path.times - path.reference).astype(np.float64)
-    found = [detectable_slope(before, distance[:n_pre], limits, chance) for chance in power]
+    sign = 1.0 if path.effect >= 0 else -1.0
+    found = [sign * detectable_slope(before, distance[:n_pre], limits, chance) for chance in power]
     rows = [_row(path, slope, limits, distance) for slope in (*found, *slopes)]
     table = pd.DataFrame(rows)
     bias = float(table["bias"].iloc[0])

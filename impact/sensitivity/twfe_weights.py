@@ -155,6 +155,8 @@ def _treatment(result: Result) -> Floats:
 
 
 def _draw(cells: pd.DataFrame, ax: Axes | None) -> Axes:
+    from matplotlib.ticker import MaxNLocator
+
     ax = figure_axes(ax)
     for sign, colour in ((1, plots.BLUE), (-1, plots.ORANGE)):
         part = cells[np.sign(cells["weight"]) == sign]
@@ -162,6 +164,9 @@ def _draw(cells: pd.DataFrame, ax: Axes | None) -> Axes:
             part["time"], part["cohort"], s=900 * part["weight"].abs() ** 0.5, color=colour,
             alpha=0.7, label="positive" if sign > 0 else "negative",
         )  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.margins(0.12)
     ax.set_xlabel("Period")
     ax.set_ylabel("First treated")
     ax.legend(frameon=False, fontsize=9)

@@ -1,0 +1,175 @@
+"""Figures of a synthetic control: paths and gap, donors' weights, fans of placebos."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.errors import EstimationError, listing
+from impact.plots import BLUE, INK, ORANGE, PALE, QUIET
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from impact.estimators.synthetic_control import SyntheticControlFit
+
+__all__ = ["donor_weights", "gap_fan", "leave_one_out_fan", "paths_and_gap", "placebo_fan"]
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+def paths_and_gap(
+    fit: SyntheticControlFit, start: float, *, treated: Hashable = None, outcome: str = ""
+) -> NDArray[np.object_]:
+    """Draw the treated path against its synthetic one, with the gap below; return both Axes.
+
+    Parameters
+    ----------
+    start : first treated period
+    treated : label of the treated unit; the only one if None
+    """
+    import matplotlib.pyplot as plt
+
+    path = _path_of(fit, treated)
+    _, axes = plt.subplots(
+        2, 1, figsize=(7.0, 5.2), sharex=True, height_ratios=(3, 2), layout="constrained"
+    )
+    above, below = axes
+    above.plot(
+        path["time"], path["observed"], color=INK, lw=2.0, label=str(path["treated"].iloc[0])
+    )
+    above.plot(path["time"], path["synthetic"], color=BLUE, lw=2.0, ls="--", label="synthetic")
+    above.set_ylabel(outcome)
+    above.legend(frameon=False)
+    below.fill_between(path["time"], 0.0, path["gap"], color=PALE)
+    below.plot(path["time"], path["gap"], color=ORANGE, lw=1.8)
+    below.set_ylabel("gap")
+    for ax in axes:
+        _mark(ax, start)
+    below.axhline(0.0, color=INK, lw=0.8)
+    return np.asarray(axes)
+
+
+def donor_weights(
+    fit: SyntheticControlFit, *, treated: Hashable = None, ax: Axes | None = None
+) -> Axes:
+    """Draw the weights of the donors that have any, the largest on top."""
+    column = _column_of(fit, treated)
+    weights = fit.unit_weights[column].dropna()
+    used = weights[weights > 0.0].sort_values()
+    ax = _axes(ax, 0.9 + 0.3 * len(used))
+    ax.barh([str(label) for label in used.index], used.to_numpy(), color=BLUE, height=0.6)
+    for place, weight in enumerate(used):
+        ax.annotate(f"{weight:.3f}", (weight, place), (4, 0), textcoords="offset points",
+                    va="center", fontsize=8, color=QUIET)  # fmt: skip
+    ax.set_xlim(0.0, 1.12 * float(used.max()))
+    ax.set_xlabel(f"Weight in the synthetic {column}")
+    _clear(ax)
+    return ax
+
+
+def placebo_fan(
+    fit: SyntheticControlFit, start: float, *, within: float | None = 5.0, ax: Axes | None = None
+) -> Axes:
+    """Draw the treated unit's gap over the gaps of every donor taken as treated.
+
+    Parameters
+    ----------
+    within : leave out of the drawing, and say so, placebos whose root mean squared gap before
+        treatment is more than this many times the treated unit's; None draws all
+
+    Raises
+    ------
+    EstimationError : the fit has no placebos, or several treated units
+
+    Source
+    ------
+    Abadie, Diamond and Hainmueller (2010), figures 4-7.
+    """
+    if fit.placebos.empty:
+        raise EstimationError(
+            "this fit holds no placebos of a single treated unit: fit SyntheticControl with one "
+            'treated unit and inference="placebo".'
+        )
+    unit = fit.placebos.columns[0]
+    wide = fit.placebos.pivot(index="time", columns=unit, values="gap")
+    path = _path_of(fit, None)
+    before = wide.index.to_numpy() < start
+    size = np.sqrt((wide[before] ** 2).mean())
+    limit = np.inf
+    if within is not None:
+        limit = within * float(np.sqrt(np.mean(path.loc[before, "gap"] ** 2)))
+    kept = wide.loc[:, (size <= limit).to_numpy()]
+    ax = gap_fan(path, kept, start, ax=ax)
+    title = f"{kept.shape[1]} of {wide.shape[1]} donors taken as treated"
+    if kept.shape[1] < wide.shape[1]:
+        title += f"; those that fit {within:g} times worse before are not drawn"
+    ax.set_title(title, fontsize=9, color=QUIET, loc="left")
+    return ax
+
+
+def leave_one_out_fan(
+    fit: SyntheticControlFit, without: pd.DataFrame, start: float, *, ax: Axes | None = None
+) -> Axes:
+    """Draw the gap over the gaps without each donor, as ``leave_one_out`` returns them."""
+    path = _path_of(fit, None)
+    wide = without.pivot(index="time", columns="left_out", values="gap")
+    ax = gap_fan(path, wide, start, ax=ax)
+    ax.set_title(
+        f"without each of {wide.shape[1]} donors in turn", fontsize=9, color=QUIET, loc="left"
+    )
+    return ax
+
+
+def gap_fan(path: pd.DataFrame, others: pd.DataFrame, start: float, *, ax: Axes | None) -> Axes:
+    """Draw one gap over many: ``path`` with time and gap, ``others`` one column a line."""
+    ax = _axes(ax, 4.0)
+    ax.plot(others.index, others.to_numpy(), color=QUIET, lw=0.7, alpha=0.5)
+    ax.plot(path["time"], path["gap"], color=ORANGE, lw=2.2, label=str(path["treated"].iloc[0]))
+    ax.axhline(0.0, color=INK, lw=0.8)
+    ax.set_ylabel("gap")
+    ax.legend(frameon=False)
+    _mark(ax, start)
+    return ax
+
+
+def _column_of(fit: SyntheticControlFit, treated: Hashable) -> Hashable:
+    """Return the treated unit's label, refusing an unknown or an unstated one among several."""
+    labels = list(fit.unit_weights.columns)
+    if treated is None and len(labels) == 1:
+        return labels[0]
+    if treated not in labels:
+        raise EstimationError(
+            f"treated names one of the {len(labels)} treated units, {listing(labels, 6)}; it was "
+            f"{treated!r}."
+        )
+    return treated
+
+
+def _path_of(fit: SyntheticControlFit, treated: Hashable) -> pd.DataFrame:
+    column = _column_of(fit, treated)
+    return fit.paths[fit.paths["treated"] == column].reset_index(drop=True)
+
+
+def _axes(ax: Axes | None, height: float) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=(7.0, height), layout="constrained")[1]
+
+
+def _mark(ax: Axes, start: float) -> None:
+    """Mark the last period before treatment."""
+    ax.axvline(start - 0.5, color=QUIET, lw=0.8, ls=(0, (4, 3)))
+    _clear(ax)
+
+
+def _clear(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(QUIET)
+    ax.tick_params(colors=INK, labelsize=9)

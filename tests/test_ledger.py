@@ -5,6 +5,8 @@ import hashlib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from impact.errors import LedgerError
 from impact.ledger import (
@@ -92,10 +94,29 @@ def test_amounts_as_departments_write_them(written, scale, dong):
         ("khoảng 300", MILLION, "amount_unreadable"),
         ("300 USD", 1, "amount_unreadable"),
         (float("inf"), 1, "amount_unreadable"),
+        ("99999999999999999999", 1, "amount_unreadable"),
+        ("300 5", 1, "amount_unreadable"),
+        ("1250.000", 1, "amount_unreadable"),
     ],
 )
 def test_amounts_that_are_not_guessed(written, scale, rule):
     assert parse_amount(written, scale) == Problem(rule)
+
+
+@given(st.integers(0, 10**13), st.sampled_from([".", ",", " ", ""]))
+def test_whole_dong_survive_every_grouping(dong, separator):
+    assert parse_amount(f"{dong:,}".replace(",", separator)) == dong
+    assert parse_amount(f"{dong:,} đồng".replace(",", separator)) == dong
+
+
+@given(
+    st.integers(0, 999_999),
+    st.sampled_from(["", " "]),
+    st.sampled_from(["triệu", "tr", "triệu đồng"]),
+)
+def test_millions_with_a_decimal_comma_survive(tenths, gap, unit):
+    written = f"{tenths // 10},{tenths % 10}{gap}{unit}"
+    assert parse_amount(written) == tenths * 100_000
 
 
 def test_dates():
@@ -103,7 +124,14 @@ def test_dates():
     for written in ("03/12/2020", "3-12-2020", "3.12.2020", "2020-12-03", day.to_pydatetime()):
         assert parse_date(written) == day
     assert parse_date("04/25/2020") == Problem("date_month_first")
-    for written in ("2020", "31/02/2020", "12/2020", "hôm qua"):
+    for written in (
+        "2020",
+        "31/02/2020",
+        "12/2020",
+        "hôm qua",
+        "01/01/0219",
+        pd.Timestamp(1900, 1, 1),
+    ):
         assert parse_date(written) == Problem("date_unreadable")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -48,6 +47,9 @@ UNITS = {
     "billionvnd": 10**9,
 }
 NUMBER = re.compile(r"^([-−(]?)\s*([0-9][0-9.,\s]*)\)?\s*([^0-9]*)$")
+SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?:[.,]\d+)?$")
+LARGEST = 10**18
+YEARS = range(1990, 2101)
 DAY_FIRST = re.compile(r"^(\d{1,2})[/.\-](\d{1,2})[/.\-](\d{4})$")
 YEAR_FIRST = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$")
 
@@ -100,7 +102,7 @@ def parse_amount(value: object, scale: int = 1) -> int | Problem:
     returned as a problem rather than read either way.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return round(value * scale) if math.isfinite(value) else UNREADABLE
+        return _in_range(value * scale)
     match = NUMBER.match(clean_text(value))
     if match is None:
         return UNREADABLE
@@ -109,10 +111,18 @@ def parse_amount(value: object, scale: int = 1) -> int | Problem:
     if factor is None:
         return UNREADABLE
     unit = factor if fold(unit_text) else scale
+    digits = digits.strip()
+    if " " in digits and not SPACED.match(digits):
+        return UNREADABLE
     number = _parse_digits(digits.replace(" ", ""), whole=unit == 1)
     if isinstance(number, Problem):
         return number
-    return round(-number * unit if sign else number * unit)
+    return _in_range(-number * unit if sign else number * unit)
+
+
+def _in_range(dong: float) -> int | Problem:
+    """Return whole dong; what no budget could hold is no amount."""
+    return round(dong) if abs(dong) <= LARGEST else UNREADABLE
 
 
 def _parse_digits(digits: str, *, whole: bool) -> float | Problem:
@@ -131,7 +141,7 @@ def _parse_digits(digits: str, *, whole: bool) -> float | Problem:
         return float("".join(groups)) if thousands else UNREADABLE
     if thousands and len(groups[0]) <= 3:
         return float("".join(groups)) if whole else Problem("amount_ambiguous")
-    if whole and groups[1].strip("0"):
+    if whole and (groups[1].strip("0") or len(groups[1]) > 2):
         return UNREADABLE
     return float(f"{groups[0]}.{groups[1]}")
 
@@ -139,23 +149,27 @@ def _parse_digits(digits: str, *, whole: bool) -> float | Problem:
 def parse_date(value: object) -> pd.Timestamp | Problem:
     """Return a day from a date cell, ``31/12/2020`` (day first) or ``2020-12-31``.
 
-    A month-first date whose day is beyond 12 is returned as a problem of its own, since its
-    neighbours may be month-first without showing it.
+    Years before 1990 or after 2100 are taken for slips. A month-first date whose day is beyond
+    12 is returned as a problem of its own, since its neighbours may be month-first without
+    showing it.
     """
-    if isinstance(value, (pd.Timestamp, dt.datetime, dt.date)):
-        return pd.Timestamp(value).normalize()
+    if isinstance(value, (dt.datetime, dt.date)):
+        day = pd.Timestamp(value).normalize()
+        return day if day.year in YEARS else Problem("date_unreadable")
     text = clean_text(value)
     day_first, year_first = DAY_FIRST.match(text), YEAR_FIRST.match(text)
     if day_first:
-        day, month, year = map(int, day_first.groups())
-        if month > 12 >= day:
+        number, month, year = map(int, day_first.groups())
+        if month > 12 >= number:
             return Problem("date_month_first")
     elif year_first:
-        year, month, day = map(int, year_first.groups())
+        year, month, number = map(int, year_first.groups())
     else:
         return Problem("date_unreadable")
+    if year not in YEARS:
+        return Problem("date_unreadable")
     try:
-        return pd.Timestamp(year=year, month=month, day=day)
+        return pd.Timestamp(year=year, month=month, day=number)
     except ValueError:
         return Problem("date_unreadable")
 

@@ -17,6 +17,7 @@ STAMP := $(VENV)/.impact-installed
 SPECS := $(wildcard reports/*/evaluation.toml)
 PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS ?= auto
+export PYTEST_ADDOPTS
 NOTEBOOKS := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/tutorials
 TESTS ?= tests $(NOTEBOOKS)
 

@@ -131,6 +131,7 @@ def test_every_sentence_of_the_report_names_its_numbers(michigan):
         *narrative.findings(effects),
         *narrative.event_study_sentences(effects),
         *narrative.method_sentences(effects),
+        *narrative.criteria_sentences(plan),
         narrative.timing_alt(plan),
         narrative.event_study_alt(effects),
     ]
@@ -142,6 +143,14 @@ def test_every_sentence_of_the_report_names_its_numbers(michigan):
     assert "Hours of training per employee" in answer
     assert "32.5\xa0hours (95% interval: 25.6 to 39.4\xa0hours)" in answer
     assert all(set(sentence) == set(LANGUAGES) for sentence in sentences)
+
+
+def test_criteria_answered_and_not_answered_are_told_apart(michigan):
+    plan, _ = michigan
+    answered, rest = narrative.criteria_sentences(plan)
+    assert "effectiveness and impact" in answered["en"]
+    assert "tính hiệu lực và tác động" in answered["vi"]
+    assert "relevance, coherence, efficiency and sustainability" in rest["en"]
 
 
 def test_a_plan_that_cannot_be_estimated_says_what_is_missing(michigan, tmp_path):

@@ -1,6 +1,6 @@
 """The evaluation plan: ``evaluation.toml``, read, validated as a whole, and hashed."""
 
 from impact.evaluation.plan import Evaluation, Outcome, file_sha256
-from impact.evaluation.schema import DATA_KINDS, LANGUAGES
+from impact.evaluation.schema import CRITERIA, DATA_KINDS, LANGUAGES
 
-__all__ = ["DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]
+__all__ = ["CRITERIA", "DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]

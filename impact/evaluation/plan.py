@@ -133,6 +133,11 @@ class Evaluation:
         return dict(self.content["question"]["text"])
 
     @property
+    def criteria(self) -> tuple[str, ...]:
+        """The OECD-DAC criteria that the evaluation answers."""
+        return tuple(self.content["question"]["criteria"])
+
+    @property
     def data_kind(self) -> str:
         """What the numbers rest on: "microdata", "published" or "simulated"."""
         return str(self.content["evaluation"]["data_kind"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from impact.errors import near
 
-__all__ = ["DATA_KINDS", "LANGUAGES", "PLAN", "Key", "check_table"]
+__all__ = ["CRITERIA", "DATA_KINDS", "LANGUAGES", "PLAN", "Key", "check_table"]
 
 LANGUAGES = ("en", "vi")
 DATA_KINDS = ("microdata", "published", "simulated")

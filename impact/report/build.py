@@ -268,10 +268,6 @@ def _publish(folder: Path, target: Path) -> None:
 
 def _is_running(number: str) -> bool:
     """Tell whether a process of that number runs."""
-    try:
-        os.kill(int(number), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except OSError:
-        return True
-    return True
+    import psutil
+
+    return number.isdigit() and psutil.pid_exists(int(number))

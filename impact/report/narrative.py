@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from impact.design import Design
-from impact.evaluation import Evaluation
+from impact.evaluation import CRITERIA, Evaluation
 from impact.report.effects import OutcomeEffect, Verdict
 from impact.report.results import Record
 from impact.report.text import LANGUAGES, Text, capital, text
 
 __all__ = [
     "answer",
+    "criteria_sentences",
     "design_sentence",
     "effect_sentence",
     "event_study_alt",
@@ -60,6 +61,14 @@ _GROUPS: dict[Verdict, Text] = {
 }
 _UNITS = text("units", "đơn vị")
 _TREATMENT = text("treatment", "hỗ trợ")
+_CRITERIA = {
+    "relevance": text("relevance", "tính phù hợp"),
+    "coherence": text("coherence", "tính nhất quán"),
+    "effectiveness": text("effectiveness", "tính hiệu lực"),
+    "efficiency": text("efficiency", "tính hiệu quả"),
+    "impact": text("impact", "tác động"),
+    "sustainability": text("sustainability", "tính bền vững"),
+}
 _AND = {"en": " and ", "vi": " và "}
 
 
@@ -227,3 +236,35 @@ def _enumerated(words: Iterable[str], language: str) -> str:
     """Join words with commas and a last "and"."""
     *first, last = [*words] or [""]
     return f"{', '.join(first)}{_AND[language]}{last}" if first else last
+
+
+def criteria_sentences(plan: Evaluation) -> list[Text]:
+    """Say which criteria of evaluation the report answers, and which it does not.
+
+    Source
+    ------
+    OECD-DAC Network on Development Evaluation (2019), Better Criteria for Better Evaluation.
+    """
+
+    def named(criteria: Iterable[str], code: str) -> str:
+        return _enumerated([_CRITERIA[name][code] for name in criteria], code)
+
+    rest = [name for name in CRITERIA if name not in plan.criteria]
+    sentences = []
+    if plan.criteria:
+        sentences.append(
+            text(
+                "Of the six criteria of the OECD-DAC this report speaks to "
+                f"{named(plan.criteria, 'en')}.",
+                "Trong sáu tiêu chí của OECD-DAC, báo cáo này trả lời về "
+                f"{named(plan.criteria, 'vi')}.",
+            )
+        )
+    if rest:
+        sentences.append(
+            text(
+                f"It says nothing of {named(rest, 'en')}; that needs other evidence.",
+                f"Báo cáo không nói về {named(rest, 'vi')}; các tiêu chí đó cần bằng chứng khác.",
+            )
+        )
+    return sentences

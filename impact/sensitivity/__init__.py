@@ -7,9 +7,10 @@ from impact.sensitivity.balance import balance
 from impact.sensitivity.base import Check, Finding
 from impact.sensitivity.battery import CHECKS, Battery, battery
 from impact.sensitivity.carry_over import carry_over
+from impact.sensitivity.cinelli_hazlett import cinelli_hazlett
 from impact.sensitivity.honest import honest
 from impact.sensitivity.leave_one_out import leave_one_out
-from impact.sensitivity.omitted import cinelli_hazlett, oster
+from impact.sensitivity.oster import oster
 from impact.sensitivity.placebo import placebo_cancelled, placebo_in_space, placebo_in_time
 from impact.sensitivity.pretrends import pretrends
 from impact.sensitivity.specification_curve import (

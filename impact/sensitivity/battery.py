@@ -17,9 +17,10 @@ from impact.sensitivity.bacon import BACON
 from impact.sensitivity.balance import BALANCE
 from impact.sensitivity.base import Check, Finding
 from impact.sensitivity.carry_over import CARRY_OVER
+from impact.sensitivity.cinelli_hazlett import CINELLI_HAZLETT
 from impact.sensitivity.honest import HONEST
 from impact.sensitivity.leave_one_out import LEAVE_ONE_OUT
-from impact.sensitivity.omitted import CINELLI_HAZLETT, OSTER
+from impact.sensitivity.oster import OSTER
 from impact.sensitivity.placebo import PLACEBO_CANCELLED, PLACEBO_IN_SPACE, PLACEBO_IN_TIME
 from impact.sensitivity.pretrends import PRETRENDS
 from impact.sensitivity.specification_curve import SPECIFICATION_CURVE

@@ -7,7 +7,8 @@ from impact.errors import DesignError
 from impact.estimators import CallawaySantAnna
 from impact.kernels.absorb import absorb
 from impact.sensitivity import cinelli_hazlett, oster
-from impact.sensitivity.omitted import confounding, proportional_selection
+from impact.sensitivity.cinelli_hazlett import confounding
+from impact.sensitivity.oster import proportional_selection
 
 CLOSED_FORM = 1e-9
 ROUNDED = 6e-7  # robomit rounds to six decimals

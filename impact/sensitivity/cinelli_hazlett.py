@@ -1,4 +1,4 @@
-"""How strong an omitted variable would have to be to explain the estimate away."""
+"""How strong a confounder must be to overturn the estimate (Cinelli and Hazlett)."""
 
 from __future__ import annotations
 
@@ -13,135 +13,16 @@ from numpy.typing import NDArray
 from impact import plots, tables
 from impact.errors import DesignError, listing, near
 from impact.inference.bands import pointwise_critical_value
-from impact.kernels.absorb import absorb
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.within import COVARIATES_VARY, within, within_fault
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "CINELLI_HAZLETT",
-    "OSTER",
-    "Confounding",
-    "ProportionalSelection",
-    "cinelli_hazlett",
-    "confounding",
-    "oster",
-    "proportional_selection",
-]
+__all__ = ["CINELLI_HAZLETT", "Confounding", "cinelli_hazlett", "confounding"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ProportionalSelection:
-    """Estimate corrected for selection on unobservables in proportion to that on covariates.
-
-    Attributes
-    ----------
-    short, long : coefficient of treatment without and with the covariates
-    short_r2, long_r2, most_r2 : R squared without, with, and with everything that matters
-    corrected : coefficient if unobservables matter ``proportion`` times as much as covariates
-    proportion : as asked
-    other_roots : further solutions of the same equation
-    break_even : proportion at which the coefficient would be the null
-    """
-
-    short: float
-    long: float
-    short_r2: float
-    long_r2: float
-    most_r2: float
-    corrected: float
-    proportion: float
-    other_roots: tuple[float, ...]
-    break_even: float
-
-
-def proportional_selection(
-    outcome: Floats,
-    treatment: Floats,
-    covariates: Floats,
-    *,
-    most_r2: float | None = None,
-    proportion: float = 1.0,
-    null: float = 0.0,
-) -> ProportionalSelection:
-    """Correct a coefficient for proportional selection on unobservables.
-
-    Parameters
-    ----------
-    outcome, treatment : arrays, shape (n,), centred (nuisances swept out)
-    covariates : array, shape (n, k), centred
-    most_r2 : R squared with all that matters; 1.3 times the long one, at most 1, if None
-    proportion : delta, selection on unobservables relative to that on covariates
-    null : coefficient whose break-even proportion is wanted
-
-    Raises
-    ------
-    DesignError : ``most_r2`` is not above the long regression's, or above one
-
-    Notes
-    -----
-    The corrected coefficient solves a cubic (a quadratic for a proportion of one); of several
-    real solutions the closest to the long coefficient is reported and the others listed.
-
-    Source
-    ------
-    Oster (2019), Journal of Business & Economic Statistics 37(2), proposition 2 and
-    corollary 1; 1.3 is her proposal from randomised studies (section 4).
-    """
-    variance_y, variance_x = outcome @ outcome / len(outcome), treatment @ treatment / len(outcome)
-    short = float(treatment @ outcome / (treatment @ treatment))
-    full = np.column_stack([treatment, covariates])
-    coefficients = np.linalg.lstsq(full, outcome, rcond=None)[0]
-    long = float(coefficients[0])
-    total = outcome @ outcome
-    short_r2 = float(1.0 - np.square(outcome - short * treatment).sum() / total)
-    long_r2 = float(1.0 - np.square(outcome - full @ coefficients).sum() / total)
-    most = min(1.3 * long_r2, 1.0) if most_r2 is None else most_r2
-    if not long_r2 < most <= 1.0:
-        raise DesignError(
-            f"most_r2 must lie above the R squared with covariates, {long_r2:.4f}, and at most at "
-            f"1; it was {most:g}. It stands for a regression with everything that matters."
-        )
-    rest = treatment - covariates @ np.linalg.lstsq(covariates, treatment, rcond=None)[0]
-    tau = float(rest @ rest / len(outcome))
-    shift, unexplained = short - long, (most - long_r2) * variance_y
-    cubic = tau * variance_x - tau**2
-    numerator = np.array(
-        [
-            cubic,
-            2.0 * tau * shift * variance_x,
-            (long_r2 - short_r2) * variance_y * tau + variance_x * tau * shift**2,
-            0.0,
-        ]
-    )
-    denominator = np.array(
-        [
-            cubic,
-            tau * shift * variance_x,
-            unexplained * (variance_x - tau),
-            unexplained * shift * variance_x,
-        ]
-    )
-    bias = np.roots(numerator - proportion * denominator)
-    real = np.sort_complex(bias[np.abs(bias.imag) <= 1e-8 * np.abs(bias).max(initial=1e-300)]).real
-    order = np.argsort(np.abs(real), kind="stable")
-    gap = long - null
-    below = np.polyval(denominator, gap)
-    return ProportionalSelection(
-        short,
-        long,
-        short_r2,
-        long_r2,
-        most,
-        corrected=float(long - real[order[0]]) if len(real) else np.nan,
-        proportion=proportion,
-        other_roots=tuple(float(long - real[i]) for i in order[1:]),
-        break_even=float(np.polyval(numerator, gap) / below) if below else np.inf,
-    )
 
 
 @dataclass(frozen=True)
@@ -286,69 +167,6 @@ def _benchmark(
     }
 
 
-def oster(
-    result: Result, *, most_r2: float | None = None, proportion: float = 1.0, null: float = 0.0
-) -> Finding:
-    """Ask how much selection on unobservables would explain the estimate away (Oster).
-
-    Parameters
-    ----------
-    result : only its design is used: the regression of the outcome on treatment and covariates
-        with unit and period effects
-    most_r2, proportion, null : see :func:`proportional_selection`; R squared is that within units
-        and periods
-
-    Returns
-    -------
-    Finding : statistic = break-even proportion; above one is commonly called robust, and a
-        negative one says that the covariates moved the estimate away from the null
-
-    Raises
-    ------
-    DesignError : no covariate varies within units and periods, or ``most_r2`` is out of range
-
-    Source
-    ------
-    Oster (2019), Journal of Business & Economic Statistics 37(2), 187-204.
-    """
-    OSTER.require(result)
-    sample = _within(result)
-    found = proportional_selection(
-        sample.outcome,
-        sample.treatment,
-        sample.covariates,
-        most_r2=most_r2,
-        proportion=proportion,
-        null=null,
-    )
-    table = pd.DataFrame(
-        {
-            "term": ["without covariates", "with covariates", f"corrected, delta {proportion:g}"],
-            "estimate": [found.short, found.long, found.corrected],
-            "r2": [found.short_r2, found.long_r2, found.most_r2],
-        }
-    )
-    times = f"{tables.format_number(abs(found.break_even), 3)} times as much as"
-    needed = f"matter {times} {listing(sample.names)}"
-    if found.break_even < 0:
-        needed = f"pull the other way than {listing(sample.names)}, and {times} they,"
-    sentence = (
-        f"Unobservables would have to {needed} to bring the estimate of "
-        f"{tables.format_number(found.long)} to {null:g}; with a proportion of {proportion:g} it "
-        f"would be {tables.format_number(found.corrected)}."
-    )
-    return Finding(
-        name="oster",
-        question="How much selection on unobservables would explain the estimate away?",
-        statistic=found.break_even,
-        table=table,
-        sentence=sentence,
-        values={"break_even": found.break_even, "corrected": found.corrected, "long": found.long},
-        draw=lambda ax: _draw_estimates(table, "term", ax),
-        notes=(f"Two-way fixed effects; R squared within, at most {found.most_r2:.4f}.",),
-    )
-
-
 def cinelli_hazlett(
     result: Result,
     *,
@@ -385,7 +203,7 @@ def cinelli_hazlett(
     Cinelli & Hazlett (2020), Journal of the Royal Statistical Society B 82(1), 39-67.
     """
     CINELLI_HAZLETT.require(result)
-    sample = _within(result)
+    sample = within(result)
     chosen = sample.names if benchmarks is None else tuple(benchmarks)
     unknown = [name for name in chosen if name not in sample.names]
     if unknown:
@@ -428,47 +246,6 @@ def cinelli_hazlett(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Within:
-    """Outcome (n,), treatment (n,), covariates (n, k) free of unit and period effects."""
-
-    outcome: Floats
-    treatment: Floats
-    covariates: Floats
-    names: tuple[str, ...]
-    df: int
-
-
-def _within(result: Result) -> _Within:
-    """Sweep unit and period effects out; leave out covariates that then no longer vary."""
-    rows = result.design.rows()
-    absorber = absorb([rows.unit_codes, rows.time_codes], rows.weights)
-    before = np.vstack([rows.outcome, rows.regressors.T])
-    swept = absorber.sweep(before)
-    if rows.weights is not None:
-        swept, before = swept * np.sqrt(rows.weights), before * np.sqrt(rows.weights)
-    varies = np.square(swept).sum(1) > 1e-10 * np.square(before - before.mean(1)[:, None]).sum(1)
-    kept = np.flatnonzero(varies[2:])
-    return _Within(
-        swept[0],
-        swept[1],
-        swept[2 + kept].T,
-        tuple(rows.names[1 + k] for k in kept),
-        df=len(rows.outcome) - absorber.rank - 1 - len(kept),
-    )
-
-
-def _draw_estimates(table: pd.DataFrame, label: str, ax: Axes | None) -> Axes:
-    ax = figure_axes(ax, 7.0, 2.4)
-    y = np.arange(len(table))[::-1]
-    ax.plot(table["estimate"], y, "o", color=plots.BLUE)
-    ax.axvline(0.0, color=plots.INK, lw=0.8)
-    ax.set_yticks(y, list(table[label]))
-    ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set_xlabel("Estimate")
-    return ax
-
-
 def _draw_contours(found: Confounding, table: pd.DataFrame, ax: Axes | None) -> Axes:
     """Draw the adjusted estimate over both partial R2, with the benchmarks."""
     ax = figure_axes(ax, 6.0, 4.5)
@@ -485,25 +262,4 @@ def _draw_contours(found: Confounding, table: pd.DataFrame, ax: Axes | None) -> 
     return ax
 
 
-def _fault(result: Result) -> str | None:
-    design = result.design
-    if design.treatment_column is None or np.isnan(design.cohorts).all():
-        return "this design has no treated cell."
-    if not design.covariates:
-        return "this design has none, so there is nothing to measure a confounder by."
-    sample = _within(result)
-    if not sample.names:
-        return (
-            f"{listing(design.covariates)} do not vary within units and periods, whose effects "
-            "have already taken them up."
-        )
-    if sample.treatment @ sample.treatment <= 1e-10 * len(sample.treatment):
-        return "treatment does not vary beside units and periods."
-    if sample.df < 2:
-        return "too few rows are left for the regression."
-    return None
-
-
-_WHERE = "designs with covariates that vary within units"
-OSTER = Check("oster", _WHERE, _fault, oster)
-CINELLI_HAZLETT = Check("cinelli_hazlett", _WHERE, _fault, cinelli_hazlett)
+CINELLI_HAZLETT = Check("cinelli_hazlett", COVARIATES_VARY, within_fault, cinelli_hazlett)

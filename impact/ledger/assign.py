@@ -8,16 +8,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from impact.errors import LedgerError, check_choice, listing, near, plural
+from impact.errors import LedgerError, check_choice, listing, plural
 from impact.ledger.book import Ledger
+from impact.ledger.dose import add_dose
 from impact.panel import Panel
 from impact.prices import PriceIndex, consumer_prices
 
 __all__ = ["Assignment", "AssignmentRules", "assign"]
-
-Floats = NDArray[np.float64]
 
 ONSETS = {
     "approval": "approval_date",
@@ -186,7 +184,9 @@ def assign(
     in_treatment = chosen["unit"].isin(units.index[units["arm"] == "treated"])
     flow.remain(chosen[in_treatment & (chosen["role"] == "treated")])
     frame = _lay_out(outcomes, codes, unit, time, eligible, units, projects)
-    dosed = _add_dose(frame, codes, time, chosen, rules, index or consumer_prices())
+    dosed = add_dose(
+        frame, codes, time, chosen, rules.price_base, rules.per, index or consumer_prices()
+    )
     dropped = dosed["arm"].isna()
     placebo = dosed["arm"] == "placebo"
     comparison = dosed["arm"].isin(["eligible", "rejected"])
@@ -410,54 +410,3 @@ def _lay_out(
         arm=arm.where(arm != "excluded"),
         placebo_cohort=codes.map(units["placebo_cohort"]).astype(float).where(arm == "placebo"),
     )
-
-
-def _add_dose(
-    frame: pd.DataFrame,
-    codes: pd.Series,
-    time: str,
-    chosen: pd.DataFrame,
-    rules: AssignmentRules,
-    index: PriceIndex,
-) -> pd.DataFrame:
-    """Add the support of each unit and year, and its sum to date, nominal and real."""
-    paid = chosen[(chosen["role"] == "treated") & chosen["onset"].notna()]
-    flows = {"support": paid["money"].astype(float)}
-    if rules.price_base is not None:
-        real = index.real(paid["money"], paid["onset"].astype(int), rules.price_base)
-        flows[f"support_real_{rules.price_base}"] = pd.Series(real, index=paid.index)
-    keys = pd.DataFrame({"unit": codes, "onset": frame[time].astype("int64")})
-    columns = {}
-    for name, amounts in flows.items():
-        events = paid[["unit"]].assign(onset=paid["onset"].astype("int64"), amount=amounts)
-        yearly = events.groupby(["unit", "onset"])["amount"].sum().reset_index()
-        yearly["stock"] = yearly.groupby("unit")["amount"].cumsum()
-        columns[name] = keys.merge(yearly, how="left")["amount"].fillna(0.0).to_numpy()
-        rows = keys.reset_index(names="position").sort_values("onset", kind="stable")
-        to_date = pd.merge_asof(rows, yearly.sort_values("onset"), on="onset", by="unit")
-        stock = to_date.set_index("position")["stock"].sort_index().fillna(0.0)
-        columns[name.replace("support", "support_stock", 1)] = stock.to_numpy()
-    if rules.per is not None:
-        base = _base_values(frame, codes, time, rules.per)
-        columns |= {f"{name}_per_{rules.per}": dose / base for name, dose in columns.items()}
-    return frame.assign(**columns)
-
-
-def _base_values(frame: pd.DataFrame, codes: pd.Series, time: str, column: str) -> Floats:
-    """Return each row's unit's value in its first period, refusing what cannot divide."""
-    if column not in frame.columns:
-        raise LedgerError(
-            f'the outcome table has no column "{column}" to divide the dose by. '
-            f"{near(column, frame.columns)}It has: {listing(frame.columns, 12)}."
-        )
-    rows = np.lexsort((frame[time].to_numpy(), codes.to_numpy(dtype=str)))
-    first = frame[column].iloc[rows].groupby(codes.iloc[rows]).transform("first")
-    base = first.sort_index().to_numpy(dtype=np.float64)
-    wrong = ~(base > 0)
-    if wrong.any():
-        units = codes[wrong].unique()
-        raise LedgerError(
-            f'"{column}" is not positive in the first period of {plural(len(units), "unit")}, '
-            f"first {listing(units)}; support per {column} would be infinite. Mend or drop them."
-        )
-    return base

@@ -84,8 +84,8 @@ def simulate_programme(
 
     Notes
     -----
-    Rates, ceilings, sizes and the published totals have sources; the effects, the shares of
-    displacement and deadweight, cancellations and variances are chosen.
+    Rates, ceilings, sizes and the published totals have sources; the effects, displacement,
+    cancellations and variances are chosen.
     """
     chosen = replace(settings or ProgrammeSettings(), **changes)  # type: ignore[arg-type]
     _check(chosen)

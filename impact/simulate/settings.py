@@ -32,7 +32,6 @@ class ProgrammeSettings:
     displacement : share of gross jobs lost by others of the same trade and village
     spillover : share of the revenue effect of a demonstration model that reaches others of the
         same trade and district a year later
-    deadweight : share of the supported investment that would have been made anyway
     closures : whether establishments close and open
     errors : whether the ledger and the reports carry the errors that filed ones do
     """
@@ -48,7 +47,6 @@ class ProgrammeSettings:
     anticipation: float = -0.01
     displacement: float = 0.15
     spillover: float = 0.10
-    deadweight: float = 0.45
     closures: bool = True
     errors: bool = False
 

@@ -1,0 +1,149 @@
+"""The accounting beside the effects: gross gains, leverage, additionality, present values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from impact.errors import EstimationError
+
+__all__ = [
+    "additionality",
+    "before_after",
+    "check_share",
+    "leverage",
+    "net_jobs",
+    "present_value",
+]
+
+
+def before_after(
+    frame: pd.DataFrame,
+    outcome: str,
+    *,
+    unit: str,
+    time: str,
+    cohort: str,
+    anticipation: int = 0,
+) -> pd.DataFrame:
+    """Return each treated unit's outcome before treatment and when last observed.
+
+    This is what programmes count as gross gains, sum of after less before. It calls an effect
+    whatever happened since, growth that would have come anyway included.
+
+    Returns
+    -------
+    DataFrame : indexed by unit: before (last period before anticipation), after, change; units
+        not observed in either period are left out
+    """
+    treated = frame[frame[cohort].notna()]
+    last = treated.sort_values(time, kind="stable").groupby(unit).tail(1).set_index(unit)
+    base = treated[treated[time] == treated[cohort] - 1 - anticipation].set_index(unit)
+    table = pd.DataFrame({"before": base[outcome], "after": last[outcome]})
+    table = table[(last[time] >= last[cohort]).reindex(table.index, fill_value=False)].dropna()
+    return table.assign(change=table["after"] - table["before"])
+
+
+def leverage(
+    projects: pd.DataFrame, by: Sequence[str] = ("content",), *, paid: str = "disbursed_support"
+) -> pd.DataFrame:
+    """Return counterpart per dong of support, by content and never pooled alone.
+
+    Parameters
+    ----------
+    projects : ledger's projects
+    by : columns to split by; content first, since soft contents ask for no counterpart and
+        dilute any pooled ratio
+    paid : column of support
+
+    Returns
+    -------
+    DataFrame : projects, support, counterpart, leverage, share of support; the last row, "all",
+        is the pooled ratio
+
+    Notes
+    -----
+    Leverage is accounting: co-financing is compulsory for many contents, so it says nothing about
+    what would have been invested anyway.
+    """
+    if not by:
+        raise EstimationError(
+            "leverage is not given pooled alone: contents without co-financing dilute it, and two "
+            'places with the same rules differ by their mix. Split it, for instance by=["content"].'
+        )
+    known = projects.dropna(subset=[paid, "counterpart"])
+    known = known[known[paid] > 0]
+    groups = known.groupby(list(by), sort=True)
+    table = groups[[paid, "counterpart"]].sum().astype(float)
+    table.insert(0, "projects", groups.size())
+    total = pd.DataFrame(
+        [[len(known), float(known[paid].sum()), float(known["counterpart"].sum())]],
+        columns=table.columns,
+        index=pd.Index(["all"], name=by[0])
+        if len(by) == 1
+        else pd.MultiIndex.from_tuples([("all",) * len(by)], names=list(by)),
+    )
+    full = pd.concat([table, total]).rename(columns={paid: "support"})
+    full["leverage"] = full["counterpart"] / full["support"]
+    full["share"] = full["support"] / float(known[paid].sum())
+    return full
+
+
+def net_jobs(
+    gross: float,
+    *,
+    deadweight: float,
+    displacement: float,
+    leakage: float = 0.0,
+    multiplier: float = 1.0,
+) -> float:
+    """Return jobs net of what would have come anyway, went elsewhere or was lost by others.
+
+    gross x (1 - deadweight) x (1 - displacement) x (1 - leakage) x multiplier
+
+    Notes
+    -----
+    An appraisal's arithmetic from stated shares, for jobs counted before and after. An estimated
+    effect on the treated is already free of deadweight: pass displacement to ``cost_per_unit``
+    instead of chaining the two.
+    """
+    for name, share in (
+        ("deadweight", deadweight),
+        ("displacement", displacement),
+        ("leakage", leakage),
+    ):
+        check_share(name, share)
+    return gross * (1 - deadweight) * (1 - displacement) * (1 - leakage) * multiplier
+
+
+def additionality(with_support: float, without: float, support: float) -> dict[str, float]:
+    """Return additionality and deadweight of investment.
+
+    additionality = (I_1 - I_0) / support; deadweight = I_0 / I_1
+    """
+    if not support > 0 or not with_support > 0:
+        raise EstimationError(
+            f"investment with support and the support itself must be positive; they are "
+            f"{with_support:g} and {support:g}."
+        )
+    return {
+        "additionality": (with_support - without) / support,
+        "deadweight": without / with_support,
+    }
+
+
+def present_value(flows: ArrayLike, years: ArrayLike, *, rate: float, base: int) -> float:
+    """Return sum_t flow_t / (1 + rate)^(year_t - base)."""
+    if rate <= -1:
+        raise EstimationError(f"the discount rate must lie above -1; it was {rate:g}.")
+    discount = (1.0 + rate) ** -(np.asarray(years, dtype=float) - base)
+    return float(np.asarray(flows, dtype=float) @ discount)
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuse what is no share."""
+    if not 0 <= share < 1:
+        raise EstimationError(f"{name} is a share of at least 0 and below 1; it was {share:g}.")

@@ -1,0 +1,103 @@
+"""Discounted benefits against costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from impact.errors import EstimationError, listing
+from impact.inference import bands
+from impact.inference.sets import ConfidenceSet, interval
+from impact.result import Result
+
+__all__ = ["BenefitCost", "benefit_cost"]
+
+
+@dataclass(frozen=True)
+class BenefitCost:
+    """Hold discounted benefits and costs in dong of one year's prices.
+
+    ``benefit_set``, ``ratio_set`` and ``net_set`` carry the uncertainty of the effects; costs,
+    discount rate and unit values are taken as known.
+    """
+
+    benefit: float
+    cost: float
+    benefit_set: ConfidenceSet
+    rate: float
+    funds_cost: float
+
+    @property
+    def ratio(self) -> float:
+        """Benefits over costs."""
+        return self.benefit / self.cost
+
+    @property
+    def net(self) -> float:
+        """Benefits less costs in dong."""
+        return self.benefit - self.cost
+
+    @property
+    def ratio_set(self) -> ConfidenceSet:
+        """Confidence set of the ratio."""
+        pairs = tuple(
+            (low / self.cost, high / self.cost) for low, high in self.benefit_set.intervals
+        )
+        return ConfidenceSet(pairs, self.benefit_set.level)
+
+    @property
+    def net_set(self) -> ConfidenceSet:
+        """Confidence set of benefits less costs."""
+        return self.benefit_set.shifted(-self.cost)
+
+
+def benefit_cost(
+    result: Result,
+    *,
+    cost: float,
+    units: Mapping[int, float],
+    value: float,
+    rate: float,
+    funds_cost: float = 1.0,
+    level: float = 0.95,
+) -> BenefitCost:
+    """Set discounted gains by years since treatment against the cost.
+
+    B = sum_e units_e x value x tau_e / (1 + rate)^e;  C = cost x funds_cost
+
+    Parameters
+    ----------
+    result : effects that can be viewed by event time
+    cost : money spent in year 0 of each treatment, real dong
+    units : treated units that reach each year since treatment
+    value : dong that one unit of the outcome is worth a year (a wage, a value added)
+    rate : real discount rate
+    funds_cost : cost of a dong of public money, 1 if taxes cost nothing
+    level : confidence level
+
+    Raises
+    ------
+    EstimationError : a year in ``units`` has no estimated effect
+    """
+    study = result.by("event_time")
+    known = dict(zip(study.cells["event_time"].astype(int), study.estimates, strict=True))
+    missing = [e for e in units if not np.isfinite(known.get(e, np.nan))]
+    if missing:
+        raise EstimationError(
+            f"no effect is estimated {listing(missing)} years after treatment, so its benefit "
+            f"cannot be valued. Leave those years out of units, which covers {listing(units, 9)}."
+        )
+    times = study.cells["event_time"].astype(int).to_numpy()
+    weights = np.array([units.get(int(e), 0.0) * value * (1 + rate) ** -float(e) for e in times])
+    benefit = float(np.where(weights != 0, weights * study.estimates, 0.0).sum())
+    error = float(np.sqrt(study.uncertainty.combine(weights[None, :]).variances()[0]))
+    reach = float(bands.pointwise_critical_value(level, study.uncertainty.df)) * error
+    return BenefitCost(
+        benefit,
+        cost * funds_cost,
+        interval(benefit - reach, benefit + reach, level),
+        rate,
+        funds_cost,
+    )

@@ -48,9 +48,9 @@ lab: $(STAMP)
 
 # uv is an accelerator: taken from the path, else by its own hash from the lock, else pip does the work.
 $(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "impact needs Python 3.11 or later. Name one: make PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "impact needs Python 3.11 or later; name one: make PYTHON=/path/to/python3.11"; exit 2; }
 	@echo "Setting up $(VENV) from requirements.lock (once; half a minute on a fast line)"
 	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv \
 	  || { awk '/^uv==/ {found=1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock; \

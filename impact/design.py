@@ -232,7 +232,7 @@ class Design:
     @cached_property
     def n_treated_clusters(self) -> int:
         """Clusters with at least one unit that is ever treated."""
-        return len(np.unique(self.cluster_codes[~np.isnan(self.cohorts)]))
+        return int(np.count_nonzero(np.bincount(self.cluster_codes[~np.isnan(self.cohorts)])))
 
     @cached_property
     def unit_weights(self) -> Floats | None:

@@ -39,6 +39,7 @@ from impact.kernels.blocks import (
     weighted_adjustment,
 )
 from impact.kernels.least_squares import LeastSquares, find_redundant
+from impact.kernels.products import inner
 
 __all__ = [
     "CONVENTIONS",
@@ -390,8 +391,8 @@ class BlockScores:
     def _cluster_meat(self) -> Floats:
         """Sum products of cluster scores, by inclusion and exclusion over dimensions."""
         if len(self.clusters) == 1:
-            scores = self.cluster_scores
-            return self._factor(self.clusters[0].size) * (scores.T @ scores)
+            scores = self.clusters[0].total(self.fit.row_scores())
+            return self._factor(self.clusters[0].size) * inner(scores, scores)
         rows = self.fit.row_scores()
         meat = np.zeros((len(rows), len(rows)))
         for chosen in range(1, 2 ** len(self.clusters)):

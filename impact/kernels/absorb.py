@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from impact.errors import EstimationError
 from impact.kernels.parallel import for_each
+from impact.kernels.products import column_gram
 
 __all__ = [
     "Absorber",
@@ -499,18 +500,18 @@ class _DenseLevels:
                 self.sizes[rows],
             )
             product = block * weights if self.is_weighted else block
-            mean = product @ np.ones(width) / sizes
-            right = np.ones(len(block)) @ product - mean @ weights
+            mean = np.einsum("nl->n", product) / sizes
+            right = product.sum(axis=0) - np.einsum("n,nl->l", mean, weights)
             slopes = self.slopes[:, rows, :width]
             crossings = self.weighted_slopes[:, rows, :width]
             parts = [np.einsum("nl,nl->n", crossing, block) for crossing in crossings]
             for part, crossing in zip(parts, crossings, strict=True):
-                right -= part @ crossing
+                right -= np.einsum("n,nl->l", part, crossing)
             effect = factor.solve(right)
-            block -= (mean - weights @ effect / sizes)[:, None]
+            block -= (mean - np.einsum("nl,l->n", weights, effect) / sizes)[:, None]
             block -= effect
             for part, crossing, slope in zip(parts, crossings, slopes, strict=True):
-                block -= slope * (part - crossing @ effect)[:, None]
+                block -= slope * (part - np.einsum("nl,l->n", crossing, effect))[:, None]
 
     def leverage(self) -> Floats:
         """Return the part of the leverage that levels add to the unit block's, shape (n,)."""
@@ -536,19 +537,18 @@ def _dense_levels(
 ) -> _DenseLevels:
     """Lay weights and slopes out densely and factorise each block's Schur complement."""
     laid = layout.table(1.0 if weights is None else weights)
-    sizes = laid @ np.ones(laid.shape[1])
+    sizes = np.einsum("nl->n", laid)
     shape = (len(block.slopes), *layout.shape)
     slopes = np.array([layout.table(row) for row in block.slopes]).reshape(shape)
     weighted_slopes = slopes if weights is None else slopes * laid
     factors = []
     for rows, width in layout.blocks:
         part = laid[rows, :width]
-        margin = np.ones(len(part)) @ part
-        scaled = part / np.sqrt(sizes[rows])[:, None]
-        system = np.diag(margin) - scaled.T @ scaled
+        margin = part.sum(axis=0)
+        system = np.diag(margin) - column_gram(part / np.sqrt(sizes[rows])[:, None])
         rank = width - (_count_components(system) if len(layout.blocks) == 1 else 1)
         for crossing in weighted_slopes[:, rows, :width]:
-            system -= crossing.T @ crossing
+            system -= column_gram(crossing)
         factors.append(_factorise(system, float(margin.max()), rank if plain else None))
     return _DenseLevels(layout, laid, sizes, slopes, weighted_slopes, factors, weights is not None)
 

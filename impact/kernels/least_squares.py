@@ -10,6 +10,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from impact.kernels.products import inner, weighted_rows
+
 __all__ = ["LeastSquares", "Redundancy", "find_redundant", "least_squares"]
 
 Floats = NDArray[np.float64]
@@ -79,7 +81,7 @@ class LeastSquares:
     @cached_property
     def rss(self) -> float:
         """Weighted sum of squared residuals."""
-        return float(self.weighted_residuals @ self.residuals)
+        return float(np.einsum("n,n->", self.weighted_residuals, self.residuals))
 
     @property
     def sigma2(self) -> float:
@@ -140,7 +142,7 @@ def least_squares(
         swept = sweep([outcome, *regressors])
         y, x = swept[0], swept[1:]
     weighted = x if weights is None else x * weights
-    gram, cross = weighted @ x.T, weighted @ y
+    gram, cross = inner(weighted, x), inner(weighted, y[None, :])[:, 0]
     before = np.einsum(
         "kn,kn->k", regressors, regressors if weights is None else regressors * weights
     )
@@ -148,10 +150,12 @@ def least_squares(
     dropped = {r.column for r in redundant}
     kept = np.array([j for j in range(len(x)) if j not in dropped], dtype=np.int64)
     x = x if len(kept) == len(x) else x[kept]
-    inner = gram[np.ix_(kept, kept)]
-    scale = np.sqrt(np.diagonal(inner))
+    kept_gram = gram[np.ix_(kept, kept)]
+    scale = np.sqrt(np.diagonal(kept_gram))
     factor = (
-        scipy.linalg.cho_factor(inner / np.outer(scale, scale), lower=True) if len(kept) else None
+        scipy.linalg.cho_factor(kept_gram / np.outer(scale, scale), lower=True)
+        if len(kept)
+        else None
     )
     coefficients = np.zeros(0)
     bread = np.zeros((0, 0))
@@ -159,18 +163,22 @@ def least_squares(
     if factor is not None:
         bread = scipy.linalg.cho_solve(factor, np.eye(len(kept))) / np.outer(scale, scale)
         coefficients = scipy.linalg.cho_solve(factor, cross[kept] / scale) / scale
-        residuals = y - coefficients @ x
+        residuals = y - weighted_rows(coefficients, x)
         # One step of refinement: the normal equations square the condition number.
-        right = x @ (residuals if weights is None else residuals * weights)
+        left = residuals if weights is None else residuals * weights
+        right = inner(x, left[None, :])[:, 0]
         correction = scipy.linalg.cho_solve(factor, right / scale) / scale
-        coefficients, residuals = coefficients + correction, residuals - correction @ x
+        coefficients, residuals = (
+            coefficients + correction,
+            residuals - weighted_rows(correction, x),
+        )
     return LeastSquares(
         kept,
         coefficients,
         bread,
         x,
         residuals,
-        float(y @ (y if weights is None else y * weights)),
+        float(np.einsum("n,n->", y, y if weights is None else y * weights)),
         weights,
         n_effects,
         redundant,

@@ -1,0 +1,44 @@
+"""Products of long thin arrays without the linear algebra library's threads.
+
+For a few columns these are bound by memory, not arithmetic; threads of the library gain nothing
+and stall when the machine is busy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["column_gram", "inner", "weighted_rows"]
+
+Floats = NDArray[np.float64]
+
+FEW = 25
+"""Most products of pairs of columns that are summed plainly."""
+
+CHUNK = 200_000
+"""Multiplications of one small matrix product, below where the library starts threads."""
+
+
+def inner(left: Floats, right: Floats) -> Floats:
+    """Return sums over the last axis of products of rows: (k, n), (l, n) to (k, l)."""
+    if len(left) * len(right) > FEW:
+        return np.asarray(left @ right.T)
+    return np.asarray(np.einsum("kn,ln->kl", left, right))
+
+
+def weighted_rows(weights: Floats, rows: Floats) -> Floats:
+    """Return the sum of rows times weights: (k,), (k, n) to (n,)."""
+    return np.asarray(np.einsum("k,kn->n", weights, rows))
+
+
+def column_gram(table: Floats) -> Floats:
+    """Return A'A of a long table, shape (n, m) to (m, m), in small pieces."""
+    n, width = table.shape
+    step = max(1, CHUNK // (width * width))
+    whole = n - n % step
+    if not whole or width > 200:
+        return np.asarray(table.T @ table)
+    pieces = np.ascontiguousarray(table[:whole]).reshape(-1, step, width)
+    rest = table[whole:]
+    return np.asarray(np.matmul(pieces.transpose(0, 2, 1), pieces).sum(axis=0) + rest.T @ rest)

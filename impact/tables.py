@@ -52,7 +52,7 @@ def _cells(frame: pd.DataFrame, digits: int) -> tuple[list[str], list[list[str]]
     numeric = [pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns]
     writers: list[Callable[[Any], str]] = []
     for column, is_number in zip(frame.columns, numeric, strict=True):
-        if column in _COUNTS or not is_number:
+        if column in _COUNTS or not is_number or pd.api.types.is_integer_dtype(frame[column]):
             writers.append(_write_plain)
         elif column == "p_value":
             writers.append(lambda v: "" if np.isnan(v) else f"{v:.3f}" if v >= 0.001 else "<0.001")

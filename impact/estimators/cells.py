@@ -250,13 +250,13 @@ def cell_result(
 
     Raises
     ------
-    EstimationError : no cell has an estimate beside the base periods'
+    EstimationError : no cell after treatment has an estimate
     """
-    known = ~np.isnan(estimates) & (np.asarray(cell_notes) != BASE_NOTE)
-    if not known.any():
-        reasons = sorted({note for note in cell_notes if note not in ("", BASE_NOTE)})
+    after = cells.event_time >= 0
+    if np.isnan(estimates[after]).all():
+        reasons = sorted({note for note, late in zip(cell_notes, after, strict=True) if late})
         raise EstimationError(
-            f"{estimator.name} can estimate none of the {len(cells)} cohort-by-period effects: "
+            f"{estimator.name} can estimate none of the {after.sum()} effects after treatment: "
             f"{'; '.join(reasons)}. Add units treated later or never, or more periods."
         )
     shares = cohort_shares(design)

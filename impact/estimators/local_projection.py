@@ -165,12 +165,12 @@ class _Window:
 
 
 def _horizons(estimator: LocalProjectionDiD, design: Design) -> list[int]:
-    """List the horizons asked for, or all that the panel's length allows."""
-    reach = int(design.periods[-1] - design.periods[0])
-    first = -reach if estimator.pre is None else -estimator.pre
+    """List the horizons asked for, or all at which some cohort is seen."""
+    cohorts = design.cohort_values
+    first = int(design.periods[0] - cohorts[-1]) if estimator.pre is None else -estimator.pre
+    last = int(design.periods[-1] - cohorts[0]) if estimator.post is None else estimator.post
     if estimator.stabilisation is not None and estimator.pre is None:
         first = max(first, -1 - estimator.stabilisation)
-    last = reach - 1 if estimator.post is None else estimator.post
     first = min(first, -1 - design.anticipation)
     return list(range(first, last + 1))
 

@@ -5,7 +5,7 @@ import pytest
 from did import cell_columns, design, dummies, staggered, two_by_two
 
 from impact import Imputation, TwoStage
-from impact.errors import DesignError
+from impact.errors import DesignError, EstimationError
 
 EXACT = 1e-10
 # R did2s 1.2.1 stops its demeaning at 1e-6 of the outcome's scale; points differ by 1e-7.
@@ -84,3 +84,6 @@ def test_refusals():
         TwoStage().fit(design(early))
     with pytest.raises(DesignError, match="are first treated in 4, so nobody"):
         TwoStage().fit(design(frame.assign(cohort=4.0)))
+    after_only = frame.assign(c=frame["treated"] * np.sin(frame["unit"]))
+    with pytest.raises(EstimationError, match=r"none of the 6 effects after treatment: untreated"):
+        TwoStage().fit(design(after_only, covariates="c"))

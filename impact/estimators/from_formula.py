@@ -1,0 +1,81 @@
+"""Fit a regression written as a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pandas as pd
+
+from impact.design import Design
+from impact.errors import DesignError, check_choice
+from impact.estimators.fixed_effects import FixedEffects
+from impact.estimators.panel_iv import PanelIV
+from impact.estimators.poisson import PoissonFixedEffects
+from impact.estimators.pooled import PooledOLS
+from impact.estimators.regression import Covariance
+from impact.formula import read_formula
+from impact.inference.clusters import Convention
+from impact.result import Result
+
+__all__ = ["fit_formula"]
+
+
+def fit_formula(
+    formula: str,
+    frame: pd.DataFrame,
+    *,
+    unit: str,
+    time: str,
+    clusters: str | Sequence[str] | None = None,
+    weights: str | None = None,
+    family: Literal["linear", "poisson"] = "linear",
+    covariance: Covariance = "CR1",
+    convention: Convention = "fixest",
+) -> Result:
+    """Fit ``outcome ~ regressors | effects | endogenous ~ instruments``.
+
+    Parameters
+    ----------
+    formula : see `read_formula`
+    frame : one row a unit and period
+    unit, time : columns
+    clusters, weights : as in Design; clusters are the units if None
+    family : "linear", or "poisson" for a mean that is the exponential of the terms
+    covariance, convention : as in the regression estimators
+
+    Returns
+    -------
+    Result : of PooledOLS, FixedEffects, PanelIV or PoissonFixedEffects, whichever the formula asks
+
+    Raises
+    ------
+    DesignError : instruments in a Poisson regression
+    """
+    check_choice("family", family, ("linear", "poisson"))
+    model = read_formula(formula, frame, unit=unit, time=time)
+    design = Design(
+        model.panel,
+        outcome=model.outcome,
+        covariates=model.covariates,
+        clusters=clusters,
+        weights=weights,
+    )
+    how = {"covariance": covariance, "convention": convention}
+    if family == "poisson":
+        if model.endogenous:
+            raise DesignError(
+                "a Poisson regression takes no instruments; the formula names "
+                f'{", ".join(model.instruments)}. Use family="linear".'
+            )
+        return PoissonFixedEffects(effects=model.effects, **how).fit(design)  # type: ignore[arg-type]
+    if model.endogenous:
+        return PanelIV(
+            endogenous=model.endogenous,
+            instruments=model.instruments,
+            effects=model.effects,
+            **how,  # type: ignore[arg-type]
+        ).fit(design)
+    if model.effects:
+        return FixedEffects(effects=model.effects, **how).fit(design)  # type: ignore[arg-type]
+    return PooledOLS(**how).fit(design)  # type: ignore[arg-type]

@@ -1,0 +1,101 @@
+"""Formulas give the estimates their parts give when written out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import Design, FixedEffects, Panel, PanelIV, PoissonFixedEffects, PooledOLS
+from impact.errors import DesignError, PanelError
+from impact.estimators.from_formula import fit_formula
+from impact.formula import read_formula
+
+KEYS = {"unit": "firm", "time": "year"}
+
+
+@pytest.fixture
+def frame():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"firm": np.repeat(range(30), 5), "year": np.tile(range(2000, 2005), 30)})
+    frame["x"], frame["z"] = rng.normal(size=(2, 150))
+    frame["jobs"] = np.exp(0.3 * frame["x"] + rng.normal(size=150))
+    frame["place"] = frame["firm"] % 4
+    return frame.drop(index=[7, 44]).sample(frac=1, random_state=1).reset_index(drop=True)
+
+
+def by_hand(frame, estimator, covariates, **columns):
+    ready = frame.assign(log_jobs=np.log(frame["jobs"]), **columns)
+    return estimator.fit(Design(Panel(ready, **KEYS), outcome="log_jobs", covariates=covariates))
+
+
+def same(one, other):
+    np.testing.assert_allclose(one.estimates, other.estimates, rtol=1e-10)
+    np.testing.assert_allclose(one.std_errors, other.std_errors, rtol=1e-10)
+
+
+def test_fixed_effects(frame):
+    same(
+        fit_formula("log(jobs) ~ x + z | firm + year", frame, **KEYS),
+        by_hand(frame, FixedEffects(), ["x", "z"]),
+    )
+    same(
+        fit_formula("log(jobs) ~ x | firm + place^year", frame, covariance="HC1", **KEYS),
+        by_hand(frame, FixedEffects(effects=("firm", "place^year"), covariance="HC1"), ["x"]),
+    )
+
+
+def test_no_effects_and_poisson(frame):
+    same(fit_formula("log(jobs) ~ x", frame, **KEYS), by_hand(frame, PooledOLS(), ["x"]))
+    poisson = fit_formula("jobs ~ x | firm", frame, family="poisson", **KEYS)
+    design = Design(Panel(frame, **KEYS), outcome="jobs", covariates="x")
+    same(poisson, PoissonFixedEffects(effects="firm").fit(design))
+
+
+def test_instruments(frame):
+    same(
+        fit_formula("log(jobs) ~ 1 | firm + year | x ~ z", frame, **KEYS),
+        by_hand(frame, PanelIV(endogenous="x", instruments="z"), ["x"]),
+    )
+
+
+def test_dummies_are_named_by_level(frame):
+    model = read_formula("jobs ~ x + i(year) | firm", frame, **KEYS)
+    assert model.covariates == ("x", "year::2001", "year::2002", "year::2003", "year::2004")
+    other = read_formula("jobs ~ i(year, ref=2003)", frame, **KEYS)
+    assert other.covariates == ("year::2000", "year::2001", "year::2002", "year::2004")
+    dummies = fit_formula("log(jobs) ~ x + i(year) | firm", frame, **KEYS)
+    absorbed = fit_formula("log(jobs) ~ x | firm + year", frame, **KEYS)
+    np.testing.assert_allclose(dummies.estimates[0], absorbed.estimates[0], rtol=1e-10)
+
+
+def test_lags_and_leads_respect_gaps():
+    frame = pd.DataFrame(
+        {"firm": [1, 1, 1, 2, 2], "year": [1, 2, 4, 1, 2], "x": [10.0, 20, 40, 1, 2], "y": 1.0}
+    )
+    model = read_formula("y ~ lag(x, 1) + lead(x) + lag(x, 2)", frame, **KEYS)
+    wide = model.panel.frame
+    np.testing.assert_array_equal(wide[model.covariates[0]], [np.nan, 10, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(wide[model.covariates[1]], [20, np.nan, np.nan, 2, np.nan])
+    np.testing.assert_array_equal(wide[model.covariates[2]], [np.nan, np.nan, 20, np.nan, np.nan])
+    with pytest.raises(PanelError, match="no unit is observed 9 periods before another"):
+        read_formula("y ~ lag(x, 9)", frame, **KEYS)
+
+
+def test_the_callers_frame_is_untouched(frame):
+    before = frame.copy()
+    read_formula("log(jobs) ~ lag(x) + i(year) | firm", frame, **KEYS)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_refusals(frame):
+    with pytest.raises(PanelError, match=r"is not outcome ~ regressors \| effects"):
+        read_formula("jobs", frame, **KEYS)
+    with pytest.raises(PanelError, match='"jbos" is no column. Did you mean "jobs"'):
+        read_formula("log(jbos) ~ x", frame, **KEYS)
+    with pytest.raises(PanelError, match="cannot be read"):
+        read_formula("jobs ~ x +* z", frame, **KEYS)
+    with pytest.raises(PanelError, match="makes 2 columns; it must be one"):
+        read_formula("jobs + x ~ z", frame, **KEYS)
+    with pytest.raises(DesignError, match="a Poisson regression takes no instruments"):
+        fit_formula("jobs ~ 1 | firm | x ~ z", frame, family="poisson", **KEYS)
+    with pytest.raises(PanelError, match='"log\\(x\\)" is infinite|cannot be read'):
+        fit_formula("jobs ~ log(x)", frame.assign(x=0.0), **KEYS)

@@ -52,7 +52,16 @@ if TYPE_CHECKING:
         TwoStage,
         TwoWayFixedEffects,
     )
+    from impact.estimators.from_formula import fit_formula
     from impact.estimators.regression import BeckKatz, Conley, DriscollKraay, NeweyWest
+    from impact.estimators.specification_tests import (
+        breusch_pagan_test,
+        hausman_test,
+        honda_test,
+        poolability_test,
+    )
+    from impact.formula import read_formula
+    from impact.kernels.parallel import set_threads
     from impact.panel import Panel
     from impact.result import Result
 
@@ -105,7 +114,14 @@ _HOMES = {
     "TripleDifference": "impact.estimators",
     "TwoStage": "impact.estimators",
     "TwoWayFixedEffects": "impact.estimators",
+    "breusch_pagan_test": "impact.estimators.specification_tests",
     "compare": "impact.comparison",
+    "fit_formula": "impact.estimators.from_formula",
+    "hausman_test": "impact.estimators.specification_tests",
+    "honda_test": "impact.estimators.specification_tests",
+    "poolability_test": "impact.estimators.specification_tests",
+    "read_formula": "impact.formula",
+    "set_threads": "impact.kernels.parallel",
 }
 
 __all__ = [
@@ -141,16 +157,23 @@ __all__ = [
     "TripleDifference",
     "TwoStage",
     "TwoWayFixedEffects",
+    "breusch_pagan_test",
     "calendar",
     "compare",
     "datasets",
     "errors",
+    "fit_formula",
+    "hausman_test",
+    "honda_test",
     "ledger",
     "outcomes",
     "places",
     "plots",
+    "poolability_test",
     "prices",
+    "read_formula",
     "sensitivity",
+    "set_threads",
     "simulate",
     "tables",
     "value",

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, InferenceError, listing, plural
+from impact.errors import DesignError, InferenceError, plural
 from impact.estimators.base import Estimator, Requirement
 from impact.estimators.donors import (
     NO_COVARIATES,
@@ -24,8 +24,20 @@ from impact.estimators.donors import (
     donor_assignments,
     donor_blocks,
     donor_counts,
-    weight_frame,
     with_rank_note,
+)
+from impact.estimators.predictors import (
+    Predictor,
+    PredictorWeights,
+    predictor_matrix,
+    predictor_windows,
+)
+from impact.estimators.synthetic_control_fit import (
+    MatchingFit,
+    MatchingProblem,
+    SyntheticControlFit,
+    describe,
+    fit_notes,
 )
 from impact.inference.placebo import (
     Assignment,
@@ -35,8 +47,6 @@ from impact.inference.placebo import (
     conformal_p_value,
     cross_fit_t,
     no_uncertainty,
-    rank_p_value,
-    rmspe_ratios,
 )
 from impact.inference.scores import Uncertainty
 from impact.kernels.bilinear import (
@@ -48,66 +58,15 @@ from impact.kernels.bilinear import (
     placebo_paths,
 )
 from impact.kernels.predictor_weights import nested_fit, weighted_fit
-from impact.kernels.simplex import simplex_least_squares
 from impact.result import Result
 
-__all__ = ["Predictor", "SyntheticControl", "SyntheticControlFit"]
+__all__ = ["Predictor", "SyntheticControl"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Blocks: TypeAlias = tuple[Block, ...]
-PredictorWeights: TypeAlias = Literal["nested", "cross_validation", "equal"]
 
-# A pre-period gap below this share of the donors' spread counts as a perfect fit.
-PERFECT = 1e-8
 # Ridge and stop of synthdid's sc_estimate, in units of the noise.
 STOPPED_RIDGE, EARLY_STOP = 1e-6, 1e-5
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A variable that donors should match: the mean of a column over periods before treatment.
-
-    Parameters
-    ----------
-    column : name of the column; the outcome's for single years of it
-    first, last : first and last period of the mean; the whole pre-period where None
-    """
-
-    column: str
-    first: int | None = None
-    last: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Name with the periods, for tables."""
-        if self.first is None and self.last is None:
-            return self.column
-        ends = [str(p) for p in (self.first, self.last) if p is not None]
-        return f"{self.column} {'-'.join(dict.fromkeys(ends))}"
-
-
-@dataclass(frozen=True, eq=False)
-class SyntheticControlFit:
-    """What lies behind a synthetic control, one column or row a treated unit (or cohort).
-
-    Attributes
-    ----------
-    unit_weights : indexed by donor; NaN outside the unit's donor pool
-    predictor_weights : indexed by predictor, the diagonal of V; empty without predictors
-    balance : values of treated, synthetic and donors' mean, by predictor or pre-period
-    paths : observed, synthetic and gap by treated unit and period
-    quality : root mean squared gap before and after treatment and their ratio, distance to the
-        donors' hull, donors used, certificate, uniqueness of the weights, rank p-value of the
-        ratio where placebos were run
-    placebos : gap by placebo unit and period; empty unless one unit is treated and placebos ran
-    """
-
-    unit_weights: pd.DataFrame
-    predictor_weights: pd.DataFrame
-    balance: pd.DataFrame
-    paths: pd.DataFrame
-    quality: pd.DataFrame
-    placebos: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -208,7 +167,7 @@ class SyntheticControl(Estimator):
         fits = [_solve(problem, self) for problem in problems]
         paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
         uncertainty, placebos = self._placebos(design, blocks, problems)
-        description = _describe(self, design, problems, fits, placebos)
+        description = describe(self.predictors, design, problems, fits, placebos)
         result = Result(
             estimator=self.name,
             design=design,
@@ -217,7 +176,7 @@ class SyntheticControl(Estimator):
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),
-            notes=_notes(description),
+            notes=fit_notes(description),
             extra={"fit": description},
         )
         return with_rank_note(result)
@@ -400,19 +359,19 @@ class SyntheticControl(Estimator):
         ridge = (STOPPED_RIDGE * noise) ** 2 * before.shape[1]
         return replace(choice, unit_ridge=ridge, early_stop=EARLY_STOP * noise)
 
-    def _problem(self, design: Design, block: Block) -> _Problem:
-        halves = _windows(design, block, self.predictor_weights)
-        return _Problem(
+    def _problem(self, design: Design, block: Block) -> MatchingProblem:
+        halves = predictor_windows(design, block, self.predictor_weights)
+        return MatchingProblem(
             treated=design.outcomes[block.treated].mean(axis=0),
             donors=design.outcomes[block.donors],
             predictors=[
-                _predictor_matrix(design, block, self.predictors, window) for window in halves
+                predictor_matrix(design, block, self.predictors, window) for window in halves
             ],
             block=block,
         )
 
     def _placebos(
-        self, design: Design, blocks: Blocks, problems: list[_Problem]
+        self, design: Design, blocks: Blocks, problems: list[MatchingProblem]
     ) -> tuple[Uncertainty, list[Floats]]:
         """Return the uncertainty, and placebo paths of each block, shape (B, T)."""
         n_cohorts = len(design.cohort_values)
@@ -430,33 +389,12 @@ class SyntheticControl(Estimator):
         return PlaceboDraws(draws, design.n_units), paths
 
 
-@dataclass(frozen=True, eq=False)
-class _Problem:
-    """Paths (T,) and (n, T) to match; predictors (k, 1 + n) by window, the treated first."""
-
-    treated: Floats
-    donors: Floats
-    predictors: list[Floats]
-    block: Block
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """Donor weights (n,), effect path (T,), predictor weights (k,) and the certificate."""
-
-    omega: Floats
-    path: Floats
-    importance: Floats
-    residual: float
-    unique: bool
-
-
-def _solve(problem: _Problem, settings: SyntheticControl) -> _Fit:
+def _solve(problem: MatchingProblem, settings: SyntheticControl) -> MatchingFit:
     block = problem.block
     if not settings.predictors:
         choice = settings._choice(problem.donors[:, block.pre])
         fit = bilinear_fit(problem.treated, problem.donors, block.pre, block.post, choice)
-        return _Fit(fit.omega, fit.path, np.empty(0), fit.residual, fit.unique)
+        return MatchingFit(fit.omega, fit.path, np.empty(0), fit.residual, fit.unique)
     first, last = (_standardised(X) for X in (problem.predictors[0], problem.predictors[-1]))
     judged = np.flatnonzero(block.pre)
     if settings.predictor_weights == "cross_validation":
@@ -471,7 +409,7 @@ def _solve(problem: _Problem, settings: SyntheticControl) -> _Fit:
     n_before = int(block.pre.sum())
     level = np.full(n_before, 1.0 / n_before if settings.demean else 0.0)
     path = effect_paths(gaps, block.pre, level)
-    return _Fit(inner.weights, path, importance, inner.residual, inner.unique)
+    return MatchingFit(inner.weights, path, importance, inner.residual, inner.unique)
 
 
 def _standardised(values: Floats) -> Floats:
@@ -480,7 +418,7 @@ def _standardised(values: Floats) -> Floats:
     return values / np.where(spread > 0.0, spread, 1.0)
 
 
-def _without(problem: _Problem, dropped: NDArray[np.intp]) -> _Problem:
+def _without(problem: MatchingProblem, dropped: NDArray[np.intp]) -> MatchingProblem:
     """Take donors out of a problem."""
     return replace(
         problem,
@@ -489,7 +427,9 @@ def _without(problem: _Problem, dropped: NDArray[np.intp]) -> _Problem:
     )
 
 
-def _placebo_block(problem: _Problem, assignment: Assignment, settings: SyntheticControl) -> Floats:
+def _placebo_block(
+    problem: MatchingProblem, assignment: Assignment, settings: SyntheticControl
+) -> Floats:
     """Return the paths of donors taken as treated, shape (B, T)."""
     block = problem.block
     if not settings.predictors:
@@ -504,7 +444,7 @@ def _placebo_block(problem: _Problem, assignment: Assignment, settings: Syntheti
         )
     paths = []
     for group, barred in zip(assignment.groups, assignment.barred, strict=True):
-        pretended = _Problem(
+        pretended = MatchingProblem(
             treated=problem.donors[group].mean(axis=0),
             donors=problem.donors[~barred],
             predictors=[
@@ -515,181 +455,3 @@ def _placebo_block(problem: _Problem, assignment: Assignment, settings: Syntheti
         )
         paths.append(_solve(pretended, settings).path)
     return np.stack(paths)
-
-
-def _windows(
-    design: Design, block: Block, predictor_weights: PredictorWeights
-) -> list[NDArray[np.intp]]:
-    """Return the positions of periods predictors are measured in: one window, or two halves."""
-    pre = np.flatnonzero(block.pre)
-    if predictor_weights != "cross_validation":
-        return [pre]
-    half = len(pre) // 2
-    return [pre[:half], pre[half:]]
-
-
-def _predictor_matrix(
-    design: Design, block: Block, predictors: tuple[Predictor, ...], window: NDArray[np.intp]
-) -> Floats:
-    """Measure predictors for the treated (first column) and each donor, shape (k, 1 + n)."""
-    rows = []
-    for predictor in predictors:
-        values = _measured(design, block, predictor, window)
-        row = np.append(values[block.treated].mean(), values[block.donors])
-        if not np.ptp(row) > 0.0:
-            raise DesignError(
-                f"predictor {predictor.label} has one value for treated and donors alike, so it "
-                "cannot tell donors apart. Leave it out."
-            )
-        rows.append(row)
-    return np.stack(rows) if rows else np.empty((0, 1 + len(block.donors)))
-
-
-def _measured(
-    design: Design, block: Block, predictor: Predictor, window: NDArray[np.intp]
-) -> Floats:
-    """Average a column over the predictor's periods, shape (N,)."""
-    times = design.periods[window]
-    last_before = int(design.periods[block.pre][-1])
-    first = times[0] if predictor.first is None else predictor.first
-    last = times[-1] if predictor.last is None else predictor.last
-    if last > last_before:
-        raise DesignError(
-            f"predictor {predictor.label} is measured up to {last}, after the last period before "
-            f"treatment ({last_before}); it would hold the effect itself. End it earlier."
-        )
-    used = window[(times >= first) & (times <= last)]
-    values = design.sample.matrix(predictor.column)[:, used]
-    known = ~np.isnan(values)
-    needed = np.append(block.treated, block.donors)
-    absent = needed[~known[needed].any(axis=1)]
-    if len(absent):
-        raise DesignError(
-            f"predictor {predictor.label} is missing from {first} to {last} for "
-            f"{plural(len(absent), 'unit')}, first {design.panel.unit} "
-            f"{listing(design.sample.units[absent])}. Choose periods in which it was measured, or "
-            "leave those donors out."
-        )
-    total = np.where(known, values, 0.0).sum(axis=1)
-    return np.asarray(total / np.maximum(known.sum(axis=1), 1))
-
-
-def _describe(
-    settings: SyntheticControl,
-    design: Design,
-    problems: list[_Problem],
-    fits: list[_Fit],
-    placebos: list[Floats],
-) -> SyntheticControlFit:
-    blocks = [problem.block for problem in problems]
-    labels = pd.Index([block_label(design, block) for block in blocks], name="treated")
-    names = pd.Index([predictor.label for predictor in settings.predictors], name="predictor")
-    cases = list(zip(problems, fits, strict=True))
-    alone = len(blocks) == 1 and len(blocks[0].treated) == 1 and bool(placebos)
-    return SyntheticControlFit(
-        unit_weights=weight_frame(design, blocks, [fit.omega for fit in fits], labels),
-        predictor_weights=pd.DataFrame(
-            np.array([fit.importance for fit in fits]).T, index=names, columns=labels
-        ),
-        balance=pd.concat([_balance(design, names, *case) for case in cases], keys=labels),
-        paths=pd.concat(
-            [_path_frame(design, label, *case) for label, case in zip(labels, cases, strict=True)],
-            ignore_index=True,
-        ),
-        quality=_quality(problems, fits, placebos).set_axis(labels),
-        placebos=_placebo_frame(design, blocks[0], placebos[0]) if alone else pd.DataFrame(),
-    )
-
-
-def _balance(design: Design, names: pd.Index, problem: _Problem, fit: _Fit) -> pd.DataFrame:
-    """Set treated, synthetic and mean donor side by side, by predictor or pre-period."""
-    pre = problem.block.pre
-    if len(names):
-        treated, donors = problem.predictors[-1][:, 0], problem.predictors[-1][:, 1:]
-    else:
-        treated, donors = problem.treated[pre], problem.donors[:, pre].T
-        names = pd.Index(design.periods[pre], name=design.panel.time)
-    return pd.DataFrame(
-        {"treated": treated, "synthetic": donors @ fit.omega, "donors": donors.mean(axis=1)},
-        index=names,
-    )
-
-
-def _path_frame(design: Design, label: object, problem: _Problem, fit: _Fit) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "treated": [label] * len(design.periods),
-            "time": design.periods,
-            "observed": problem.treated,
-            "synthetic": problem.treated - fit.path,
-            "gap": fit.path,
-        }
-    )
-
-
-def _quality(problems: list[_Problem], fits: list[_Fit], placebos: list[Floats]) -> pd.DataFrame:
-    rows = []
-    for k, (problem, fit) in enumerate(zip(problems, fits, strict=True)):
-        pre, post = problem.block.pre, problem.block.post
-        ratio = float(rmspe_ratios(fit.path[None], pre, post)[0])
-        p_value = np.nan
-        if placebos:
-            p_value = rank_p_value(ratio, rmspe_ratios(placebos[k], pre, post))
-        before = problem.donors[:, pre]
-        hull = simplex_least_squares(before.T, problem.treated[pre])
-        rows.append(
-            {
-                "rmspe_before": float(np.sqrt(np.mean(fit.path[pre] ** 2))),
-                "rmspe_after": float(np.sqrt(np.mean(fit.path[post] ** 2))),
-                "ratio": ratio,
-                "ratio_p_value": p_value,
-                "hull_distance": float(np.sqrt(hull.loss / pre.sum())),
-                "donors_spread": float(before.std(axis=0).mean()),
-                "donors": len(problem.donors),
-                "donors_used": int(np.sum(fit.omega > 0.0)),
-                "residual": fit.residual,
-                "unique": fit.unique,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _placebo_frame(design: Design, block: Block, paths: Floats) -> pd.DataFrame:
-    """Lay gaps of every donor taken as treated out in long form."""
-    units = design.sample.units[block.donors]
-    return pd.DataFrame(
-        {
-            design.panel.unit: np.repeat(units, len(design.periods)),
-            "time": np.tile(design.periods, len(units)),
-            "gap": paths.ravel(),
-        }
-    )
-
-
-def _notes(fit: SyntheticControlFit) -> tuple[str, ...]:
-    quality = fit.quality
-    used = listing(quality["donors_used"], 12)
-    notes = [
-        f"Donors with weight: {used} of {listing(quality['donors'], 12)}; optimal to "
-        f"{quality['residual'].max():.0e} (Karush-Kuhn-Tucker residual)."
-    ]
-    outside = quality[quality["hull_distance"] > PERFECT * quality["donors_spread"]]
-    for label, row in list(outside.iterrows())[:3]:
-        notes.append(
-            f"{label} lies outside the donors' hull before treatment: no weights come closer to "
-            f"its path than {row['hull_distance']:.4g} (root mean square), "
-            f"{row['hull_distance'] / row['donors_spread']:.0%} of the spread between donors; "
-            f"these weights leave {row['rmspe_before']:.4g}."
-        )
-    if not quality["unique"].all():
-        notes.append(
-            f"Other weights fit {listing(quality.index[~quality['unique']])} as well, and may give "
-            "other effects; a small proximity picks the nearest donors."
-        )
-    ranked = quality["ratio_p_value"].dropna()
-    if len(ranked):
-        notes.append(
-            "Ratio of root mean squared gaps after and before treatment, rank among placebos: p = "
-            f"{listing((f'{p:.3f}' for p in ranked), 12)}."
-        )
-    return tuple(notes)

@@ -205,8 +205,8 @@ class _Tally:
 def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) -> GroupTimeFit:
     """Estimate each cell from the units observed in both of its periods.
 
-    Cells of one cohort with the same comparison units, base and covariates are fitted at once:
-    one propensity, one factorisation, one right-hand side a period.
+    Cells of one cohort with the same comparison units and covariates are fitted at once: one
+    propensity, one factorisation, one right-hand side a cell.
     """
     codes, weights = design.cohort_codes, unit_weights(design)
     outcomes = np.ascontiguousarray(design.outcomes.T)
@@ -227,7 +227,7 @@ def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) 
             tally.note(group, f"no {who} unit is observed in both periods")
             continue
         change = np.stack([outcomes[t].take(rows) for t in plan.period[group]])
-        change -= outcomes[plan.base[k]].take(rows)
+        change -= np.stack([outcomes[b].take(rows) for b in plan.base[group]])
         earlier = min(plan.period[k], plan.base[k])
         X = covariates.at(earlier, rows)
         key = (int(plan.cohort[k]), None if covariates.constant else int(earlier))
@@ -344,7 +344,7 @@ def _constant(matrix: Floats) -> Floats | None:
 
 
 def _alike(plan: GroupTimePlan, gaps: Booleans | None, constant: bool) -> list[Integers]:
-    """Group cells that share cohort, comparison units, base, gaps and covariates."""
+    """Group cells that share cohort, comparison units, gaps and covariates."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for k in range(len(plan)):
         if plan.absence(k):
@@ -352,10 +352,9 @@ def _alike(plan: GroupTimePlan, gaps: Booleans | None, constant: bool) -> list[I
         period, base = int(plan.period[k]), int(plan.base[k])
         key = (
             int(plan.cohort[k]),
-            base,
             plan.compares[k].tobytes(),
             None if constant else min(period, base),
-            None if gaps is None else gaps[period].tobytes(),
+            None if gaps is None else (gaps[period] | gaps[base]).tobytes(),
         )
         groups.setdefault(key, []).append(k)
     return [np.array(group) for group in groups.values()]

@@ -35,7 +35,6 @@ from impact.estimators.predictors import (
 from impact.estimators.synthetic_control_fit import (
     MatchingFit,
     MatchingProblem,
-    SyntheticControlFit,
     describe,
     fit_notes,
 )

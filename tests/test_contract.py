@@ -71,6 +71,7 @@ POOLED = {
     "unit_constants": "pooled regression compares levels between units",
     "time_path": "pooled regression has one intercept for all periods",
 }
+LAGS = {"constant_effect": "the constant effect is averaged over responses, one a horizon"}
 DIFFERENCES = {"constant_effect": "a gap hides when treatment began, and the row is not used"}
 BETWEEN = {
     "unit_constants": "differences between units are what it uses",

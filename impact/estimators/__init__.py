@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from impact.estimators.between import Between
     from impact.estimators.by_group import EffectsByGroup
     from impact.estimators.callaway_santanna import CallawaySantAnna
+    from impact.estimators.distributed_lag import DistributedLag
     from impact.estimators.dose_response import DoseResponse
     from impact.estimators.doubly_robust_did import DoublyRobustDiD
     from impact.estimators.dynamic_panel import ArellanoBond, BlundellBond
@@ -42,6 +43,7 @@ ESTIMATORS = {
     "Between": "impact.estimators.between",
     "BlundellBond": "impact.estimators.dynamic_panel",
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
+    "DistributedLag": "impact.estimators.distributed_lag",
     "DoseResponse": "impact.estimators.dose_response",
     "DoublyRobustDiD": "impact.estimators.doubly_robust_did",
     "EffectsByGroup": "impact.estimators.by_group",
@@ -70,6 +72,7 @@ __all__ = [
     "Between",
     "BlundellBond",
     "CallawaySantAnna",
+    "DistributedLag",
     "DoseResponse",
     "DoublyRobustDiD",
     "EffectsByGroup",

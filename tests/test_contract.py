@@ -139,6 +139,7 @@ SUBJECTS = [
     Subject(FixedEffects(), GAPS, {"treated": "treated", "covariates": "x"}),
     Subject(FixedEffects(covariance="HC3"), STAGGERED, {"treated": "treated"}),
     Subject(PooledOLS(covariance="CR3"), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED),
+    Subject(DistributedLag(lags=1, leads=1), STAGGERED, {"treated": "treated"}, LAGS),
     Subject(
         FirstDifference(time_effects=True), GAPS, {**CLUSTERED, "covariates": "x"}, DIFFERENCES
     ),

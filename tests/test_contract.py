@@ -12,6 +12,7 @@ from impact import (
     Between,
     BlundellBond,
     CallawaySantAnna,
+    DistributedLag,
     DoseResponse,
     DoublyRobustDiD,
     EffectsByGroup,
@@ -19,6 +20,7 @@ from impact import (
     ExtendedTWFE,
     FirstDifference,
     FixedEffects,
+    HeterogeneousAdoption,
     Imputation,
     LocalProjectionDiD,
     Mundlak,
@@ -56,6 +58,10 @@ TWO_PERIODS = STAGGERED[(STAGGERED["cohort"] != 6) & STAGGERED["time"].isin([3, 
     cohort=lambda f: f["cohort"] + 1
 )
 DOSED = STAGGERED.assign(dose=lambda f: f["treated"] * (1.0 + (f["unit"] * 7 % 31) / 15))
+FOR_ALL = STAGGERED.assign(
+    dose=lambda f: (f["time"] >= 4) * (0.5 + (f["unit"] * 13) % 97) / 30,
+    treated=lambda f: f["dose"],
+)
 PLACES = shifted(
     simulate.staggered_panel(8, n_units=200, periods=5, cohorts=(3, 4), n_clusters=50).frame
 ).assign(small=lambda f: f["unit"] % 2, treated=lambda f: f["treated"] * f["small"])
@@ -122,6 +128,12 @@ SUBJECTS = [
         EffectsByGroup(estimator=CallawaySantAnna(), by="size"),
         STAGGERED.assign(size=lambda f: f["unit"] % 2),
         CLUSTERED,
+    ),
+    Subject(HeterogeneousAdoption(), FOR_ALL, {"dose": "dose", "clusters": "cluster"}),
+    Subject(
+        HeterogeneousAdoption(untreated="stayers"),
+        FOR_ALL.assign(dose=lambda f: f["dose"] * (f["unit"] % 3 > 0)),
+        {"dose": "dose"},
     ),
     Subject(SwitchersDiD(), STAGGERED, {"treated": "treated", "clusters": "cluster"}),
     Subject(

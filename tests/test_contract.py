@@ -59,7 +59,7 @@ TWO_PERIODS = STAGGERED[(STAGGERED["cohort"] != 6) & STAGGERED["time"].isin([3, 
 )
 DOSED = STAGGERED.assign(dose=lambda f: f["treated"] * (1.0 + (f["unit"] * 7 % 31) / 15))
 FOR_ALL = STAGGERED.assign(
-    dose=lambda f: (f["time"] >= 4) * (0.5 + (f["unit"] * 13) % 97) / 30,
+    dose=lambda f: (f["time"] >= 4) * (0.01 + (f["unit"] * 53 % 1009) / 300),
     treated=lambda f: f["dose"],
 )
 PLACES = shifted(
@@ -132,7 +132,7 @@ SUBJECTS = [
     Subject(HeterogeneousAdoption(), FOR_ALL, {"dose": "dose", "clusters": "cluster"}),
     Subject(
         HeterogeneousAdoption(untreated="stayers"),
-        FOR_ALL.assign(dose=lambda f: f["dose"] * (f["unit"] % 3 > 0)),
+        FOR_ALL.assign(dose=lambda f: f["dose"] * (f["unit"] % 3 > 0), treated=lambda f: f["dose"]),
         {"dose": "dose"},
     ),
     Subject(SwitchersDiD(), STAGGERED, {"treated": "treated", "clusters": "cluster"}),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from impact.estimators.extended_twfe import ExtendedTWFE
     from impact.estimators.first_difference import FirstDifference
     from impact.estimators.fixed_effects import FixedEffects
+    from impact.estimators.heterogeneous_adoption import HeterogeneousAdoption
     from impact.estimators.imputation import Imputation
     from impact.estimators.local_projection import LocalProjectionDiD
     from impact.estimators.mundlak import Mundlak
@@ -51,6 +52,7 @@ ESTIMATORS = {
     "ExtendedTWFE": "impact.estimators.extended_twfe",
     "FirstDifference": "impact.estimators.first_difference",
     "FixedEffects": "impact.estimators.fixed_effects",
+    "HeterogeneousAdoption": "impact.estimators.heterogeneous_adoption",
     "Imputation": "impact.estimators.imputation",
     "LocalProjectionDiD": "impact.estimators.local_projection",
     "Mundlak": "impact.estimators.mundlak",
@@ -80,6 +82,7 @@ __all__ = [
     "ExtendedTWFE",
     "FirstDifference",
     "FixedEffects",
+    "HeterogeneousAdoption",
     "Imputation",
     "LocalProjectionDiD",
     "Mundlak",

@@ -62,8 +62,8 @@ class TripleDifference(Estimator):
 
     Source
     ------
-    Ortiz-Villavicencio and Sant'Anna (2025), "Better understanding triple differences
-    estimators", arXiv 2505.09942, theorems 3.1 and 4.1.
+    Ortiz-Villavicencio and Sant'Anna (2025), "Better Understanding Triple Differences
+    Estimators", arXiv 2505.09942.
     """
 
     eligible: str = field(kw_only=True)

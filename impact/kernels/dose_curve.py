@@ -84,8 +84,7 @@ def dose_curve(
 
     Source
     ------
-    Callaway, Goodman-Bacon and Sant'Anna (2024), NBER working paper 32117, theorem 3.1 and
-    section 4.
+    Callaway, Goodman-Bacon and Sant'Anna (2024), NBER working paper 32117.
     """
     own = np.flatnonzero(treated)
     w1 = weights[own] / weights[own].sum()

@@ -72,8 +72,8 @@ def conditional_did(
 
     Source
     ------
-    Sant'Anna and Zhao (2020), Journal of Econometrics 219(1), sections 2-3, theorem A.1 for
-    the influence functions; Abadie (2005) for "horvitz_thompson", in Hajek form for
+    Sant'Anna and Zhao (2020), Journal of Econometrics 219(1), for the estimators and
+    their influence functions; Abadie (2005) for "horvitz_thompson", in Hajek form for
     "inverse_probability"; Heckman, Ichimura and Todd (1997) for "regression".
     """
     n, m = change.shape
@@ -165,7 +165,7 @@ def conditional_did_sections(
 
     Source
     ------
-    Sant'Anna and Zhao (2020), equations 2.3 and 3.4 and theorem A.2. Rows of treated residuals
+    Sant'Anna and Zhao (2020). Rows of treated residuals
     sum to zero within a section, which leaves the form above. DRDID 1.2.3 adds the pull of the
     comparison regression before treatment on "doubly_robust" with the opposite sign, which moves
     its standard errors in the fifth digit where the propensity balances X.

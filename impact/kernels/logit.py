@@ -75,8 +75,7 @@ def fit_calibrated(X: Floats, treated: NDArray[np.bool_], weights: Floats) -> Lo
 
     Source
     ------
-    Graham, Pinto and Egel (2012), Review of Economic Studies 79(3); Sant'Anna and Zhao (2020),
-    equation 3.1.
+    Graham, Pinto and Egel (2012), Review of Economic Studies 79(3); Sant'Anna and Zhao (2020).
     """
     first = fit_logit(X, treated, weights)
     beta, converged = first.coefficients, False

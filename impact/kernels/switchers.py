@@ -112,8 +112,7 @@ def horizon_effect(
 
     Source
     ------
-    de Chaisemartin and D'Haultfoeuille (2024), Review of Economics and Statistics, equations
-    3-4 and section 3.3.
+    de Chaisemartin and D'Haultfoeuille (2024), Review of Economics and Statistics.
     """
     n, n_periods = outcomes.shape
     keep = np.ones(n, dtype=bool) if among is None else among

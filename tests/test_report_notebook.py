@@ -101,7 +101,7 @@ def test_a_normalised_notebook_holds_nothing_of_the_run():
 def test_addresses_and_messages_on_stderr_go():
     plain = normalise(executed(nbformat.v4.new_output("display_data", {"text/plain": "A at 0x7f"})))
     assert json.loads(plain)["cells"][0]["outputs"][0]["data"]["text/plain"] == "A"
-    noise = nbformat.v4.new_output("stream", name="stderr", text="/tmp/1: UserWarning")
+    noise = nbformat.v4.new_output("stream", name="stderr", text="cell.py:1: UserWarning: x")
     assert json.loads(normalise(executed(noise)))["cells"][0]["outputs"] == []
 
 

@@ -144,8 +144,8 @@ def _follows_nobody(design: Design) -> str | None:
     if not design.is_repeated_cross_section:
         return _lacks_pre_period(design)
     return (
-        f"no {design.panel.unit} is observed twice, so no unit's outcome is known before and after. "
-        "For repeated cross-sections use CallawaySantAnna or DoublyRobustDiD; for a panel, check "
+        f"no {design.panel.unit} is observed twice, so no unit's outcome is known before and "
+        "after. For repeated cross-sections use CallawaySantAnna or DoublyRobustDiD; for a panel, check "
         f'that "{design.panel.unit}" names the same unit in each period.'
     )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from impact.design import Design
     from impact.estimators import (
         ArellanoBond,
+        AugmentedSyntheticControl,
         Between,
         BlundellBond,
         CallawaySantAnna,
@@ -39,17 +40,23 @@ if TYPE_CHECKING:
         ExtendedTWFE,
         FirstDifference,
         FixedEffects,
+        HausmanTaylor,
         HeterogeneousAdoption,
         Imputation,
+        InteractiveFixedEffects,
         LocalProjectionDiD,
+        MatrixCompletion,
         Mundlak,
         PanelIV,
+        PanelMatching,
         PoissonFixedEffects,
         PooledOLS,
         RandomEffects,
         StackedDiD,
         SunAbraham,
         SwitchersDiD,
+        SyntheticControl,
+        SyntheticDiD,
         TripleDifference,
         TwoStage,
         TwoWayFixedEffects,
@@ -65,6 +72,7 @@ if TYPE_CHECKING:
     from impact.formula import read_formula
     from impact.kernels.parallel import set_threads
     from impact.panel import Panel
+    from impact.recommendation import recommend
     from impact.result import Result
 
 __version__ = "0.1.0"
@@ -85,6 +93,7 @@ _MODULES = (
 )
 _HOMES = {
     "ArellanoBond": "impact.estimators",
+    "AugmentedSyntheticControl": "impact.estimators",
     "BeckKatz": "impact.estimators.regression",
     "Between": "impact.estimators",
     "BlundellBond": "impact.estimators",
@@ -101,13 +110,17 @@ _HOMES = {
     "ExtendedTWFE": "impact.estimators",
     "FirstDifference": "impact.estimators",
     "FixedEffects": "impact.estimators",
+    "HausmanTaylor": "impact.estimators",
     "HeterogeneousAdoption": "impact.estimators",
     "Imputation": "impact.estimators",
+    "InteractiveFixedEffects": "impact.estimators",
     "LocalProjectionDiD": "impact.estimators",
+    "MatrixCompletion": "impact.estimators",
     "Mundlak": "impact.estimators",
     "NeweyWest": "impact.estimators.regression",
     "Panel": "impact.panel",
     "PanelIV": "impact.estimators",
+    "PanelMatching": "impact.estimators",
     "PoissonFixedEffects": "impact.estimators",
     "PooledOLS": "impact.estimators",
     "RandomEffects": "impact.estimators",
@@ -115,6 +128,8 @@ _HOMES = {
     "StackedDiD": "impact.estimators",
     "SunAbraham": "impact.estimators",
     "SwitchersDiD": "impact.estimators",
+    "SyntheticControl": "impact.estimators",
+    "SyntheticDiD": "impact.estimators",
     "TripleDifference": "impact.estimators",
     "TwoStage": "impact.estimators",
     "TwoWayFixedEffects": "impact.estimators",
@@ -125,11 +140,13 @@ _HOMES = {
     "honda_test": "impact.estimators.specification_tests",
     "poolability_test": "impact.estimators.specification_tests",
     "read_formula": "impact.formula",
+    "recommend": "impact.recommendation",
     "set_threads": "impact.kernels.parallel",
 }
 
 __all__ = [
     "ArellanoBond",
+    "AugmentedSyntheticControl",
     "BeckKatz",
     "Between",
     "BlundellBond",
@@ -146,13 +163,17 @@ __all__ = [
     "ExtendedTWFE",
     "FirstDifference",
     "FixedEffects",
+    "HausmanTaylor",
     "HeterogeneousAdoption",
     "Imputation",
+    "InteractiveFixedEffects",
     "LocalProjectionDiD",
+    "MatrixCompletion",
     "Mundlak",
     "NeweyWest",
     "Panel",
     "PanelIV",
+    "PanelMatching",
     "PoissonFixedEffects",
     "PooledOLS",
     "RandomEffects",
@@ -160,6 +181,8 @@ __all__ = [
     "StackedDiD",
     "SunAbraham",
     "SwitchersDiD",
+    "SyntheticControl",
+    "SyntheticDiD",
     "TripleDifference",
     "TwoStage",
     "TwoWayFixedEffects",
@@ -178,6 +201,7 @@ __all__ = [
     "poolability_test",
     "prices",
     "read_formula",
+    "recommend",
     "sensitivity",
     "set_threads",
     "simulate",

@@ -20,6 +20,7 @@ from impact import (
     ExtendedTWFE,
     FirstDifference,
     FixedEffects,
+    HausmanTaylor,
     HeterogeneousAdoption,
     Imputation,
     LocalProjectionDiD,
@@ -158,6 +159,12 @@ SUBJECTS = [
     Subject(Between(), GAPS, {"treated": "treated", "covariates": "x"}, BETWEEN),
     Subject(RandomEffects(), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED),
     Subject(RandomEffects(effects="two_way"), STAGGERED, {"treated": "treated"}, POOLED),
+    Subject(
+        HausmanTaylor(),
+        GAPS.assign(v=np.sin(GAPS["unit"] * GAPS["time"])),
+        {"treated": "treated", "covariates": ["v", "x"]},
+        POOLED,
+    ),
     Subject(Mundlak(), GAPS, {**CLUSTERED, "covariates": "x"}, COMMON_PATH),
     Subject(
         PanelIV(endogenous="treated", instruments="z"),

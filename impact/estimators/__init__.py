@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from impact.errors import DesignError, listing, near
 
 if TYPE_CHECKING:
+    from impact.estimators.augmented_synthetic_control import AugmentedSyntheticControl
     from impact.estimators.base import Estimator
     from impact.estimators.between import Between
     from impact.estimators.by_group import EffectsByGroup
@@ -24,23 +25,30 @@ if TYPE_CHECKING:
     from impact.estimators.extended_twfe import ExtendedTWFE
     from impact.estimators.first_difference import FirstDifference
     from impact.estimators.fixed_effects import FixedEffects
+    from impact.estimators.hausman_taylor import HausmanTaylor
     from impact.estimators.heterogeneous_adoption import HeterogeneousAdoption
     from impact.estimators.imputation import Imputation
+    from impact.estimators.interactive_fixed_effects import InteractiveFixedEffects
     from impact.estimators.local_projection import LocalProjectionDiD
+    from impact.estimators.matrix_completion import MatrixCompletion
     from impact.estimators.mundlak import Mundlak
     from impact.estimators.panel_iv import PanelIV
+    from impact.estimators.panel_matching import PanelMatching
     from impact.estimators.poisson import PoissonFixedEffects
     from impact.estimators.pooled import PooledOLS
     from impact.estimators.random_effects import RandomEffects
     from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
     from impact.estimators.switchers import SwitchersDiD
+    from impact.estimators.synthetic_control import SyntheticControl
+    from impact.estimators.synthetic_did import SyntheticDiD
     from impact.estimators.triple_difference import TripleDifference
     from impact.estimators.twfe import TwoWayFixedEffects
     from impact.estimators.two_stage import TwoStage
 
 ESTIMATORS = {
     "ArellanoBond": "impact.estimators.dynamic_panel",
+    "AugmentedSyntheticControl": "impact.estimators.augmented_synthetic_control",
     "Between": "impact.estimators.between",
     "BlundellBond": "impact.estimators.dynamic_panel",
     "CallawaySantAnna": "impact.estimators.callaway_santanna",
@@ -52,17 +60,23 @@ ESTIMATORS = {
     "ExtendedTWFE": "impact.estimators.extended_twfe",
     "FirstDifference": "impact.estimators.first_difference",
     "FixedEffects": "impact.estimators.fixed_effects",
+    "HausmanTaylor": "impact.estimators.hausman_taylor",
     "HeterogeneousAdoption": "impact.estimators.heterogeneous_adoption",
     "Imputation": "impact.estimators.imputation",
+    "InteractiveFixedEffects": "impact.estimators.interactive_fixed_effects",
     "LocalProjectionDiD": "impact.estimators.local_projection",
+    "MatrixCompletion": "impact.estimators.matrix_completion",
     "Mundlak": "impact.estimators.mundlak",
     "PanelIV": "impact.estimators.panel_iv",
+    "PanelMatching": "impact.estimators.panel_matching",
     "PoissonFixedEffects": "impact.estimators.poisson",
     "PooledOLS": "impact.estimators.pooled",
     "RandomEffects": "impact.estimators.random_effects",
     "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
     "SwitchersDiD": "impact.estimators.switchers",
+    "SyntheticControl": "impact.estimators.synthetic_control",
+    "SyntheticDiD": "impact.estimators.synthetic_did",
     "TripleDifference": "impact.estimators.triple_difference",
     "TwoStage": "impact.estimators.two_stage",
     "TwoWayFixedEffects": "impact.estimators.twfe",
@@ -71,6 +85,7 @@ ESTIMATORS = {
 __all__ = [
     "ESTIMATORS",
     "ArellanoBond",
+    "AugmentedSyntheticControl",
     "Between",
     "BlundellBond",
     "CallawaySantAnna",
@@ -82,17 +97,23 @@ __all__ = [
     "ExtendedTWFE",
     "FirstDifference",
     "FixedEffects",
+    "HausmanTaylor",
     "HeterogeneousAdoption",
     "Imputation",
+    "InteractiveFixedEffects",
     "LocalProjectionDiD",
+    "MatrixCompletion",
     "Mundlak",
     "PanelIV",
+    "PanelMatching",
     "PoissonFixedEffects",
     "PooledOLS",
     "RandomEffects",
     "StackedDiD",
     "SunAbraham",
     "SwitchersDiD",
+    "SyntheticControl",
+    "SyntheticDiD",
     "TripleDifference",
     "TwoStage",
     "TwoWayFixedEffects",

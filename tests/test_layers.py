@@ -12,7 +12,7 @@ LAYERS = (
     {"tables", "plots"},
     {"panel"},
     {"places", "prices", "calendar", "formula"},
-    {"datasets", "simulate", "published", "outcomes"},
+    {"datasets", "simulate", "published", "outcomes", "events"},
     {"ledger"},
     {"design"},
     {"kernels"},

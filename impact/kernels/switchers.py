@@ -151,8 +151,9 @@ def horizon_effect(
 
 
 def _groups(paths: SwitchPaths, n_periods: int) -> Iterator[tuple[int, float]]:
-    """Yield each pair of a period of change and a baseline treatment."""
-    moved = (paths.first < n_periods) & (paths.first > 0)
+    """Yield each pair of a period of change and a baseline treatment that other units share."""
+    _, place, counts = np.unique(paths.baseline, return_inverse=True, return_counts=True)
+    moved = (paths.first < n_periods) & (paths.first > 0) & (counts[place] > 1)
     pairs = np.unique(np.stack([paths.first[moved], paths.baseline[moved]], axis=1), axis=0)
     for first, baseline in pairs:
         yield int(first), float(baseline)

@@ -203,6 +203,25 @@ def _no_common_switcher() -> pd.DataFrame:
     return frame
 
 
+def test_baselines_that_nobody_shares_cost_no_time():
+    n = 20_000
+    rng = np.random.default_rng(0)
+    dose = rng.random((n, 3))
+    dose[: n // 2] = np.array([0.0, 0.0, 1.0])
+    dose[: n // 4, 2] = 0.0
+    frame = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(n), 3),
+            "time": np.tile([1, 2, 3], n),
+            "dose": dose.ravel(),
+            "outcome": (np.arange(n)[:, None] + 2.0 * (dose == 1)).ravel(),
+        }
+    )
+    result = fit(frame)
+    assert result.estimates[-1] == pytest.approx(2.0, abs=1e-9)
+    assert result.cells["n_treated"].iloc[-1] == n // 4
+
+
 @pytest.mark.slow
 def test_intervals_cover_neither_too_seldom_nor_too_often():
     draws, covered, errors, estimates = 400, 0, [], []

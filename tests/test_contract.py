@@ -6,6 +6,7 @@ To add an estimator, add a line to ``SUBJECTS``; exemptions carry their reason.
 import numpy as np
 import pytest
 from contract import CHECKS, Subject
+from estimators.test_synthetic_contract import SUBJECTS as SYNTHETIC
 
 from impact import (
     ArellanoBond,
@@ -214,11 +215,11 @@ def test_contract(subject, check):
 
 
 def test_every_estimator_is_under_contract():
-    under = {subject.estimator.name for subject in SUBJECTS}
+    under = {subject.estimator.name for subject in (*SUBJECTS, *SYNTHETIC)}
     assert sorted(set(ESTIMATORS) - under) == []
 
 
 def test_every_estimator_declares_its_estimand_and_requirements():
-    for subject in SUBJECTS:
+    for subject in (*SUBJECTS, *SYNTHETIC):
         assert subject.estimator.estimand
         assert subject.estimator.requires

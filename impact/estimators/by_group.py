@@ -1,0 +1,179 @@
+"""Effects by a characteristic of units, with one test that they are all the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.design import Design
+from impact.errors import DesignError, EstimationError, ImpactError, listing, plural
+from impact.estimators.base import TREATMENT, UNIT_CLUSTERS, Estimator, Requirement
+from impact.inference.bands import joint_wald
+from impact.inference.scores import Scores
+from impact.result import JointTest, Result
+
+__all__ = ["EffectsByGroup"]
+
+Floats = NDArray[np.float64]
+
+# More groups than this are a continuous characteristic, not classes of units.
+MOST_GROUPS = 40
+
+
+@dataclass(frozen=True)
+class EffectsByGroup(Estimator):
+    """Estimate the average effect in each class of units: by size, sector, district, legal form.
+
+    Each class is estimated on its own, treated units compared with comparison units of the
+    same class; the classes' joint covariance is kept, so that differences can be tested.
+
+    Parameters
+    ----------
+    estimator : what to fit in each class, such as CallawaySantAnna()
+    by : column of the characteristic, one value a unit
+    weighting : how each class's effects are averaged, as in ``Result.att``
+
+    Raises
+    ------
+    DesignError : the characteristic changes within units, or has one value or very many
+    EstimationError : fewer than two classes can be estimated, or the estimator does not tell
+        what each cluster contributes
+
+    Notes
+    -----
+    The first row is all units together. ``result.extra["equality"]`` tests that all classes
+    have the same effect (Wald, with the covariance of clusters that hold several classes).
+    The characteristic must be fixed before treatment: one the treatment can move, such as
+    present size, selects units by their outcome. Units without a value are left out of the
+    classes and counted. A class that cannot be estimated is NaN with its reason. With several
+    characteristics tried, adjust for the number of tests.
+
+    Source
+    ------
+    Separate estimation and Wald test; for group-time effects this is Callaway and Sant'Anna
+    (2021) within classes.
+    """
+
+    estimator: Estimator = field(kw_only=True)
+    by: str = field(kw_only=True)
+    weighting: Literal["cohort", "cell", "event_time", "time"] | None = None
+
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT, UNIT_CLUSTERS)
+    estimand: ClassVar[str] = "average effects by class of units"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.estimator, Estimator):
+            raise DesignError(
+                f"EffectsByGroup: estimator is an estimator such as CallawaySantAnna(); it was "
+                f"{self.estimator!r}."
+            )
+
+    def _estimate(self, design: Design) -> Result:
+        values = design.sample.unit_values(self.by)
+        classes = sorted(values.dropna().unique().tolist(), key=lambda v: (isinstance(v, str), v))
+        if not 1 < len(classes) <= MOST_GROUPS:
+            raise DesignError(
+                f'"{self.by}" takes {plural(len(classes), "value")} among '
+                f"{plural(design.n_units, 'unit')}; classes to compare are 2 to {MOST_GROUPS}. "
+                "Cut a continuous characteristic into classes fixed beforehand."
+            )
+        members = [
+            np.ones(design.n_units, dtype=bool),
+            *((values == c).to_numpy() for c in classes),
+        ]
+        fitted = [_fit_class(self, design, member) for member in members]
+        if fitted[0].reason:
+            raise EstimationError(fitted[0].reason)
+        estimates = np.array([f.estimate for f in fitted])
+        known = ~np.isnan(estimates[1:])
+        if known.sum() < 2:
+            reasons = listing(sorted({f.reason for f in fitted if f.reason}), 2)
+            raise EstimationError(
+                f'fewer than two classes of "{self.by}" can be estimated: {reasons}'
+            )
+        terms = ["all units", *(f"{self.by} = {c}" for c in classes)]
+        cells = pd.DataFrame(
+            {
+                "term": terms,
+                "cohort": np.nan,
+                "time": np.nan,
+                "event_time": np.nan,
+                "estimate": estimates,
+                "weight": [float(m.sum()) for m in members],
+                "note": [f.reason for f in fitted],
+                "n_treated": [int((m & ~np.isnan(design.cohorts)).sum()) for m in members],
+                "n_comparison": [int((m & np.isnan(design.cohorts)).sum()) for m in members],
+            }
+        )
+        dfs = [f.df for f in fitted if f.df is not None]
+        scores = Scores(np.stack([f.psi for f in fitted], axis=1), df=min(dfs) if dfs else None)
+        test = _equality(estimates[1:][known], scores.covariance()[1:, 1:][np.ix_(known, known)],
+                         self.by, scores.df)  # fmt: skip
+        lost = int(values.isna().sum())
+        return Result(
+            estimator=self.name,
+            design=design,
+            cells=cells,
+            uncertainty=scores,
+            estimand=f"{self.estimand} ({fitted[0].estimand})",
+            settings=self.settings(),
+            notes=(
+                f"{test}.",
+                f"{self.estimator} within each class of {self.by}.",
+                *([f"{plural(lost, 'unit')} without {self.by} are in no class."] if lost else []),
+            ),
+            extra={"equality": test},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """A class's effect, the contribution of each of the design's clusters (G,), or a reason."""
+
+    estimate: float
+    psi: Floats
+    df: float | None = None
+    estimand: str = ""
+    reason: str = ""
+
+
+def _fit_class(estimator: EffectsByGroup, design: Design, member: NDArray[np.bool_]) -> _Class:
+    """Fit the units of a class and place their clusters among all the design's."""
+    own = design
+    if not member.all():
+        own = replace(design, panel=design.sample.select(member[design.sample.unit_codes]))
+    n_clusters = int(design.cluster_codes.max()) + 1
+    try:
+        result = estimator.estimator.fit(own).att(estimator.weighting)
+    except ImpactError as error:
+        return _Class(np.nan, np.zeros(n_clusters), reason=str(error))
+    contributions = result.uncertainty.contributions()
+    if contributions is None:
+        raise EstimationError(
+            f"{estimator.estimator.name} does not tell what each cluster contributes "
+            f"({result.uncertainty.method}), so classes cannot be compared. Use an estimator with "
+            "clustered standard errors."
+        )
+    psi = contributions[:, 0]
+    # Small-sample factors belong to the covariance; contributions are rescaled to it.
+    size = float(psi @ psi)
+    factor = np.sqrt(result.uncertainty.variances()[0] / size) if size > 0 else 1.0
+    placed = np.zeros(n_clusters)
+    first = np.unique(own.cluster_codes, return_index=True)[1]
+    where = design.cluster_codes[design.sample.units.get_indexer(own.sample.units[first])]
+    placed[where] = factor * psi
+    return _Class(float(result.estimates[0]), placed, result.uncertainty.df, result.estimand)
+
+
+def _equality(estimates: Floats, covariance: Floats, by: str, df: float | None) -> JointTest:
+    """Test that all classes have the effect of the first."""
+    contrast = np.concatenate((-np.ones((len(estimates) - 1, 1)), np.eye(len(estimates) - 1)), 1)
+    statistic, rank, p_value = joint_wald(
+        contrast @ estimates, contrast @ covariance @ contrast.T, df=df
+    )
+    return JointTest(f"Effects are the same in all classes of {by}", statistic, rank, p_value, df)

@@ -1,0 +1,95 @@
+"""Effects by class of units: identities, the joint test's size and power, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import CallawaySantAnna, Design, Imputation, Panel, simulate
+from impact.errors import DesignError, EstimationError, PanelError
+from impact.estimators.by_group import EffectsByGroup
+
+EXACT = 1e-10
+
+
+def panel(seed=1, gap=0.0, n_units=240, **settings) -> pd.DataFrame:
+    frame = simulate.staggered_panel(
+        seed, n_units=n_units, periods=5, cohorts=(3, 4), n_clusters=60, assignment="random",
+        **settings,
+    ).frame  # fmt: skip
+    frame["size"] = np.where(frame["unit"] % 3 == 0, "large", "small")
+    large = (frame["size"] == "large") & (frame["treated"] == 1)
+    return frame.assign(outcome=frame["outcome"] + gap * large)
+
+
+def fit(frame, estimator=None, by="size", **settings):
+    inner = estimator or CallawaySantAnna()
+    design = Design(
+        Panel(frame, unit="unit", time="time"), outcome="outcome", cohort="cohort", **settings
+    )
+    return EffectsByGroup(estimator=inner, by=by).fit(design)
+
+
+@pytest.mark.parametrize("estimator", [CallawaySantAnna(), Imputation()])
+@pytest.mark.parametrize("settings", [{}, {"clusters": "cluster"}])
+def test_rows_are_the_estimator_on_each_class(estimator, settings):
+    frame = panel()
+    result = fit(frame, estimator, **settings)
+    for row, part in (
+        (0, frame),
+        (1, frame[frame["size"] == "large"]),
+        (2, frame[frame["size"] == "small"]),
+    ):
+        design = Design(
+            Panel(part, unit="unit", time="time"), outcome="outcome", cohort="cohort", **settings
+        )
+        alone = estimator.fit(design).att()
+        assert result.estimates[row] == pytest.approx(alone.estimates[0], rel=EXACT)
+        assert result.std_errors[row] == pytest.approx(alone.std_errors[0], rel=1e-9)
+    assert list(result.cells["term"]) == ["all units", "size = large", "size = small"]
+
+
+def test_classes_of_other_units_are_independent_and_their_test_is_a_z_test():
+    result = fit(panel())
+    V = result.covariance().to_numpy()
+    assert abs(V[1, 2]) < 1e-15
+    z = (result.estimates[1] - result.estimates[2]) / np.sqrt(V[1, 1] + V[2, 2])
+    assert result.extra["equality"].statistic == pytest.approx(z**2, rel=1e-9)
+    shared = fit(panel(cluster_noise=1.0), clusters="cluster").covariance().to_numpy()
+    assert abs(shared[1, 2]) > 0
+
+
+def test_a_class_without_treated_units_is_nan_with_its_reason():
+    frame = panel()
+    frame["sector"] = frame["unit"] % 3
+    frame = frame[~((frame["sector"] == 2) & frame["cohort"].notna())]
+    result = fit(frame, by="sector")
+    assert np.isnan(result.estimates[3])
+    assert "no unit is ever treated" in result.cells["note"].iloc[3]
+    assert result.extra["equality"].restrictions == 1
+
+
+def test_refusals():
+    frame = panel()
+    with pytest.raises(DesignError, match='"unit_number" takes 240 values'):
+        fit(frame.assign(unit_number=frame["unit"]), by="unit_number")
+    with pytest.raises(DesignError, match='"one" takes 1 value'):
+        fit(frame.assign(one=1), by="one")
+    with pytest.raises(PanelError, match="changes within"):
+        fit(frame.assign(now=frame["time"] % 2), by="now")
+    with pytest.raises(DesignError, match="estimator is an estimator such as"):
+        EffectsByGroup(estimator="CallawaySantAnna", by="size")
+    only = frame[(frame["size"] == "large") | frame["cohort"].isna()]
+    with pytest.raises(EstimationError, match="fewer than two classes"):
+        fit(only)
+    some = frame.assign(size=frame["size"].where(frame["unit"] > 10))
+    assert "11 units without size" in fit(some).summary()
+
+
+@pytest.mark.slow
+def test_the_equality_test_keeps_its_size_and_finds_differences():
+    draws = 300
+    rejected = [fit(panel(s)).extra["equality"].p_value < 0.05 for s in range(draws)]
+    # 0.05 +- 3 Monte Carlo standard errors of 300 draws.
+    assert 0.012 <= np.mean(rejected) <= 0.088
+    found = [fit(panel(s, gap=1.5)).extra["equality"].p_value < 0.05 for s in range(60)]
+    assert np.mean(found) > 0.9

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from impact import tables
 from impact.design import Design
-from impact.errors import EstimationError, check_choice, listing, plural
+from impact.errors import EstimationError, InferenceError, check_choice, listing, plural
 from impact.inference import bands
 from impact.inference.aggregation import share_average
 from impact.inference.auto import Method, choose
+from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer
 from impact.inference.evidence import Label, Sample, gather
 from impact.inference.scores import Replicates, Uncertainty
@@ -289,6 +290,12 @@ class Result:
         request = self.request
         if request.method is None and self._needs_no_check:
             return [None] * len(self)
+        if self.uncertainty.n_clusters != self.design.n_clusters:
+            raise InferenceError(
+                f"{self.estimator} rests on {self.uncertainty.n_clusters} of the design's "
+                f"{plural(self.design.n_clusters, 'cluster')}, so other methods cannot match them. "
+                "Leave out the units it does not use from the design."
+            )
         sample, strata = self._sample, self._strata(request.strata)
         rows: list[Inference | None] = []
         labels = self.cells[["cohort", "time", "event_time"]].to_numpy(dtype=np.float64)
@@ -332,8 +339,12 @@ class Result:
         design = self.design
         if design.treatment_column is None or isinstance(self.uncertainty, Replicates):
             return True
+        if self.settings.get("covariance", "CR1") != "CR1":
+            return True
         facts = design.facts
         if len(design.cluster_columns) > 1 or not facts.n_treated_clusters:
+            return True
+        if self.uncertainty.n_clusters != facts.n_clusters:
             return True
         smaller = min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)
         return smaller >= PLENTY and facts.n_clusters == facts.n_units
@@ -373,8 +384,8 @@ class Result:
         ------
         Bloom (1995), Evaluation Review 19(5).
         """
-        upper = bands.pointwise_critical_value(level, self.uncertainty.df)
-        more = bands.pointwise_critical_value(2 * power - 1, self.uncertainty.df)
+        upper = bands.pointwise_critical_value(level, self._freedoms)
+        more = bands.pointwise_critical_value(2 * power - 1, self._freedoms)
         return np.asarray((upper + more) * self.std_errors)
 
     def tidy(self, level: float = 0.95, *, seed: int = 0) -> pd.DataFrame:
@@ -389,14 +400,14 @@ class Result:
         for column in ("cohort", "time", "event_time"):
             if self.cells[column].notna().any():
                 frame[column] = self.cells[column]
-        errors, df = self.std_errors, self.uncertainty.df
+        errors, df = self.std_errors, self._freedoms
         statistic = self.estimates / errors
-        one = float(bands.pointwise_critical_value(level, df))
-        every = self.critical_value(level, seed=seed) if len(self) > 1 else one
+        one = bands.pointwise_critical_value(level, df)
+        every = np.maximum(one, self.critical_value(level, seed=seed)) if len(self) > 1 else one
         frame["estimate"] = self.estimates
         frame["std_error"] = errors
         frame["statistic"] = statistic
-        frame["df"] = np.inf if df is None else float(df)
+        frame["df"] = df
         frame["p_value"] = bands.two_sided_p_values(statistic, df)
         frame["conf_low"] = self.estimates - one * errors
         frame["conf_high"] = self.estimates + one * errors
@@ -409,6 +420,15 @@ class Result:
         if (self.cells["note"] != "").any():
             frame["note"] = self.cells["note"]
         return frame
+
+    @property
+    def _freedoms(self) -> Floats:
+        """Degrees of freedom of each estimate, shape (K,); infinite for the normal law."""
+        shared = np.inf if self.uncertainty.df is None else self.uncertainty.df
+        if isinstance(self.uncertainty, BlockScores):
+            own = self.uncertainty.freedoms[: len(self)]
+            return np.where(np.isnan(own), shared, own)
+        return np.full(len(self), shared)
 
     def _replace_inference(self, frame: pd.DataFrame, level: float) -> None:
         """Put p-values and sets of other methods in place; bands are the estimator's or none."""

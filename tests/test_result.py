@@ -188,3 +188,20 @@ def test_strata_restrict_reassignments(few):
     blocked = att.infer("permutation", strata="region").inferences()[0]
     assert free.lattice == pytest.approx(1 / 561)
     assert blocked.lattice > free.lattice
+
+
+def test_cr2_gives_each_coefficient_its_own_degrees_of_freedom(few):
+    from impact import FixedEffects
+
+    frame = few.design.panel.frame.assign(x2=lambda f: f["x"] * f["time"])
+    design = Design(
+        Panel(frame, unit="unit", time="time"),
+        outcome="outcome",
+        treated="treated",
+        clusters="cluster",
+        covariates="x2",
+    )
+    tidy = FixedEffects(covariance="CR2").fit(design).tidy()
+    assert "inference" not in tidy
+    assert tidy["df"].nunique() == 2
+    assert tidy["df"].iloc[0] < tidy["df"].iloc[1]

@@ -35,7 +35,8 @@ def pointwise_critical_value(level: float, df: float | NDArray[np.float64] | Non
     tail = 0.5 + level / 2
     if df is None:
         return np.asarray(special.ndtri(tail))
-    return np.asarray(special.stdtrit(np.asarray(df, dtype=np.float64), tail))
+    freedoms = np.asarray(df, dtype=np.float64)
+    return np.where(np.isinf(freedoms), special.ndtri(tail), special.stdtrit(freedoms, tail))
 
 
 def check_level(level: float) -> None:
@@ -51,7 +52,11 @@ def two_sided_p_values(statistics: Floats, df: float | Floats | None) -> Floats:
     magnitude = np.abs(statistics)
     if df is None:
         return np.asarray(2 * special.ndtr(-magnitude))
-    return np.asarray(2 * special.stdtr(np.asarray(df, dtype=np.float64), -magnitude))
+    freedoms = np.asarray(df, dtype=np.float64)
+    tails = np.where(
+        np.isinf(freedoms), special.ndtr(-magnitude), special.stdtr(freedoms, -magnitude)
+    )
+    return np.asarray(2 * tails)
 
 
 def simultaneous_critical_value(

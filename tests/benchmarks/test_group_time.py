@@ -1,4 +1,4 @@
-"""Group-time effects beside diff-diff, the fastest peer, from data frame to errors and band.
+"""Group-time effects beside diff-diff, the fastest peer: cells, event study, cohorts, average.
 
 The peer's tests run where diff-diff is installed. Both get the same frame, are warmed up and timed
 in turn; estimates are compared first. Memory is what a fit adds to the outcome matrix.
@@ -37,7 +37,10 @@ def ours(frame, n_covariates):
     design = Design(
         panel, outcome="outcome", cohort="cohort", covariates=[f"x{j}" for j in range(n_covariates)]
     )
-    return CallawaySantAnna(comparison="never_treated", base_period="varying").fit(design).tidy()
+    result = CallawaySantAnna(comparison="never_treated", base_period="varying").fit(design)
+    for view in (result.event_study(), result.by("cohort"), result.att()):
+        view.tidy()
+    return result.tidy()
 
 
 def seconds_of(call):
@@ -56,7 +59,7 @@ def test_many_times_faster_than_the_fastest_peer(n_units, n_covariates):
 
     def theirs():
         return diff_diff.CallawaySantAnna(control_group="never_treated").fit(
-            frame, "outcome", "unit", "time", "first",
+            frame, "outcome", "unit", "time", "first", aggregate="all",
             covariates=[f"x{j}" for j in range(n_covariates)] or None,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 #   make report   build every committed evaluation into reports/ (skips what is up to date)
 #   make test     the tests that take seconds
 #   make verify   style, types, every test, and the committed reports rebuilt and compared
-#   make bench    speed, against the floors in benchmarks/
+#   make bench    speed beside the peers, as ratios in one run (installs the peers)
 #   make lab      JupyterLab on the tutorials
 #   make lock     resolve the dependencies anew
 
@@ -14,6 +14,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STAMP := $(VENV)/.impact-installed
+BENCH := $(VENV)/.impact-bench
 SPECS := $(wildcard reports/*/evaluation.toml)
 PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS ?= auto
@@ -40,8 +41,14 @@ lint: $(STAMP)
 types: $(STAMP)
 	@$(BIN)/mypy
 
-bench: $(STAMP)
-	@$(BIN)/python -m pytest benchmarks
+bench: $(BENCH)
+	@$(BIN)/python -m pytest tests/benchmarks -p no:xdist
+
+# Peers are not locked by hash; what they share with the locked packages keeps its version.
+$(BENCH): $(STAMP)
+	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;\\]*\).*/\1/p' requirements.lock > $(VENV)/constraints.txt
+	@$(BIN)/python -m pip install --constraint $(VENV)/constraints.txt --editable ".[bench]"
+	@touch $@
 
 lab: $(STAMP)
 	@$(BIN)/jupyter lab notebooks/tutorials
@@ -67,7 +74,8 @@ LOCK_OPTIONS := --generate-hashes --universal --python-version 3.11 --no-emit-in
   --no-emit-find-links --no-header --no-annotate --quiet
 
 lock: $(STAMP)
-	@$(BIN)/uv pip compile pyproject.toml --extra lab --extra pdf --extra docx --extra excel --extra test --extra dev $(LOCK_OPTIONS) \
+	@$(BIN)/uv pip compile pyproject.toml --extra lab --extra pdf --extra docx --extra excel --extra parquet \
+	  --extra data --extra test --extra dev $(LOCK_OPTIONS) \
 	  --output-file requirements.lock
 	@! grep -nE '://|^file:|@ ' requirements.lock
 

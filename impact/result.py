@@ -360,6 +360,7 @@ class Result:
             design.unit_weights,
             design.periods,
             design.anticipation,
+            design.covariate_array() if design.covariates else None,
         )
 
     def critical_value(
@@ -378,7 +379,9 @@ class Result:
         """Return the smallest true effects that would be found with the given power, shape (K,).
 
         MDE = (q(1 - (1 - level)/2) + q(power)) * std. error with q the quantile of the t
-        distribution (normal where the degrees of freedom are infinite).
+        distribution (normal where the degrees of freedom are infinite). Where clusters are few
+        and another method gives the intervals, its own detectable effect is taken, which exists
+        for a power of 0.8 only and is NaN for others.
 
         Source
         ------
@@ -386,7 +389,11 @@ class Result:
         """
         upper = bands.pointwise_critical_value(level, self._freedoms)
         more = bands.pointwise_critical_value(2 * power - 1, self._freedoms)
-        return np.asarray((upper + more) * self.std_errors)
+        detectable = np.asarray((upper + more) * self.std_errors)
+        for row, inference in enumerate(self.inferences(level)):
+            if inference is not None:
+                detectable[row] = inference.detectable if power == 0.8 else np.nan
+        return detectable
 
     def tidy(self, level: float = 0.95, *, seed: int = 0) -> pd.DataFrame:
         """Return the estimates as a table.

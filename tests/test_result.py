@@ -205,3 +205,11 @@ def test_cr2_gives_each_coefficient_its_own_degrees_of_freedom(few):
     assert "inference" not in tidy
     assert tidy["df"].nunique() == 2
     assert tidy["df"].iloc[0] < tidy["df"].iloc[1]
+
+
+def test_the_detectable_effect_with_few_clusters_is_that_of_the_inference_shown(few):
+    att = few.att()
+    shown = att.minimum_detectable_effect()[0]
+    assert shown == att.inferences()[0].detectable
+    assert shown > att.infer("cr1").minimum_detectable_effect()[0]
+    assert np.isnan(att.minimum_detectable_effect(power=0.9)[0])

@@ -150,11 +150,9 @@ class Design:
     @cached_property
     def cohorts(self) -> Floats:
         """First treated period of each unit, shape (N,); NaN if never treated."""
-        if self._drawn.cohorts is not None:
-            return self._drawn.cohorts
-        active = np.nan_to_num(self.doses if self.dose is not None else self.treatment) > 0
-        first = np.argmax(active, axis=1)
-        return np.where(active.any(axis=1), self.periods[first].astype(np.float64), np.nan)
+        if self._drawn.cohorts is None:
+            return np.full(self.n_units, np.nan)
+        return self._drawn.cohorts
 
     @cached_property
     def treatment(self) -> Floats:
@@ -194,13 +192,8 @@ class Design:
     @cached_property
     def reversing_units(self) -> pd.Index:
         """Units whose treatment, once begun, is seen to stop."""
-        if self.cohort is not None:
-            none: pd.Index = self.sample.units[:0]
-            return none
-        treatment = self.treatment
-        begun = np.fmax.accumulate(np.where(np.isnan(treatment), 0.0, treatment), axis=1) > 0
-        stopped: NDArray[np.bool_] = (begun & (treatment == 0)).any(axis=1)
-        units: pd.Index = self.sample.units[stopped]
+        stopped = self._drawn.stopped
+        units: pd.Index = self.sample.units[np.zeros(0, int) if stopped is None else stopped]
         return units
 
     @cached_property
@@ -410,11 +403,16 @@ def _given_columns(design: Design) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class _Sample:
-    """Rows used, rows left out by cause, and the cohorts of the units used, where stated."""
+    """Rows used, rows left out by cause, and what the treatment column says of the units used.
+
+    ``cohorts`` and ``stopped`` (whether treatment is seen to stop) are read before rows are left
+    out, so that an outcome missing when treatment begins does not move its beginning.
+    """
 
     panel: Panel
     dropped: dict[str, int]
     cohorts: Floats | None
+    stopped: NDArray[np.bool_] | None
 
 
 def _draw_sample(design: Design) -> _Sample:
@@ -457,22 +455,40 @@ def _draw_sample(design: Design) -> _Sample:
         raise DesignError(
             f"no row is left of {panel.n_rows:,}: {causes}. Check those columns, or leave one out."
         )
-    cohorts = None
-    if design.cohort is not None:
-        cohorts = _check_cohorts(design)
-        if design.always_treated == "drop":
-            first = np.full(panel.n_units, np.inf)
-            rows = np.flatnonzero(keep)
-            np.minimum.at(first, panel.unit_codes[rows], panel.periods[panel.time_codes[rows]])
-            if _follows_nobody(panel):
-                first[:] = panel.periods[0]
-            always = cohorts - design.anticipation <= first
-            leave_out(always[panel.unit_codes], "unit treated whenever it is observed")
+    cohorts, stopped = _read_treatment(design)
+    if cohorts is not None and design.always_treated == "drop":
+        first = np.full(panel.n_units, np.inf)
+        rows = np.flatnonzero(keep)
+        np.minimum.at(first, panel.unit_codes[rows], panel.periods[panel.time_codes[rows]])
+        if _follows_nobody(panel):
+            first[:] = panel.periods[0]
+        always = cohorts - design.anticipation <= first
+        leave_out(always[panel.unit_codes], "unit treated whenever it is observed")
     if keep.all():
-        return _Sample(panel, dropped, cohorts)
-    if cohorts is not None:
-        cohorts = cohorts[np.unique(panel.unit_codes[keep])]
-    return _Sample(panel.select(keep), dropped, cohorts)
+        return _Sample(panel, dropped, cohorts, stopped)
+    left = np.unique(panel.unit_codes[keep])
+    return _Sample(
+        panel.select(keep),
+        dropped,
+        None if cohorts is None else cohorts[left],
+        None if stopped is None else stopped[left],
+    )
+
+
+def _read_treatment(design: Design) -> tuple[Floats | None, NDArray[np.bool_] | None]:
+    """Return each unit's first treated period and whether treatment stops, from all its rows."""
+    if design.cohort is not None:
+        return _check_cohorts(design), None
+    column = design.treated or design.dose
+    if column is None:
+        return None, None
+    panel = design.panel
+    amounts = panel.matrix(column)
+    active = np.nan_to_num(amounts) > 0
+    first = panel.periods[np.argmax(active, axis=1)].astype(np.float64)
+    cohorts = np.where(active.any(axis=1), first, np.nan)
+    begun = np.logical_or.accumulate(active, axis=1)
+    return cohorts, (begun & (amounts == 0)).any(axis=1)
 
 
 def _check_cohorts(design: Design) -> Floats:

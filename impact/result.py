@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import special
 
 from impact import tables
 from impact.design import Design
-from impact.errors import EstimationError, InferenceError, check_choice, listing, plural
+from impact.errors import (
+    EstimationError,
+    InferenceError,
+    PanelError,
+    check_choice,
+    listing,
+    plural,
+)
 from impact.inference import bands
 from impact.inference.aggregation import share_average
 from impact.inference.auto import Method, choose
@@ -34,6 +42,9 @@ Grouping = Literal["event_time", "cohort", "time"]
 PLENTY = 50
 """Treated and untreated clusters, of one unit each, beyond which no check of methods is needed."""
 
+ASYMPTOTIC = ("cr1", "cr2", "cr3")
+"""Methods whose choice means that clusters are many; the estimator's own errors are kept then."""
+
 CELL_COLUMNS = ("term", "cohort", "time", "event_time", "estimate", "weight", "note")
 
 
@@ -50,11 +61,12 @@ class JointTest:
     restrictions: int
     p_value: float
     df: float | None = None
+    note: str = ""
 
     def __str__(self) -> str:
         return (
             f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} "
-            f"restrictions, p = {self.p_value:.4f}"
+            f"restrictions, p = {self.p_value:.4f}{f' ({self.note})' if self.note else ''}"
         )
 
 
@@ -179,9 +191,9 @@ class Result:
         Parameters
         ----------
         grouping : "event_time" (all cells), "cohort" or "time" (cells after treatment)
-        balanced : with "event_time", keep only cohorts seen at least this many periods after
-            treatment began, and event times up to it, so that all points average the same
-            cohorts
+        balanced : with "event_time", keep only cohorts whose effects are known from 0 to this
+            many periods after treatment began, and the event times up to it that all of them
+            have, so that all points average the same cohorts
 
         Raises
         ------
@@ -194,7 +206,7 @@ class Result:
         if grouping == "event_time" and balanced is not None:
             keep = self._balanced_cells(balanced)
         labels = self.cells[grouping].to_numpy(dtype=np.float64)
-        values = np.unique(labels[keep])
+        values = np.unique(labels[keep & ~np.isnan(labels)])
         if not len(values):
             raise EstimationError(
                 f"no cell is left to average by {grouping}; the design may hold no period after "
@@ -226,7 +238,20 @@ class Result:
     def joint_test(
         self, keep: NDArray[np.bool_], question: str = "All effects are zero"
     ) -> JointTest:
-        """Test jointly that the estimates marked by ``keep``, shape (K,), are zero."""
+        """Test jointly that the estimates marked by ``keep``, shape (K,), are zero.
+
+        Notes
+        -----
+        With many clusters the Wald statistic is compared with a chi-square distribution, or F
+        where the estimator has degrees of freedom. With few it is scaled for the smaller arm's
+        n_1 clusters and compared as Hotelling's two-sample statistic,
+        W (n_1 - 1)/n_1 (G - 1 - q) / (q (G - 2)) ~ F(q, G - 1 - q); where the smaller arm has no
+        more clusters than there are restrictions, there is no p-value.
+
+        Source
+        ------
+        Hotelling (1931), Annals of Mathematical Statistics 2(3).
+        """
         if not keep.any():
             raise EstimationError(
                 f"{question!r} cannot be tested: none of the {plural(len(self), 'estimate')} is of "
@@ -236,7 +261,26 @@ class Result:
         statistic, rank, p_value = bands.joint_wald(
             self.estimates[keep], matrix, df=self.uncertainty.df
         )
-        return JointTest(question, statistic, rank, p_value, self.uncertainty.df)
+        if self.request.method is None and self._needs_no_check:
+            return JointTest(question, statistic, rank, p_value, self.uncertainty.df)
+        return self._few_cluster_test(question, statistic, rank)
+
+    def _few_cluster_test(self, question: str, statistic: float, rank: int) -> JointTest:
+        """Compare a Wald statistic with Hotelling's two-sample law for G clusters."""
+        facts = self.design.facts
+        clusters, treated = facts.n_clusters, facts.n_treated_clusters
+        arm = min(treated, clusters - treated) or clusters // 2
+        freedom = clusters - 1 - rank
+        if arm <= rank or freedom < 1:
+            return JointTest(
+                question, statistic, rank, np.nan, float(freedom),
+                f"no p-value: {rank} restrictions and {plural(arm, 'cluster')} in the smaller arm",
+            )  # fmt: skip
+        scaled = statistic * (arm - 1) / arm * freedom / (rank * (clusters - 2))
+        p_value = float(special.fdtrc(rank, freedom, scaled))
+        return JointTest(
+            question, scaled * rank, rank, p_value, float(freedom), "Hotelling's F for few clusters"
+        )
 
     def infer(
         self,
@@ -312,7 +356,7 @@ class Result:
                 label=Label(*labels[row]),
                 strata=strata,
             )
-            if request.method is None and choose(evidence.facts).method == "cr2":
+            if request.method is None and choose(evidence.facts).method in ASYMPTOTIC:
                 rows.append(None)
                 continue
             rows.append(
@@ -331,7 +375,18 @@ class Result:
         if column is None:
             return None
         blocks = pd.factorize(self.design.sample.unit_values(column), sort=True)[0]
-        return blocks[np.unique(self.design.cluster_codes, return_index=True)[1]]
+        clusters = self.design.cluster_codes
+        own = blocks[np.unique(clusters, return_index=True)[1]]
+        mixed = np.unique(clusters[(blocks < 0) | (blocks != own[clusters])])
+        if len(mixed):
+            names = self.design.sample.unit_values(self.design.cluster_columns[0])
+            shown = listing(names.to_numpy()[np.unique(clusters, return_index=True)[1]][mixed])
+            raise InferenceError(
+                f'strata "{column}" are missing or differ within {plural(len(mixed), "cluster")}, '
+                f"first {self.design.cluster_columns[0]} {shown}; whole clusters were assigned, so "
+                "each must lie in one stratum."
+            )
+        return own
 
     @property
     def _needs_no_check(self) -> bool:
@@ -344,10 +399,19 @@ class Result:
         facts = design.facts
         if len(design.cluster_columns) > 1 or not facts.n_treated_clusters:
             return True
-        if self.uncertainty.n_clusters != facts.n_clusters:
+        if self.uncertainty.n_clusters != facts.n_clusters or not self._has_unit_weights:
             return True
         smaller = min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)
         return smaller >= PLENTY and facts.n_clusters == facts.n_units
+
+    @property
+    def _has_unit_weights(self) -> bool:
+        """Whether weights, if any, are the same in all rows of a unit."""
+        try:
+            _ = self.design.unit_weights
+        except PanelError:
+            return False
+        return True
 
     @cached_property
     def _sample(self) -> Sample:
@@ -531,9 +595,18 @@ class Result:
         return np.asarray(after)
 
     def _balanced_cells(self, balanced: int) -> NDArray[np.bool_]:
-        event, cohort = self.cells["event_time"], self.cells["cohort"]
-        seen = event.groupby(cohort).transform("max") >= balanced
-        return np.asarray(seen & (event <= balanced))
+        """Keep cohorts estimated from 0 to ``balanced``, and event times that all of them have."""
+        known = self.cells.assign(known=~np.isnan(self.estimates)).pivot_table(
+            index="cohort", columns="event_time", values="known", aggfunc="max", fill_value=False
+        )
+        wanted = np.arange(balanced + 1, dtype=np.float64)
+        if not set(wanted) <= set(known.columns):
+            return np.zeros(len(self), dtype=bool)
+        known = known[known[wanted].all(axis=1)]
+        early = known.columns.to_numpy(dtype=np.float64) <= balanced
+        shared = known.columns[known.all(axis=0).to_numpy() & early]
+        kept = self.cells["cohort"].isin(known.index) & self.cells["event_time"].isin(shared)
+        return np.asarray(kept)
 
     def _average(self, incidence: Floats, head: pd.DataFrame, how: str) -> Result:
         index = np.searchsorted(

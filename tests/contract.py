@@ -121,6 +121,10 @@ def check_result(subject: Subject) -> None:
     assert [c for c in wanted.split() if c not in tidy] == []
     if "inference" not in tidy:
         assert (tidy["band_low"][known] <= tidy["conf_low"][known]).all()
+    sets = tidy[tidy["conf_low"].notna()]
+    slack = 1e-9 * sets["estimate"].abs().max()
+    assert (sets["conf_low"] <= sets["estimate"] + slack).all(), "a set lacks its estimate"
+    assert (sets["conf_high"] >= sets["estimate"] - slack).all(), "a set lacks its estimate"
     att = result.att()
     assert len(att) == 1
     assert np.isfinite(att.estimates[0])

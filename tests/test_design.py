@@ -185,3 +185,32 @@ def test_the_timing_of_treatment_is_drawn():
     axes = Design(panel(), outcome="y", cohort="first").plot()
     assert axes.get_ylabel() == "6 units by id"
     assert axes.get_xlabel() == "year"
+
+
+@pytest.mark.parametrize("treatment", ["treated", "dose"])
+def test_an_outcome_missing_when_treatment_begins_does_not_move_its_beginning(treatment):
+    data = staggered()
+    data.loc[(data["id"] == 1) & (data["year"] == 2002), "y"] = np.nan
+    column = {"treated": "on", "dose": "amount"}[treatment]
+    design = Design(panel(data), outcome="y", **{treatment: column})
+    assert design.cohorts[0] == 2002
+    np.testing.assert_array_equal(
+        design.cohorts, Design(panel(data), outcome="y", cohort="first").cohorts
+    )
+
+
+def test_a_treatment_seen_only_where_the_outcome_is_missing_is_still_a_treatment():
+    data = staggered()
+    data["once"] = ((data["id"] == 5) & (data["year"] == 2003)).astype(int)
+    data.loc[(data["id"] == 5) & (data["year"] == 2003), "y"] = np.nan
+    design = Design(panel(data), outcome="y", treated="once")
+    assert design.facts.n_treated_units == 1
+    assert list(design.reversing_units) == [5]
+
+
+def test_always_treated_units_are_dropped_however_treatment_is_stated():
+    data = staggered()
+    data.loc[data["id"] == 1, "on"] = 1
+    design = Design(panel(data), outcome="y", treated="on", always_treated="drop")
+    assert design.dropped == {"unit treated whenever it is observed": 5}
+    assert design.n_units == 5

@@ -213,3 +213,86 @@ def test_the_detectable_effect_with_few_clusters_is_that_of_the_inference_shown(
     assert shown == att.inferences()[0].detectable
     assert shown > att.infer("cr1").minimum_detectable_effect()[0]
     assert np.isnan(att.minimum_detectable_effect(power=0.9)[0])
+
+
+def test_a_set_by_reassignment_belongs_to_the_estimate_it_stands_beside():
+    """With a confounder conditioned on, no difference in mean paths gives the estimate."""
+    truth = simulate.staggered_panel(
+        1,
+        n_units=96,
+        periods=5,
+        cohorts={3: 0.5},
+        n_clusters=12,
+        assigned_by="cluster",
+        covariate_trend=1.0,
+        covariate_shift=1.0,
+        effect=0.0,
+        noise=0.3,
+    )
+    design = Design(
+        Panel(truth.frame, unit="unit", time="time"),
+        outcome="outcome",
+        cohort="cohort",
+        clusters="cluster",
+        covariates="x",
+    )
+    att = CallawaySantAnna(method="regression").fit(design).att()
+    tidy = att.tidy()
+    assert tidy["conf_low"][0] <= att.estimates[0] <= tidy["conf_high"][0]
+    assert "permutation" not in tidy.get("inference", pd.Series()).tolist()
+    with pytest.raises(InferenceError, match="no difference of mean paths gives this estimate"):
+        att.infer("permutation")
+
+
+def test_joint_tests_with_few_clusters_keep_their_size():
+    rejected, draws = 0, 200
+    for seed in range(draws):
+        truth = simulate.staggered_panel(
+            seed,
+            n_units=48,
+            periods=6,
+            cohorts={5: 0.5},
+            n_clusters=12,
+            assigned_by="cluster",
+            cluster_noise=0.5,
+        )
+        panel = Panel(truth.frame, unit="unit", time="time")
+        result = CallawaySantAnna().fit(
+            Design(panel, outcome="outcome", cohort="cohort", clusters="cluster")
+        )
+        rejected += result.pre_trends_test().p_value < 0.05
+    # 0.05 +- 3 Monte Carlo standard errors of 200 draws.
+    assert 0.004 <= rejected / draws <= 0.096
+    few = result.joint_test(np.ones(len(result), dtype=bool) & ~np.isnan(result.std_errors))
+    assert few.restrictions == 5
+
+
+def test_joint_tests_say_when_clusters_are_too_few(few):
+    test = few.pre_trends_test()
+    assert np.isnan(test.p_value)
+    assert "2 clusters in the smaller arm" in str(test)
+
+
+def test_strata_that_differ_within_clusters_are_refused(few):
+    frame = few.design.panel.frame.assign(odd=lambda f: f["unit"] % 2)
+    design = Design(
+        Panel(frame, unit="unit", time="time"),
+        outcome="outcome",
+        cohort="cohort",
+        clusters="cluster",
+    )
+    with pytest.raises(InferenceError, match=r'strata "odd" are missing or differ within 34'):
+        CallawaySantAnna().fit(design).att().infer("permutation", strata="odd")
+
+
+def test_row_weights_do_not_stop_a_table():
+    from impact import TwoWayFixedEffects
+
+    frame = simulate.staggered_panel(2, n_units=30, periods=5, cohorts=(3,)).frame
+    design = Design(
+        Panel(frame.assign(w=1.0 + frame["time"]), unit="unit", time="time"),
+        outcome="outcome",
+        cohort="cohort",
+        weights="w",
+    )
+    assert np.isfinite(TwoWayFixedEffects().fit(design).tidy()["p_value"]).all()

@@ -194,4 +194,8 @@ def _choose_wild(facts: Facts, arms: str) -> Choice:
             f"{arms}: the estimate rests on {facts.effective_arm:.1f} effective clusters, too few "
             "for a bootstrap of clusters, and treatment within clusters cannot be reassigned",
         )
-    return Choice("wild", f"{arms}, treatment varying within them: restricted wild bootstrap")
+    return Choice(
+        "wild",
+        f"{arms}, treatment varying within them or the "
+        "estimate no difference of their mean paths: restricted wild bootstrap",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +12,7 @@ from impact.errors import InferenceError, check_choice, plural
 from impact.inference.assignments import Assignments, Labels, assignments
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
-from impact.inference.evidence import Evidence, Label, Paths, Sample, gather
+from impact.inference.evidence import Evidence, Paths
 from impact.inference.few_treated import few_treated_test, size_variance
 from impact.inference.jackknife import arm_variance
 from impact.inference.permutation import (
@@ -23,12 +22,11 @@ from impact.inference.permutation import (
     permutation_test,
 )
 from impact.inference.power import minimum_detectable_effect, placebo_minimum_detectable_effect
-from impact.inference.scores import Uncertainty
 from impact.inference.sets import ConfidenceSet, interval
 from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
 from impact.inference.wild_draws import WildDraws
 
-__all__ = ["Inference", "JointDraws", "infer", "infer_rows", "joint_draws"]
+__all__ = ["Inference", "JointDraws", "infer", "joint_draws"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -36,7 +34,6 @@ Integers = NDArray[np.int64]
 POWER = 0.8
 """Power of the minimum detectable effect reported with every inference."""
 
-_DIFFERENT = 0.01
 _FEWEST_PLACEBOS = 20
 
 
@@ -110,50 +107,6 @@ def infer(
     if choice.method.startswith("permutation"):
         return _permuted(evidence, choice, draws, seed, level)
     return _few_treated(evidence, choice, draws, seed, level)
-
-
-def infer_rows(
-    sample: Sample,
-    uncertainty: Uncertainty,
-    estimates: Floats,
-    std_errors: Floats,
-    labels: Sequence[Label],
-    method: Method | Literal["auto"] = "auto",
-    *,
-    draws: int = 9999,
-    seed: int = 0,
-    level: float | None = 0.95,
-    strata: Integers | None = None,
-    finer_than_assignment: bool = False,
-) -> tuple[Inference, ...]:
-    """Infer every estimate of a result, each by what holds for the clusters it rests on.
-
-    Parameters
-    ----------
-    sample : the panel that was fitted
-    uncertainty : joint uncertainty, whose first K columns are the estimates
-    estimates, std_errors : arrays, shape (K,); rows without a standard error get "none"
-    labels : which effect each estimate is
-    method, draws, seed, level : as in `infer`
-    strata, finer_than_assignment : as in `impact.inference.evidence.gather`
-    """
-    rows = []
-    for row, label in enumerate(labels):
-        if not (np.isfinite(estimates[row]) and np.isfinite(std_errors[row])):
-            rows.append(_nothing("there is no estimate to infer", float(estimates[row]), level))
-            continue
-        evidence = gather(
-            sample,
-            uncertainty,
-            row,
-            estimate=float(estimates[row]),
-            std_error=float(std_errors[row]),
-            label=label,
-            strata=strata,
-            finer_than_assignment=finer_than_assignment,
-        )
-        rows.append(infer(evidence, method, draws=draws, seed=seed, level=level))
-    return tuple(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,12 +275,6 @@ def _permuted(
     actual, reassigned = _path_statistics(evidence, drawn, variances)
     test = permutation_test(actual, reassigned, drawn, level=level)
     listed = "all" if drawn.exhaustive else "randomly drawn"
-    notes = [f"{plural(test.draws, 'reassignment')} of treatment paths, {listed}."]
-    if abs(test.estimate - evidence.estimate) > _DIFFERENT * evidence.std_error:
-        notes.append(
-            "P-value and set are those of the difference in mean paths, "
-            f"{test.estimate:.4g}, which a reassignment gives without refitting."
-        )
     placebos = reassigned.effect[0] - test.estimate * reassigned.effect[1]
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(
@@ -342,7 +289,7 @@ def _permuted(
         detectable=placebo_minimum_detectable_effect(placebos, power=POWER, level=level or 0.95)
         if known
         else np.nan,
-        notes=tuple(notes),
+        notes=(f"{plural(test.draws, 'reassignment')} of treatment paths, {listed}.",),
     )
 
 

@@ -32,6 +32,9 @@ Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 Corrected = Callable[[Literal["cr2", "cr3"]], tuple[float, float | None]]
 
+SAME_ESTIMATE = 0.01
+"""Standard errors by which a difference in mean paths may miss the estimate it stands for."""
+
 _FEWEST_TO_FIT = 3
 
 
@@ -358,12 +361,13 @@ def gather(
     -----
     Paths compute the estimate as a difference in cluster-mean paths. Of the usual forms (from
     the last period before treatment or from the mean of all; against clusters not yet treated
-    or never treated) the one nearest to the estimate is taken; without covariates on a balanced
-    panel it equals the group-time estimators'.
+    or never treated) the one that gives the estimate, to a hundredth of its standard error, is
+    taken. Group-time estimators without covariates have one; where no form gives the estimate
+    there are no paths, since a reassignment would answer another question.
     """
     regression = uncertainty if isinstance(uncertainty, BlockScores) else None
     reason = sample.without_paths or _large_arms(sample, label)
-    paths = None if reason else _paths(sample, label, estimate)
+    paths = None if reason else _paths(sample, label, estimate, std_error)
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
     return Evidence(
@@ -446,12 +450,12 @@ def _corrections(regression: BlockScores, row: int) -> Corrected:
     return corrected
 
 
-def _paths(sample: Sample, label: Label, estimate: float) -> Paths | None:
-    """Return the form of the difference in mean paths that comes nearest to the estimate."""
+def _paths(sample: Sample, label: Label, estimate: float, std_error: float) -> Paths | None:
+    """Return the difference in mean paths that gives the estimate; None if none does."""
     labels = sample.labels
     if labels is None:
         return None
-    nearest, distance = None, np.inf
+    nearest, distance = None, SAME_ESTIMATE * std_error
     forms = product((False, True), (True, False))
     for all_before, compare_not_yet in forms:
         cells = _path_cells(sample, labels, label, all_before, compare_not_yet)

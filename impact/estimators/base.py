@@ -18,6 +18,8 @@ __all__ = [
     "ABSORBING",
     "COHORTS",
     "COMPARISON_UNITS",
+    "NO_ANTICIPATION",
+    "NO_COVARIATES",
     "PRE_PERIODS",
     "PRE_SECTIONS",
     "SECTIONS",
@@ -72,9 +74,14 @@ class Estimator(ABC):
         """Return the settings by name."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design: ``requires``, and more where settings ask it."""
+        return self.requires
+
     def unmet(self, design: Design) -> list[str]:
         """List, in sentences, what the design lacks for this estimator."""
-        faults = (requirement.fault(design) for requirement in self.requires)
+        faults = (requirement.fault(design) for requirement in self.requirements)
         return [fault for fault in faults if fault]
 
     def fit(self, design: Design) -> Result:
@@ -90,7 +97,7 @@ class Estimator(ABC):
                 f"{self.name}.fit takes a Design; this is a {type(design).__name__}. Make one "
                 "with Design(panel, outcome=..., cohort=...)."
             )
-        for requirement in self.requires:
+        for requirement in self.requirements:
             fault = requirement.fault(design)
             if fault:
                 raise DesignError(f"{self.name} needs {requirement.text}: {fault}")
@@ -186,12 +193,36 @@ def _lacks_unit_clusters(design: Design) -> str | None:
     return None
 
 
+def _has_covariates(design: Design) -> str | None:
+    if not design.covariates:
+        return None
+    return (
+        f"the design names {listing(design.covariates)}, and this method adjusts for none. Leave "
+        "them out, or use an estimator that takes covariates; SyntheticControl matches on what it "
+        "is given as predictors=."
+    )
+
+
+def _anticipates(design: Design) -> str | None:
+    if not design.anticipation:
+        return None
+    return (
+        f"the design lets treatment act {plural(design.anticipation, 'period')} early, and this "
+        "method, as any regression on the treatment indicator, counts the anticipation periods as "
+        "untreated, so that the effect would be measured against periods which hold some of it. "
+        "Use CallawaySantAnna, Imputation, ExtendedTWFE or TwoWayFixedEffects("
+        'effect="event_study"), or set anticipation=0.'
+    )
+
+
 TREATMENT = Requirement("a treatment", _lacks_treatment)
 TREATMENT_OR_COVARIATES = Requirement("a treatment or covariates", _lacks_regressors)
 ABSORBING = Requirement("a treatment that lasts once begun", _reverses)
 COMPARISON_UNITS = Requirement("units not yet or never treated", _lacks_comparison)
 PRE_PERIODS = Requirement("an untreated period of each treated unit", _follows_nobody)
 PRE_SECTIONS = Requirement("an untreated period of each cohort", _lacks_cohorts_of_sections)
+NO_COVARIATES = Requirement("a design without covariates", _has_covariates)
+NO_ANTICIPATION = Requirement("treatment that does not act before it begins", _anticipates)
 UNIT_CLUSTERS = Requirement("one cluster column that units do not cross", _lacks_unit_clusters)
 SECTIONS = (TREATMENT, ABSORBING, PRE_SECTIONS, COMPARISON_UNITS, UNIT_CLUSTERS)
 COHORTS = (TREATMENT, ABSORBING, PRE_PERIODS, COMPARISON_UNITS, UNIT_CLUSTERS)

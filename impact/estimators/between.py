@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from impact.design import Design
-from impact.estimators.base import TREATMENT_OR_COVARIATES, UNIT_CLUSTERS, Requirement
+from impact.estimators.base import (
+    NO_ANTICIPATION,
+    TREATMENT_OR_COVARIATES,
+    UNIT_CLUSTERS,
+    Requirement,
+)
 from impact.estimators.regression import (
     RegressionEstimator,
     coefficient_result,
@@ -37,7 +42,11 @@ class Between(RegressionEstimator):
     Baltagi (2021), Econometric Analysis of Panel Data, section 2.3.
     """
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, UNIT_CLUSTERS)
+    requires: ClassVar[tuple[Requirement, ...]] = (
+        TREATMENT_OR_COVARIATES,
+        NO_ANTICIPATION,
+        UNIT_CLUSTERS,
+    )
     estimand: ClassVar[str] = "coefficients between units"
 
     def _estimate(self, design: Design) -> Result:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing
-from impact.estimators.base import TREATMENT, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT, Requirement
 from impact.estimators.regression import (
     RegressionEstimator,
     Variables,
@@ -66,7 +66,7 @@ class DistributedLag(RegressionEstimator):
     effect: Literal["cumulative", "each"] = "cumulative"
     effects: str | Sequence[str] = ("unit", "time")
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT, NO_ANTICIPATION)
     estimand: ClassVar[str] = "response over time to the treatment"
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from scipy import special
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, near, plural
-from impact.estimators.base import Estimator, Requirement
+from impact.estimators.base import NO_ANTICIPATION, Estimator, Requirement
 from impact.estimators.regression import coefficient_cells
 from impact.inference.scores import CovarianceScores
 from impact.kernels.gmm import LinearMoments, MomentFit
@@ -93,7 +93,7 @@ class ArellanoBond(Estimator):
     covariance: Literal["robust", "conventional", "plm"] = "robust"
     accept_many_instruments: bool = False
 
-    requires: ClassVar[tuple[Requirement, ...]] = (THREE_PERIODS,)
+    requires: ClassVar[tuple[Requirement, ...]] = (THREE_PERIODS, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients of a dynamic panel in differences"
     system: ClassVar[bool] = False
 

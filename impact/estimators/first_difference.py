@@ -9,7 +9,7 @@ import numpy as np
 
 from impact.design import Design
 from impact.errors import DesignError
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.regression import (
     RegressionEstimator,
     coefficient_result,
@@ -50,7 +50,7 @@ class FirstDifference(RegressionEstimator):
     constant: bool = True
     time_effects: bool = False
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients in differences"
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from impact.design import Design
 from impact.errors import DesignError
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.regression import (
     RegressionEstimator,
     coefficient_result,
@@ -49,7 +49,7 @@ class FixedEffects(RegressionEstimator):
     effects: str | Sequence[str] = ("unit", "time")
     trends: bool = False
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients within fixed effects"
 
     def __post_init__(self) -> None:

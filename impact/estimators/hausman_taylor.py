@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.regression import (
     RegressionEstimator,
     coefficient_result,
@@ -63,7 +63,7 @@ class HausmanTaylor(RegressionEstimator):
 
     endogenous: str | Sequence[str] = ()
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients by Hausman and Taylor's instruments"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from impact.design import Design
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.generalised import averages_test, fit_random_effects, with_unit_means
 from impact.estimators.regression import (
     RegressionEstimator,
@@ -36,7 +36,7 @@ class Mundlak(RegressionEstimator):
     Mundlak (1978), Econometrica 46(1), eq. (2.8); Wooldridge (2010), section 10.7.3, for the test.
     """
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients within and between units"
 
     def _estimate(self, design: Design) -> Result:

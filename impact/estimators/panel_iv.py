@@ -13,7 +13,7 @@ from scipy import special
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.regression import (
     Regression,
     RegressionEstimator,
@@ -96,7 +96,7 @@ class PanelIV(RegressionEstimator):
     effects: str | Sequence[str] = ("unit", "time")
     span: int | None = None
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients by instrumental variables"
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from scipy import special
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, plural
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.regression import (
     Regression,
     RegressionEstimator,
@@ -74,7 +74,7 @@ class PoissonFixedEffects(RegressionEstimator):
     effects: str | Sequence[str] = ("unit", "time")
     exposure: str | None = None
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients of a Poisson regression within fixed effects"
 
     def __post_init__(self) -> None:

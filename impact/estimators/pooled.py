@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from impact.design import Design
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.regression import (
     RegressionEstimator,
     coefficient_result,
@@ -41,7 +41,7 @@ class PooledOLS(RegressionEstimator):
 
     constant: bool = True
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients of a pooled regression"
 
     def _estimate(self, design: Design) -> Result:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from impact.design import Design
-from impact.estimators.base import TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.generalised import fit_random_effects
 from impact.estimators.regression import (
     RegressionEstimator,
@@ -45,7 +45,7 @@ class RandomEffects(RegressionEstimator):
     effects: Literal["unit", "two_way"] = "unit"
     method: Method = "swamy_arora"
 
-    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES,)
+    requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients with random effects"
 
     def _estimate(self, design: Design) -> Result:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
-from impact.estimators.base import TREATMENT, Requirement
+from impact.estimators.base import NO_ANTICIPATION, TREATMENT, Requirement
 from impact.estimators.regression import (
     Regression,
     RegressionEstimator,
@@ -52,7 +52,7 @@ class TwoWayFixedEffects(RegressionEstimator):
     Raises
     ------
     DesignError : adoption is staggered or reverses and that was not accepted; the reference is not
-        an event time of the panel
+        an event time of the panel, or one of anticipation; anticipation with one effect
     EstimationError : unit and time effects explain the treatment, or the event times, exactly
 
     Notes
@@ -80,6 +80,11 @@ class TwoWayFixedEffects(RegressionEstimator):
 
     requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT,)
     estimand: ClassVar[str] = "two-way fixed effects estimate of the effect of treatment"
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design."""
+        return (*self.requires, NO_ANTICIPATION) if self.effect == "static" else self.requires
 
     def _estimate(self, design: Design) -> Result:
         self._insist(design)
@@ -134,6 +139,12 @@ class TwoWayFixedEffects(RegressionEstimator):
         relative = self._relative(design)
         times = np.unique(relative[~np.isnan(relative)]).astype(np.int64)
         reference = self._reference(design)
+        if -design.anticipation <= reference < 0:
+            raise DesignError(
+                f"reference is the event time set to zero; it was {reference}, when treatment may "
+                f"already act (anticipation={design.anticipation}). Give "
+                f"{-1 - design.anticipation} or earlier, or None."
+            )
         if reference not in times:
             raise DesignError(
                 f"reference is the event time set to zero and must be seen in the sample; it was "

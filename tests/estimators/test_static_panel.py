@@ -9,15 +9,22 @@ from linearmodels.panel import PanelOLS
 from linearmodels.panel import RandomEffects as TheirRandomEffects
 
 from impact import (
+    ArellanoBond,
     Between,
+    BlundellBond,
     Design,
+    DistributedLag,
     DriscollKraay,
     FirstDifference,
     FixedEffects,
+    HausmanTaylor,
     Mundlak,
     Panel,
+    PanelIV,
+    PoissonFixedEffects,
     PooledOLS,
     RandomEffects,
+    simulate,
 )
 from impact.errors import DesignError, EstimationError, InferenceError
 from impact.estimators.specification_tests import (
@@ -354,3 +361,29 @@ def test_one_cluster_and_too_many_lags_are_refused(wages):
         FixedEffects().fit(one).std_errors  # noqa: B018
     with pytest.raises(InferenceError, match="fewer than the 8 periods"):
         FixedEffects(covariance=DriscollKraay(8)).fit(wages).std_errors  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        FixedEffects(),
+        FirstDifference(),
+        PooledOLS(),
+        Between(),
+        RandomEffects(),
+        Mundlak(),
+        HausmanTaylor(),
+        PanelIV(endogenous="treated", instruments="x"),
+        PoissonFixedEffects(),
+        DistributedLag(),
+        ArellanoBond(),
+        BlundellBond(),
+    ],
+    ids=lambda e: e.name,
+)
+def test_anticipation_is_refused_by_regressions_on_the_treatment(estimator):
+    frame = simulate.staggered_panel(3, n_units=60, periods=7, cohorts=(4, 6)).frame
+    panel = Panel(frame, unit="unit", time="time")
+    design = Design(panel, outcome="outcome", cohort="cohort", covariates="x", anticipation=1)
+    with pytest.raises(DesignError, match="1 period early, .* counts the anticipation periods as"):
+        estimator.fit(design)

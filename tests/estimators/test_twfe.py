@@ -219,3 +219,25 @@ def test_coverage_with_one_date_and_correlated_clusters():
         errors.append(result.std_errors[0])
     assert 0.917 <= np.mean(hits) <= 0.983
     assert 0.9 <= np.mean(errors) / np.std(spread) <= 1.1
+
+
+def test_anticipation_is_refused_by_one_effect_and_by_a_reference_within_it():
+    truth = simulate.staggered_panel(3, n_units=40, periods=8, cohorts=(5,), noise=0.1)
+    panel = Panel(truth.frame, unit="unit", time="time")
+    design = Design(panel, outcome="outcome", cohort="cohort", anticipation=2)
+    with pytest.raises(DesignError, match="TwoWayFixedEffects needs .* 2 periods early"):
+        TwoWayFixedEffects().fit(design)
+    assert TwoWayFixedEffects(effect="event_study").unmet(design) == []
+    with pytest.raises(DesignError, match=r"it was -1, when treatment may .* Give -3 or earlier"):
+        TwoWayFixedEffects(effect="event_study", reference=-1).fit(design)
+
+
+def test_event_study_with_anticipation_recovers_the_effects_before_and_after():
+    truth = simulate.staggered_panel(
+        3, n_units=40, periods=8, cohorts=(5,), effect=2.0, noise=0.0, anticipation=1
+    )
+    panel = Panel(truth.frame, unit="unit", time="time")
+    design = Design(panel, outcome="outcome", cohort="cohort", anticipation=1)
+    study = TwoWayFixedEffects(effect="event_study").fit(design)
+    events = study.cells["event_time"].to_numpy()
+    np.testing.assert_allclose(study.estimates, np.where(events < -1, 0.0, 2.0), atol=1e-9)

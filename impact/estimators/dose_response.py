@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
-from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.base import COHORTS, NO_COVARIATES, Estimator, Requirement
 from impact.estimators.contributions import clustered, unit_weights
 from impact.estimators.group_time import Comparison, plan_cells
 from impact.kernels.dose_curve import SplineBasis, dose_curve
@@ -62,7 +62,8 @@ class DoseResponse(Estimator):
 
     Raises
     ------
-    DesignError : no dose is stated, it changes after treatment began, or nobody is untreated
+    DesignError : no dose is stated, it changes after treatment began, nobody is untreated, or
+        covariates
     EstimationError : a cohort's doses take too few values for the spline
 
     Notes
@@ -93,6 +94,7 @@ class DoseResponse(Estimator):
     requires: ClassVar[tuple[Requirement, ...]] = (
         *COHORTS,
         Requirement("one dose a unit", _lacks_dose),
+        NO_COVARIATES,
     )
     estimand: ClassVar[str] = "average effects on the treated by dose"
 

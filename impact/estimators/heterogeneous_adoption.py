@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
-from impact.estimators.base import TREATMENT, UNIT_CLUSTERS, Estimator, Requirement
+from impact.estimators.base import (
+    NO_ANTICIPATION,
+    NO_COVARIATES,
+    TREATMENT,
+    UNIT_CLUSTERS,
+    Estimator,
+    Requirement,
+)
 from impact.estimators.contributions import clustered
 from impact.kernels.boundary import boundary_mean, reaches_zero_test, yatchew_test
 from impact.result import JointTest, Result
@@ -52,7 +59,8 @@ class HeterogeneousAdoption(Estimator):
 
     Raises
     ------
-    DesignError : no dose, doses from the first period on, or a panel with gaps
+    DesignError : no dose, doses from the first period on, a panel with gaps, covariates, or
+        anticipation
     EstimationError : fewer than 40 units with a dose, the smallest doses are bounded away from
         zero, no stayers, or weights were given
 
@@ -82,6 +90,8 @@ class HeterogeneousAdoption(Estimator):
         TREATMENT,
         Requirement("doses that begin after the first period, in a balanced panel", _fault),
         UNIT_CLUSTERS,
+        NO_COVARIATES,
+        NO_ANTICIPATION,
     )
     estimand: ClassVar[str] = "effect per unit of dose, weighted by dose"
 
@@ -103,7 +113,7 @@ class HeterogeneousAdoption(Estimator):
         base = begins - 1
         stayers = (doses == 0).all(axis=1)
         first = doses[:, begins]
-        tests = self._check(design, stayers, first, outcomes[:, begins] - outcomes[:, base])
+        tests = self._check(design, begins, stayers, outcomes[:, begins] - outcomes[:, base])
         rows, columns, windows = [], [], []
         for t, period in enumerate(design.periods):
             if t == base:
@@ -160,9 +170,10 @@ class HeterogeneousAdoption(Estimator):
         return float(effect), (own - pull) / dose.mean(), window
 
     def _check(
-        self, design: Design, stayers: Array, first: Array, change: Array
+        self, design: Design, begins: int, stayers: Array, change: Array
     ) -> dict[str, JointTest]:
-        """Run the pre-tests and refuse what they rule out."""
+        """Run the pre-tests of the first period with doses and refuse what they rule out."""
+        first = design.doses[:, begins]
         if self.untreated == "stayers":
             if stayers.sum() < 2:
                 raise EstimationError(
@@ -175,8 +186,9 @@ class HeterogeneousAdoption(Estimator):
         paid = first[first > 0]
         if len(paid) < FEWEST:
             raise EstimationError(
-                f"{plural(len(paid), 'unit')} have a dose in {design.periods[(first > 0).argmax()]}"
-                f"; the edge of the doses needs at least {FEWEST}."
+                f"{plural(len(paid), 'unit')} {'has' if len(paid) == 1 else 'have'} a dose in "
+                f"{design.panel.time} {design.periods[begins]}; the edge of the doses needs at "
+                f'least {FEWEST}. Use untreated="stayers" if some units have none.'
             )
         reaches = _test("The smallest doses reach zero", reaches_zero_test(paid))
         if reaches.p_value < 0.05:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, plural
-from impact.estimators.base import TREATMENT, UNIT_CLUSTERS, Estimator, Requirement
+from impact.estimators.base import (
+    NO_ANTICIPATION,
+    NO_COVARIATES,
+    TREATMENT,
+    UNIT_CLUSTERS,
+    Estimator,
+    Requirement,
+)
 from impact.estimators.contributions import clustered, unit_weights
 from impact.kernels.switchers import HorizonEffect, SwitchPaths, horizon_effect, switch_paths
 from impact.result import Result
@@ -26,7 +33,7 @@ def _paths(design: Design) -> SwitchPaths:
     """Read the treatment of the sample's units, also in periods without an outcome."""
     column = design.dose or design.treated
     if column is None:
-        return switch_paths(design.treatment)
+        return switch_paths((design.periods >= design.cohorts[:, None]).astype(np.float64))
     panel, sample = design.panel, design.sample
     rows = panel.units.get_indexer(sample.units)
     columns = np.searchsorted(panel.periods, sample.periods)
@@ -69,7 +76,7 @@ class SwitchersDiD(Estimator):
 
     Raises
     ------
-    DesignError : treatment never changes within a unit
+    DesignError : treatment never changes within a unit, covariates, anticipation
     EstimationError : no unit of the same baseline is left to compare with
 
     Notes
@@ -102,6 +109,8 @@ class SwitchersDiD(Estimator):
         Requirement("a change of treatment", _nobody_switches),
         TREATMENT,
         UNIT_CLUSTERS,
+        NO_COVARIATES,
+        NO_ANTICIPATION,
     )
     estimand: ClassVar[str] = "effect of a change of treatment, by periods since the first change"
 

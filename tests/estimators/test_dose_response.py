@@ -195,3 +195,13 @@ def test_intervals_cover_neither_too_seldom_nor_too_often():
         covered += np.abs(found - truth) <= 1.96 * errors
     # 0.95 +- 3 Monte Carlo standard errors of 400 draws.
     assert ((covered / draws >= 0.917) & (covered / draws <= 0.983)).all()
+
+
+def test_covariates_are_refused():
+    frame = simulate.staggered_panel(4, n_units=60, periods=6, cohorts=(4,)).frame
+    frame["dose"] = frame["treated"] * (1.0 + frame["unit"] % 7)
+    design = Design(
+        Panel(frame, unit="unit", time="time"), outcome="outcome", dose="dose", covariates="x"
+    )
+    with pytest.raises(DesignError, match="names x, and this method adjusts for none"):
+        DoseResponse().fit(design)

@@ -140,3 +140,25 @@ def test_intervals_cover_neither_too_seldom_nor_too_often(curve):
     # 0.95 +- 3 Monte Carlo standard errors of 500 draws.
     assert 0.921 <= covered / used <= 0.979
     assert 0.921 <= placebo / used <= 0.979
+
+
+def test_covariates_and_anticipation_are_refused():
+    frame, _ = draw(0)
+    frame["x"] = frame["outcome"] ** 2
+    for extra, words in (
+        ({"covariates": "x"}, "names x, and this method adjusts for none"),
+        ({"anticipation": 1}, "lets treatment act 1 period early"),
+    ):
+        design = Design(
+            Panel(frame, unit="unit", time="time"), outcome="outcome", dose="dose", **extra
+        )
+        with pytest.raises(DesignError, match=words):
+            HeterogeneousAdoption().fit(design)
+
+
+def test_too_few_doses_are_named_by_their_period_whatever_the_labels():
+    doses = np.where(np.arange(60) < 25, 0.0, np.linspace(0.01, 1.0, 60))
+    frame = frame_of(doses, doses)
+    frame["unit"] = [f"firm {u:02d}" for u in frame["unit"]]
+    with pytest.raises(EstimationError, match="35 units have a dose in time 3; .* least 40"):
+        fit(frame.sample(frac=1, random_state=1))

@@ -249,3 +249,29 @@ def test_intervals_cover_neither_too_seldom_nor_too_often():
     # 0.95 +- 3 Monte Carlo standard errors of 400 draws.
     assert 0.917 <= covered / draws <= 0.983
     assert 0.88 <= np.mean(errors) / np.std(estimates) <= 1.12
+
+
+def test_cohorts_are_known_where_the_outcome_is_missing():
+    """A unit first treated in a period without an outcome still switches then."""
+    frame = simulate.staggered_panel(4, n_units=90, periods=7, cohorts=(4, 6)).frame
+    absent = (frame["time"] == frame["cohort"]) & (frame["unit"] % 3 == 0)
+    frame["outcome"] = frame["outcome"].mask(absent)
+    by_cohort = fit(frame, treatment="cohort")
+    by_treated = fit(frame, treatment="treated")
+    pd.testing.assert_frame_equal(by_cohort.tidy(), by_treated.tidy())
+    switchers = frame.loc[frame["cohort"].notna(), "unit"].nunique()
+    second = by_cohort.cells.set_index("event_time").loc[1.0]
+    assert second["n_treated"] == switchers
+    assert not any("left out" in note for note in by_cohort.notes)
+
+
+def test_covariates_and_anticipation_are_refused():
+    frame = simulate.staggered_panel(4, n_units=60, periods=6, cohorts=(4,)).frame
+    panel = Panel(frame, unit="unit", time="time")
+    for extra, words in (
+        ({"covariates": "x"}, "names x, and this method adjusts for none"),
+        ({"anticipation": 2}, "lets treatment act 2 periods early"),
+    ):
+        design = Design(panel, outcome="outcome", cohort="cohort", **extra)
+        with pytest.raises(DesignError, match=words):
+            SwitchersDiD().fit(design)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, listing
-from impact.estimators.base import Estimator, Requirement
+from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
 from impact.estimators.donors import (
-    NO_COVARIATES,
     SYNTHETIC,
     Block,
     DonorPool,
@@ -24,6 +23,7 @@ from impact.estimators.donors import (
     donor_assignments,
     donor_blocks,
     donor_counts,
+    needs_of_placebos,
     weight_frame,
     with_rank_note,
 )
@@ -76,7 +76,8 @@ class AugmentedSyntheticControl(Estimator):
 
     Raises
     ------
-    DesignError : gaps, weights, covariates, nobody never treated, fewer than three pre-periods
+    DesignError : gaps, weights, covariates, clusters of several units with placebos, nobody
+        never treated, fewer than three pre-periods
     InferenceError : no more donors than treated units
 
     Notes
@@ -113,6 +114,11 @@ class AugmentedSyntheticControl(Estimator):
                 f"ridge is a positive penalty, or None to choose one; it was {self.ridge!r}. "
                 "SyntheticControl is the limit of a large ridge."
             )
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design."""
+        return (*self.requires, *needs_of_placebos(self.inference))
 
     def _estimate(self, design: Design) -> Result:
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)

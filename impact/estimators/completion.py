@@ -214,7 +214,7 @@ def refit_uncertainty(
         raise InferenceError(
             f'inference="{inference}" needs two treated clusters in each cohort; the cohort of '
             f"{listing(f'{c:g}' for c in few)} is treated in one, so nothing shows how treated "
-            'clusters vary. Use inference="placebo".'
+            'clusters vary. Use inference="placebo", with units as clusters.'
         )
     rows = _resampled(design, table, complete, values, inference, draws, seed)
     if inference == "jackknife":

@@ -25,7 +25,6 @@ __all__ = [
     "BALANCED",
     "DONORS",
     "EQUAL_WEIGHTS",
-    "NO_COVARIATES",
     "SYNTHETIC",
     "Block",
     "DonorPool",
@@ -36,6 +35,8 @@ __all__ = [
     "donor_assignments",
     "donor_blocks",
     "donor_counts",
+    "needs_of_placebos",
+    "units_are_clusters",
     "weight_frame",
     "with_rank_note",
 ]
@@ -251,6 +252,49 @@ def with_rank_note(result: Result) -> Result:
     return replace(result, notes=(*result.notes, note))
 
 
+def units_are_clusters(design: Design) -> bool:
+    """Tell whether each unit is a cluster by itself, by the only cluster column."""
+    if len(design.cluster_columns) > 1:
+        return False
+    return bool(design.cluster_codes.max() + 1 == design.n_units)
+
+
+def needs_of_placebos(inference: str) -> tuple[Requirement, ...]:
+    """Return what this choice of inference needs of the design's clusters.
+
+    Placebos re-assign single units. "auto" turns to the jackknife where clusters hold several
+    units, which takes two treated clusters in each cohort.
+    """
+    needs = {"placebo": (PLACEBO_UNITS,), "auto": (PLACEBO_UNITS_OR_CLUSTERS,)}
+    return needs.get(inference, ())
+
+
+def _clustered_placebos(design: Design) -> str | None:
+    if units_are_clusters(design):
+        return None
+    return (
+        f"this design clusters by {listing(design.cluster_columns)}, and placebos re-assign one "
+        f"{design.panel.unit} at a time as if each were alone, so standard errors are too small "
+        "where a cluster moves together. Leave clusters= out to cluster at the unit, or use "
+        'inference="jackknife" or "bootstrap" of SyntheticDiD, MatrixCompletion or '
+        "InteractiveFixedEffects, which leave out or redraw whole clusters."
+    )
+
+
+def _lone_treated_clusters(design: Design) -> str | None:
+    if units_are_clusters(design) or len(design.cluster_columns) > 1:
+        return None
+    for cohort in design.cohort_values:
+        if len(np.unique(design.cluster_codes[design.cohorts == cohort])) < 2:
+            return (
+                f"the cohort of {cohort:g} is treated in one cluster of {design.cluster_columns[0]}"
+                ", so nothing shows how treated clusters vary, and placebos re-assign one "
+                f"{design.panel.unit} at a time, not clusters. Leave clusters= out to cluster at "
+                'the unit, or ask for inference="none".'
+            )
+    return None
+
+
 def _gaps(design: Design) -> str | None:
     if design.is_balanced:
         return None
@@ -288,17 +332,11 @@ def _weighted(design: Design) -> str | None:
     )
 
 
-def _has_covariates(design: Design) -> str | None:
-    if not design.covariates:
-        return None
-    return (
-        f"the design names {listing(design.covariates)}. Give them as predictors=, or leave them "
-        "out."
-    )
-
-
 BALANCED = Requirement("every unit observed in every period", _gaps)
 DONORS = Requirement("units that are never treated", _no_donor)
 EQUAL_WEIGHTS = Requirement("units of equal weight", _weighted)
-NO_COVARIATES = Requirement("a design without covariates", _has_covariates)
+PLACEBO_UNITS = Requirement("units as clusters, for placebos", _clustered_placebos)
+PLACEBO_UNITS_OR_CLUSTERS = Requirement(
+    "units as clusters, or two treated clusters a cohort", _lone_treated_clusters
+)
 SYNTHETIC = (TREATMENT, ABSORBING, DONORS, PRE_PERIODS, BALANCED, EQUAL_WEIGHTS)

@@ -24,7 +24,7 @@ from impact.estimators.completion import (
     refit_uncertainty,
     table_of,
 )
-from impact.estimators.donors import with_rank_note
+from impact.estimators.donors import needs_of_placebos, with_rank_note
 from impact.kernels.lowrank import complete, hard
 from impact.result import Result
 
@@ -73,7 +73,8 @@ class InteractiveFixedEffects(Estimator):
 
     Raises
     ------
-    DesignError : sampling weights, a treatment that reverses, a rank that is no whole number
+    DesignError : sampling weights, placebos with clusters of several units, a treatment that
+        reverses, a rank that is no whole number
     EstimationError : a period without untreated observations, a unit with too few of them, a
         covariate that does not vary within, a fit that does not settle
     InferenceError : see ``inference``
@@ -109,6 +110,11 @@ class InteractiveFixedEffects(Estimator):
             raise DesignError(
                 f"rank is a number of factors, 0 or more, or None to choose; it was {self.rank!r}."
             )
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design."""
+        return (*self.requires, *needs_of_placebos(self.inference))
 
     def _estimate(self, design: Design) -> Result:
         table = table_of(design)

@@ -22,7 +22,7 @@ from impact.estimators.completion import (
     refit_uncertainty,
     table_of,
 )
-from impact.estimators.donors import with_rank_note
+from impact.estimators.donors import needs_of_placebos, with_rank_note
 from impact.kernels.lowrank import complete, hard, soft
 from impact.result import Result
 
@@ -72,7 +72,8 @@ class MatrixCompletion(Estimator):
 
     Raises
     ------
-    DesignError : sampling weights, a treatment that reverses, a negative penalty
+    DesignError : sampling weights, placebos with clusters of several units, a treatment that
+        reverses, a negative penalty
     EstimationError : a period or unit without untreated observations, a covariate that does not
         vary within, a fit that does not settle
     InferenceError : see ``inference``
@@ -107,6 +108,11 @@ class MatrixCompletion(Estimator):
             raise DesignError(
                 f"penalty is a positive price, or None to choose one; it was {self.penalty!r}."
             )
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design."""
+        return (*self.requires, *needs_of_placebos(self.inference))
 
     def _estimate(self, design: Design) -> Result:
         table = table_of(design)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, InferenceError, plural
-from impact.estimators.base import Estimator, Requirement
+from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
 from impact.estimators.donors import (
-    NO_COVARIATES,
     SYNTHETIC,
     Block,
     DonorPool,
@@ -24,6 +23,7 @@ from impact.estimators.donors import (
     donor_assignments,
     donor_blocks,
     donor_counts,
+    needs_of_placebos,
     with_rank_note,
 )
 from impact.estimators.predictors import (
@@ -95,8 +95,9 @@ class SyntheticControl(Estimator):
 
     Raises
     ------
-    DesignError : gaps, weights, covariates, nobody never treated, fewer than two pre-periods, a
-        predictor that is missing, constant or measured after treatment began
+    DesignError : gaps, weights, covariates, clusters of several units with placebos, nobody
+        never treated, fewer than two pre-periods, a predictor that is missing, constant or
+        measured after treatment began
     InferenceError : no more donors than treated units
 
     Notes
@@ -159,6 +160,11 @@ class SyntheticControl(Estimator):
                 'predictor_weights="cross_validation" measures each predictor in two halves of '
                 "the pre-period, so predictors must come without first and last."
             )
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design."""
+        return (*self.requires, *needs_of_placebos(self.inference))
 
     def _estimate(self, design: Design) -> Result:
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)

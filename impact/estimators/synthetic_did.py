@@ -20,6 +20,8 @@ from impact.estimators.donors import (
     cohort_shares,
     donor_assignments,
     donor_blocks,
+    needs_of_placebos,
+    units_are_clusters,
     weight_frame,
     with_rank_note,
 )
@@ -86,8 +88,8 @@ class SyntheticDiD(Estimator):
     pool : which units never treated may be donors
     inference : "placebo" re-estimates with donors in the treated units' place; "jackknife"
         leaves out one cluster at a time with weights held fixed; "bootstrap" redraws clusters
-        and re-estimates; "auto" is "placebo" where donors outnumber treated units, else
-        "jackknife"; "none"
+        and re-estimates; "auto" is "placebo" where donors outnumber treated units
+        and units are the clusters, else "jackknife"; "none"
     draws : placebo assignments or bootstrap samples
     seed : of the draws
     solver : "exact" certifies the optimum; "frank_wolfe" stops where R synthdid stops, to repeat
@@ -95,7 +97,8 @@ class SyntheticDiD(Estimator):
 
     Raises
     ------
-    DesignError : gaps, sampling weights, nobody never treated, fewer than two pre-periods
+    DesignError : gaps, sampling weights, nobody never treated, fewer than two pre-periods,
+        placebos with clusters of several units
     InferenceError : placebo with no more donors than treated units, jackknife or bootstrap
         with a cohort treated in one cluster only
 
@@ -134,6 +137,11 @@ class SyntheticDiD(Estimator):
     requires: ClassVar[tuple[Requirement, ...]] = (*SYNTHETIC, UNIT_CLUSTERS)
     estimand: ClassVar[str] = "average effects on the treated by cohort and period"
 
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What these settings need of a design."""
+        return (*self.requires, *needs_of_placebos(self.inference))
+
     def _estimate(self, design: Design) -> Result:
         outcomes = _adjusted(design.outcomes, design.covariate_array(), _untreated(design))
         blocks = donor_blocks(design, self.pool)
@@ -159,7 +167,7 @@ class SyntheticDiD(Estimator):
         if inference == "auto":
             n_treated = sum(len(block.treated) for block in blocks)
             enough = all(len(block.donors) > n_treated for block in blocks)
-            inference = "placebo" if enough else "jackknife"
+            inference = "placebo" if enough and units_are_clusters(design) else "jackknife"
         if inference == "none":
             return no_uncertainty(len(blocks) * (outcomes.shape[1] + 1), design.n_clusters)
         if inference == "placebo":
@@ -246,7 +254,7 @@ def _refuse_few_clusters(design: Design, inference: str) -> None:
             raise InferenceError(
                 f'inference="{inference}" needs two treated clusters in each cohort; the cohort of '
                 f"{cohort:g} is treated in one, so nothing shows how treated clusters vary. "
-                'Use inference="placebo".'
+                'Use inference="placebo", with units as clusters.'
             )
 
 
@@ -270,7 +278,7 @@ def _jackknife(design: Design, outcomes: Floats, blocks: Blocks, fits: list[_Blo
         if np.isnan(path).any():
             raise InferenceError(
                 f"all donor weight of the cohort of {block.cohort:g} lies in one cluster, and the "
-                'jackknife cannot leave it out. Use inference="placebo".'
+                'jackknife cannot leave it out. Use inference="placebo", with units as clusters.'
             )
         paths.append(path)
         shares.append((len(treated) - np.bincount(treated, minlength=n_clusters)) / left)

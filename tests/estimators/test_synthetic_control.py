@@ -354,7 +354,7 @@ def test_covariates_in_the_design_are_refused():
     y, cohorts = factor_panel(0)
     frame = design_of(y, cohorts, x=y).panel.frame
     design = Design(Panel(frame, unit="unit", time="time"), outcome="y", cohort="g", covariates="x")
-    with pytest.raises(DesignError, match="Give them as predictors="):
+    with pytest.raises(DesignError, match="adjusts for none.* predictors="):
         SyntheticControl().fit(design)
 
 

@@ -32,11 +32,12 @@ class TwoStage(Estimator):
     -----
     Points equal those of ``Imputation``. The variance is that of the two moment conditions
     together: each cluster's second-stage score less what its first-stage residuals move in
-    the second stage. Averages treat cohort membership as sampled, which makes the average
-    over treated rows and the event study the second-stage regressions of R did2s, standard
-    errors included. Cells before treatment are means of first-stage residuals; they are
-    fitted, not held out, so a test of them has less power than that of ``Imputation``.
-    Critical values are normal, without a small-sample factor.
+    the second stage. Averages treat cohort membership as sampled and weigh cells by cohort
+    size: in a balanced panel ``att("cell")`` and the event study are the second-stage
+    regressions of R did2s, standard errors included. With gaps these weigh cells by the rows
+    observed in them, and differ. Cells before treatment are means of first-stage residuals;
+    they are fitted, not held out, so a test of them has less power than that of
+    ``Imputation``. Critical values are normal, without a small-sample factor.
 
     Source
     ------

@@ -87,3 +87,19 @@ def test_refusals():
     after_only = frame.assign(c=frame["treated"] * np.sin(frame["unit"]))
     with pytest.raises(EstimationError, match=r"none of the 6 effects after treatment: untreated"):
         TwoStage().fit(design(after_only, covariates="c"))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.15])
+def test_averages_weigh_by_cohort_size_and_are_the_second_stage_without_gaps(missing):
+    frame = staggered(2, missing=missing)
+    untreated = ~(frame["time"] >= frame["cohort"])
+    frame = frame[frame["unit"].isin(frame.loc[untreated, "unit"])].reset_index(drop=True)
+    untreated = ~(frame["time"] >= frame["cohort"]).to_numpy()
+    X, y = dummies(frame, "unit", "time"), frame["outcome"].to_numpy()
+    residuals = y - X @ (np.linalg.pinv(X[untreated]) @ y[untreated])
+    result = TwoStage().fit(design(frame))
+    overall = result.att("cell").estimates[0]
+    assert (abs(overall - residuals[~untreated].mean()) < EXACT) == (missing == 0.0)
+    cells = result.cells[result.cells["event_time"] >= 0]
+    size = cells["cohort"].map(frame.groupby("cohort")["unit"].nunique())
+    assert overall == pytest.approx(np.average(cells["estimate"], weights=size), abs=EXACT)

@@ -111,6 +111,7 @@ def _fit(design: Design, lag: np.ndarray, after: int, periods: int) -> Result:
         dose=None,
         treated=names[after],
         never_treated=None,
+        anticipation=0,
         covariates=(*design.covariates, *others),
     )
     estimator = estimator_class("TwoWayFixedEffects")

@@ -1,5 +1,6 @@
 """Balance, attrition, carry-over and spillover."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -176,6 +177,13 @@ def test_carry_over_equals_dummy_regression(reversing):
     ).astype(float)
     beta = np.linalg.lstsq(columns, frame["y"].to_numpy(), rcond=None)[0]
     np.testing.assert_allclose(finding.table["estimate"].iloc[0], beta[0], rtol=1e-8)
+
+
+def test_carry_over_is_asked_of_designs_with_anticipation_too(reversing):
+    result = reversing(0.25)
+    early = replace(result.design, anticipation=1, always_treated="drop")
+    pretended = replace(result, design=early)
+    pd.testing.assert_frame_equal(carry_over(pretended).table, carry_over(result).table)
 
 
 def test_lasting_treatment_has_no_carry_over(fitted):

@@ -200,8 +200,7 @@ _RULES: tuple[tuple[Callable[[Situation], bool], tuple[Recommendation, ...]], ..
             Recommendation(
                 "SyntheticDiD",
                 "the average effect on the treated after treatment",
-                "few clusters are treated and the past is long enough to learn which others move "
-                "alike",
+                "few are treated and the past is long enough to learn which others move alike",
                 "the treated are unlike any average of the others, or something else happened to "
                 "them",
             ),

@@ -17,6 +17,7 @@ With several plans, all are tried and the largest code is returned.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -108,6 +109,10 @@ def _guarded(command: Callable[[], int]) -> int:
     except ImpactError as error:
         print(f"impact: {error}", file=sys.stderr)
         return 2 if isinstance(error, SpecError) else 1
+    except BrokenPipeError:
+        # The reader, head for instance, has seen enough; Python's own flush at exit must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _template(given: argparse.Namespace) -> int:

@@ -86,3 +86,15 @@ def test_a_wrong_command_ends_with_2():
     )
     assert run.returncode == 2
     assert "rport" in run.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    shown = subprocess.run(
+        f"{sys.executable} -m impact list | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.stderr == ""
+    assert shown.stdout.strip() == "Evaluations"

@@ -494,6 +494,18 @@ def _read_treatment(design: Design) -> tuple[Floats | None, NDArray[np.bool_] | 
 def _check_cohorts(design: Design) -> Floats:
     """Read the cohort of each unit of the panel, refusing values outside its periods."""
     panel, name = design.panel, str(design.cohort)
+    values = panel.column(name).isna().to_numpy()
+    missing = np.bincount(
+        panel.unit_codes, values if panel.order is None else values[panel.order], panel.n_units
+    )
+    partly = (missing > 0) & (missing < np.bincount(panel.unit_codes, minlength=panel.n_units))
+    if partly.any():
+        raise DesignError(
+            f'cohort column "{name}" is missing in some rows of '
+            f"{plural(int(partly.sum()), 'unit')} and filled in others, first {panel.unit} "
+            f"{listing(panel.units[partly])}; whether they are treated cannot be told. Fill it in "
+            "all rows of a unit, or in none."
+        )
     cohorts = _cohort_numbers(panel.unit_values(name), design)
     first, last = panel.periods[0], panel.periods[-1]
     outside = (cohorts < first) | (cohorts > last)
@@ -528,7 +540,6 @@ def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
             )
         values = numbers
     cohorts = values.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    cohorts[np.isposinf(cohorts)] = np.nan
     if design.never_treated is not None:
         cohorts[cohorts == design.never_treated] = np.nan
     return cohorts

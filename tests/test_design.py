@@ -86,9 +86,19 @@ def test_a_cohort_outside_the_panel_never_becomes_never_treated():
         Design(panel(late), outcome="y", cohort="first")
 
 
-def test_infinity_also_means_never_treated():
+def test_infinity_means_never_treated_only_when_said():
     data = staggered().fillna({"first": np.inf})
-    assert np.isnan(Design(panel(data), outcome="y", cohort="first").cohorts).sum() == 2
+    with pytest.raises(DesignError, match=r"holds inf, outside the panel"):
+        Design(panel(data), outcome="y", cohort="first")
+    stated = Design(panel(data), outcome="y", cohort="first", never_treated=np.inf)
+    assert np.isnan(stated.cohorts).sum() == 2
+
+
+def test_a_cohort_missing_in_some_rows_of_a_unit_is_refused():
+    data = staggered()
+    data.loc[1, "first"] = np.nan
+    with pytest.raises(DesignError, match=r"missing in some rows of 1 unit .* first id 1"):
+        Design(panel(data), outcome="y", cohort="first")
 
 
 def test_units_treated_from_the_first_period_are_refused_by_name_or_dropped_and_counted():

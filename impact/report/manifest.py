@@ -85,10 +85,11 @@ def make_manifest(
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Return a report's manifest, or None where there is none that can be read."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest: Any = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if manifest.get("schema") == SCHEMA else None
+    known = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA
+    return manifest if known else None
 
 
 def changed_inputs(manifest: dict[str, Any], plan: Evaluation) -> list[str]:

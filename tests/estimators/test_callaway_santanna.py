@@ -1,12 +1,9 @@
 """Group-time effects: by hand, against R did, in simulation, and refused."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from reference import read_case
 
 from impact import CallawaySantAnna, Design, Panel, simulate
 from impact.errors import DesignError, EstimationError
@@ -229,11 +226,8 @@ def test_intervals_cover_neither_too_seldom_nor_too_often(settings, data):
 
 
 def _case() -> dict:
-    folder = os.environ.get("IMPACT_CASES")
-    if not folder:
-        pytest.skip("set IMPACT_CASES to the folder of reference cases to compare with R did")
-    path = Path(folder) / "cases" / "cs_mpdta"
-    return {**json.loads((path / "case.json").read_text()), "frame": pd.read_csv(path / "data.csv")}
+    description, frame = read_case("cs_mpdta")
+    return {**description, "frame": frame}
 
 
 VARIANTS = {

@@ -1,12 +1,9 @@
 """Group-time effects where units are not followed, panels have gaps, and old bugs of did."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from reference import read_case
 
 from impact import CallawaySantAnna, Design, Panel, SunAbraham, simulate
 from impact.errors import DesignError, EstimationError
@@ -33,11 +30,8 @@ def sections(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def case(name: str) -> dict:
-    folder = os.environ.get("IMPACT_CASES")
-    if not folder:
-        pytest.skip("set IMPACT_CASES to the folder of reference cases to compare with R")
-    path = Path(folder) / "cases" / name
-    return {**json.loads((path / "case.json").read_text()), "frame": pd.read_csv(path / "data.csv")}
+    description, frame = read_case(name)
+    return {**description, "frame": frame}
 
 
 @pytest.mark.parametrize("variant", ["rcs_nocov", "rcs_cov"])

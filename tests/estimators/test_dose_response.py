@@ -1,12 +1,9 @@
 """Effects by dose: R contdid's numbers, by hand, identities, coverage, refusals."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from reference import read_case
 
 from impact import CallawaySantAnna, Design, Panel, simulate
 from impact.errors import DesignError, EstimationError
@@ -25,14 +22,10 @@ def fit(frame, *, unit="unit", time="time", outcome="outcome", dose="dose", **se
 
 
 def simulated_case() -> tuple[dict, pd.DataFrame]:
-    folder = os.environ.get("IMPACT_CASES")
-    if not folder:
-        pytest.skip("set IMPACT_CASES to the folder of reference cases to compare with R contdid")
-    path = Path(folder) / "cases" / "contdid_simulated"
-    frame = pd.read_csv(path / "data.csv")
+    case, frame = read_case("contdid_simulated")
     on = (frame["G"] > 0) & (frame["time_period"] >= frame["G"])
     frame["dose"] = frame["D"].where(on, 0.0)
-    return json.loads((path / "case.json").read_text())["reference"], frame
+    return case["reference"], frame
 
 
 OWN = {"unit": "id", "time": "time_period", "outcome": "Y"}

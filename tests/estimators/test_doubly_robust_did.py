@@ -1,12 +1,9 @@
 """Two-period difference-in-differences: DRDID's numbers, by hand, identities, coverage."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from reference import read_case
 
 from impact import CallawaySantAnna, Design, Panel, simulate
 from impact.errors import DesignError, EstimationError
@@ -33,11 +30,8 @@ def fit(frame, method="improved", *, unit="unit", time="time", trim=0.995, **set
 
 
 def case(name: str) -> dict:
-    folder = os.environ.get("IMPACT_CASES")
-    if not folder:
-        pytest.skip("set IMPACT_CASES to the folder of reference cases to compare with R DRDID")
-    path = Path(folder) / "cases" / name
-    return {**json.loads((path / "case.json").read_text()), "frame": pd.read_csv(path / "data.csv")}
+    description, frame = read_case(name)
+    return {**description, "frame": frame}
 
 
 @pytest.mark.parametrize("name", METHODS)

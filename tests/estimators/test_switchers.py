@@ -1,12 +1,9 @@
 """Changes of treatment: R DIDmultiplegtDYN's numbers, by hand, identities, coverage, refusals."""
 
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from reference import read_case
 
 from impact import CallawaySantAnna, Design, Panel, simulate
 from impact.errors import DesignError, EstimationError
@@ -28,11 +25,8 @@ def fit(frame, *, unit="unit", time="time", clusters=None, treatment="dose", **s
 
 
 def case() -> dict:
-    folder = os.environ.get("IMPACT_CASES")
-    if not folder:
-        pytest.skip("set IMPACT_CASES to the folder of reference cases to compare with R")
-    path = Path(folder) / "cases" / "dcdh_favara_imbs"
-    return {**json.loads((path / "case.json").read_text()), "frame": pd.read_csv(path / "data.csv")}
+    description, frame = read_case("dcdh_favara_imbs")
+    return {**description, "frame": frame}
 
 
 BANKS = {

@@ -62,7 +62,9 @@ if TYPE_CHECKING:
         TwoWayFixedEffects,
     )
     from impact.estimators.from_formula import fit_formula
-    from impact.estimators.regression import BeckKatz, Conley, DriscollKraay, NeweyWest
+    from impact.estimators.parts.donors import DonorPool
+    from impact.estimators.parts.predictors import Predictor
+    from impact.estimators.parts.regression import BeckKatz, Conley, DriscollKraay, NeweyWest
     from impact.estimators.specification_tests import (
         breusch_pagan_test,
         hausman_test,
@@ -94,17 +96,18 @@ _MODULES = (
 _HOMES = {
     "ArellanoBond": "impact.estimators",
     "AugmentedSyntheticControl": "impact.estimators",
-    "BeckKatz": "impact.estimators.regression",
+    "BeckKatz": "impact.estimators.parts.regression",
     "Between": "impact.estimators",
     "BlundellBond": "impact.estimators",
     "CallawaySantAnna": "impact.estimators",
     "Comparison": "impact.comparison",
-    "Conley": "impact.estimators.regression",
+    "Conley": "impact.estimators.parts.regression",
     "Design": "impact.design",
     "DistributedLag": "impact.estimators",
+    "DonorPool": "impact.estimators.parts.donors",
     "DoseResponse": "impact.estimators",
     "DoublyRobustDiD": "impact.estimators",
-    "DriscollKraay": "impact.estimators.regression",
+    "DriscollKraay": "impact.estimators.parts.regression",
     "EffectsByGroup": "impact.estimators",
     "EfficientStaggered": "impact.estimators",
     "ExtendedTWFE": "impact.estimators",
@@ -117,12 +120,13 @@ _HOMES = {
     "LocalProjectionDiD": "impact.estimators",
     "MatrixCompletion": "impact.estimators",
     "Mundlak": "impact.estimators",
-    "NeweyWest": "impact.estimators.regression",
+    "NeweyWest": "impact.estimators.parts.regression",
     "Panel": "impact.panel",
     "PanelIV": "impact.estimators",
     "PanelMatching": "impact.estimators",
     "PoissonFixedEffects": "impact.estimators",
     "PooledOLS": "impact.estimators",
+    "Predictor": "impact.estimators.parts.predictors",
     "RandomEffects": "impact.estimators",
     "Result": "impact.result",
     "StackedDiD": "impact.estimators",
@@ -155,6 +159,7 @@ __all__ = [
     "Conley",
     "Design",
     "DistributedLag",
+    "DonorPool",
     "DoseResponse",
     "DoublyRobustDiD",
     "DriscollKraay",
@@ -176,6 +181,7 @@ __all__ = [
     "PanelMatching",
     "PoissonFixedEffects",
     "PooledOLS",
+    "Predictor",
     "RandomEffects",
     "Result",
     "StackedDiD",

@@ -4,6 +4,7 @@ import ast
 from pathlib import Path
 
 import impact
+from impact.estimators import ESTIMATORS
 
 PACKAGE = Path(impact.__file__).parent
 
@@ -37,6 +38,10 @@ def modules():
 
 def layer_of(path):
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def home_of(path):
+    return ".".join(("impact", *path.relative_to(PACKAGE).with_suffix("").parts))
 
 
 def is_typing_guard(node):
@@ -101,6 +106,22 @@ def test_no_private_name_is_imported():
         for line, _, module, names in own_imports(path)
         for name in names
         if name.startswith("_") and not name.startswith("__")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_estimator_imports_another():
+    """What two estimators share lies in estimators/parts, which imports no estimator."""
+    folder = PACKAGE / "estimators"
+    homes = set(ESTIMATORS.values())
+    shared = sorted((folder / "parts").glob("*.py"))
+    estimators = [path for path in sorted(folder.glob("*.py")) if home_of(path) in homes]
+    assert len(estimators) == len(homes)
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{line} imports {module}"
+        for path in (*estimators, *shared)
+        for line, _, module, _ in own_imports(path)
+        if module in homes
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, listing
 from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
-from impact.estimators.donors import (
+from impact.estimators.parts.donors import (
     SYNTHETIC,
     Block,
     DonorPool,

@@ -12,7 +12,7 @@ from impact.estimators.base import (
     UNIT_CLUSTERS,
     Requirement,
 )
-from impact.estimators.regression import (
+from impact.estimators.parts.regression import (
     RegressionEstimator,
     coefficient_result,
     design_variables,

@@ -11,8 +11,8 @@ import pandas as pd
 from impact.design import Design
 from impact.errors import EstimationError, plural
 from impact.estimators.base import SECTIONS, Estimator, Requirement
-from impact.estimators.cells import BASE_NOTE
-from impact.estimators.group_time import (
+from impact.estimators.parts.cells import BASE_NOTE
+from impact.estimators.parts.group_time import (
     BasePeriod,
     Comparison,
     GroupTimeFit,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import COHORTS, NO_COVARIATES, Estimator, Requirement
-from impact.estimators.contributions import clustered, unit_weights
-from impact.estimators.group_time import Comparison, plan_cells
+from impact.estimators.parts.contributions import clustered, unit_weights
+from impact.estimators.parts.group_time import Comparison, plan_cells
 from impact.kernels.dose_curve import SplineBasis, dose_curve
 from impact.result import Result
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import EstimationError, listing, plural
 from impact.estimators.base import SECTIONS, Estimator, Requirement
-from impact.estimators.contributions import clustered, unit_weights
+from impact.estimators.parts.contributions import clustered, unit_weights
 from impact.kernels.doubly_robust import (
     ConditionalDiD,
     Method,

@@ -14,7 +14,7 @@ from scipy import special
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, Estimator, Requirement
-from impact.estimators.regression import coefficient_cells
+from impact.estimators.parts.regression import coefficient_cells
 from impact.inference.scores import CovarianceScores
 from impact.kernels.gmm import LinearMoments, MomentFit
 from impact.result import JointTest, Result

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import EstimationError, listing, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import Cells, all_cells, cell_result
+from impact.estimators.parts.cells import Cells, all_cells, cell_result
 from impact.inference import bands
 from impact.inference.scores import CovarianceScores
 from impact.kernels.moments import CohortMoments, LinearCells, cohort_moments

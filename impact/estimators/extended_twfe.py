@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import (
+from impact.estimators.parts.cells import (
     BASE_NOTE,
     Cells,
     all_cells,

@@ -9,7 +9,7 @@ from typing import ClassVar
 from impact.design import Design
 from impact.errors import DesignError
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.regression import (
+from impact.estimators.parts.regression import (
     RegressionEstimator,
     coefficient_result,
     design_variables,

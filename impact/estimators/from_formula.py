@@ -11,9 +11,9 @@ from impact.design import Design
 from impact.errors import DesignError, check_choice
 from impact.estimators.fixed_effects import FixedEffects
 from impact.estimators.panel_iv import PanelIV
+from impact.estimators.parts.regression import Covariance
 from impact.estimators.poisson import PoissonFixedEffects
 from impact.estimators.pooled import PooledOLS
-from impact.estimators.regression import Covariance
 from impact.formula import read_formula
 from impact.inference.clusters import Convention
 from impact.result import Result

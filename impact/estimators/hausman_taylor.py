@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.regression import (
+from impact.estimators.parts.regression import (
     RegressionEstimator,
     coefficient_result,
     design_variables,

@@ -19,7 +19,7 @@ from impact.estimators.base import (
     Estimator,
     Requirement,
 )
-from impact.estimators.contributions import clustered
+from impact.estimators.parts.contributions import clustered
 from impact.kernels.boundary import boundary_mean, reaches_zero_test, yatchew_test
 from impact.result import JointTest, Result
 

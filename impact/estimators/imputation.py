@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import (
+from impact.estimators.parts.cells import (
     Cells,
     all_cells,
     cell_result,
@@ -24,7 +24,7 @@ from impact.estimators.cells import (
     unlinked,
     untreated_periods,
 )
-from impact.estimators.imputed import impute
+from impact.estimators.parts.imputed import impute
 from impact.inference.scores import Uncertainty
 from impact.kernels.moments import CohortMoments
 from impact.result import Result

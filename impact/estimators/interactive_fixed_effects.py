@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError
 from impact.estimators.base import Estimator, Requirement
-from impact.estimators.completion import (
+from impact.estimators.parts.completion import (
     COMPLETION,
     Inference,
     Table,
@@ -24,7 +24,7 @@ from impact.estimators.completion import (
     refit_uncertainty,
     table_of,
 )
-from impact.estimators.donors import needs_of_placebos, with_rank_note
+from impact.estimators.parts.donors import needs_of_placebos, with_rank_note
 from impact.kernels.lowrank import complete, hard
 from impact.result import Result
 

@@ -20,7 +20,7 @@ from impact.estimators.base import (
     Estimator,
     Requirement,
 )
-from impact.estimators.cells import BASE_NOTE
+from impact.estimators.parts.cells import BASE_NOTE
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores
 from impact.kernels.local_projection import Horizon, fit_horizon

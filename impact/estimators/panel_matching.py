@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.donors import EQUAL_WEIGHTS, cell_frame, cohort_shares
+from impact.estimators.parts.donors import EQUAL_WEIGHTS, cell_frame, cohort_shares
 from impact.inference.scores import Scores
 from impact.kernels.logit import fit_logit
 from impact.kernels.matching import lag_distances, nearest_weights

@@ -13,7 +13,7 @@ from scipy import special
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.regression import (
+from impact.estimators.parts.regression import (
     Regression,
     RegressionEstimator,
     Variables,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from impact.design import Design
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.regression import (
+from impact.estimators.parts.regression import (
     RegressionEstimator,
     coefficient_result,
     design_variables,

@@ -10,8 +10,8 @@ from scipy import special
 
 from impact.design import Design
 from impact.errors import DesignError, check_choice
-from impact.estimators.generalised import averages_test, fit_random_effects, with_unit_means
-from impact.estimators.regression import design_variables, effect_groups, regress
+from impact.estimators.parts.generalised import averages_test, fit_random_effects, with_unit_means
+from impact.estimators.parts.regression import design_variables, effect_groups, regress
 from impact.kernels.absorb import Groups
 from impact.result import JointTest
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import BASE_NOTE
+from impact.estimators.parts.cells import BASE_NOTE
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores
 from impact.kernels.cell_regression import RowFit, fit_rows

@@ -19,7 +19,7 @@ from impact.estimators.base import (
     Estimator,
     Requirement,
 )
-from impact.estimators.contributions import clustered, unit_weights
+from impact.estimators.parts.contributions import clustered, unit_weights
 from impact.kernels.switchers import HorizonEffect, SwitchPaths, horizon_effect, switch_paths
 from impact.result import Result
 

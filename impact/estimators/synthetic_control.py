@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, InferenceError, plural
 from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
-from impact.estimators.donors import (
+from impact.estimators.parts.donors import (
     SYNTHETIC,
     Block,
     DonorPool,
@@ -26,13 +26,13 @@ from impact.estimators.donors import (
     needs_of_placebos,
     with_rank_note,
 )
-from impact.estimators.predictors import (
+from impact.estimators.parts.predictors import (
     Predictor,
     PredictorWeights,
     predictor_matrix,
     predictor_windows,
 )
-from impact.estimators.synthetic_control_fit import (
+from impact.estimators.parts.synthetic_control_fit import (
     MatchingFit,
     MatchingProblem,
     describe,

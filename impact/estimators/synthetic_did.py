@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import InferenceError, listing, plural
 from impact.estimators.base import UNIT_CLUSTERS, Estimator, Requirement
-from impact.estimators.donors import (
+from impact.estimators.parts.donors import (
     SYNTHETIC,
     Block,
     DonorPool,

@@ -15,7 +15,7 @@ from impact.plots import BLUE, INK, ORANGE, PALE, QUIET
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from impact.estimators.synthetic_control_fit import SyntheticControlFit
+    from impact.estimators.parts.synthetic_control_fit import SyntheticControlFit
 
 __all__ = ["donor_weights", "gap_fan", "leave_one_out_fan", "paths_and_gap", "placebo_fan"]
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import BASE_NOTE
-from impact.estimators.contributions import clustered, unit_weights
-from impact.estimators.group_time import Comparison, GroupTimePlan, UnitCovariates, plan_cells
+from impact.estimators.parts.cells import BASE_NOTE
+from impact.estimators.parts.contributions import clustered, unit_weights
+from impact.estimators.parts.group_time import Comparison, GroupTimePlan, UnitCovariates, plan_cells
 from impact.kernels.doubly_robust import conditional_did
 from impact.result import Result
 

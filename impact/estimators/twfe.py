@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT, Requirement
-from impact.estimators.regression import (
+from impact.estimators.parts.regression import (
     Regression,
     RegressionEstimator,
     Variables,

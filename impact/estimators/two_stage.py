@@ -9,8 +9,8 @@ import numpy as np
 
 from impact.design import Design
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.cells import all_cells, cell_result, reasons_lost, unlinked
-from impact.estimators.imputed import impute
+from impact.estimators.parts.cells import all_cells, cell_result, reasons_lost, unlinked
+from impact.estimators.parts.imputed import impute
 from impact.result import Result
 
 __all__ = ["TwoStage"]

@@ -6,7 +6,7 @@ import pytest
 
 from impact import Design, Panel
 from impact.errors import DesignError, InferenceError
-from impact.estimators.donors import DonorPool
+from impact.estimators.parts.donors import DonorPool
 from impact.estimators.synthetic_control import Predictor, SyntheticControl
 
 # Abadie, Diamond and Hainmueller (2010), table 2.

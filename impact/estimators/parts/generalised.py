@@ -9,7 +9,7 @@ import numpy as np
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError
-from impact.estimators.regression import Covariance, Regression, Variables, regress
+from impact.estimators.parts.regression import Covariance, Regression, Variables, regress
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import Convention
 from impact.kernels.absorb import Groups

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, listing, plural
-from impact.estimators.donors import Block
+from impact.estimators.parts.donors import Block
 
 __all__ = ["Predictor", "PredictorWeights", "predictor_matrix", "predictor_windows"]
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import listing
-from impact.estimators.donors import Block, block_label, weight_frame
-from impact.estimators.predictors import Predictor
+from impact.estimators.parts.donors import Block, block_label, weight_frame
+from impact.estimators.parts.predictors import Predictor
 from impact.inference.placebo import rank_p_value, rmspe_ratios
 from impact.kernels.simplex import simplex_least_squares
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.estimators.cells import BASE_NOTE, cluster_codes
-from impact.estimators.contributions import unit_weights
+from impact.estimators.parts.cells import BASE_NOTE, cluster_codes
+from impact.estimators.parts.contributions import unit_weights
 from impact.inference.linear import moment_uncertainty
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.doubly_robust import (

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.estimators.cells import (
+from impact.estimators.parts.cells import (
     Cells,
     cluster_codes,
     cohort_shares,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.estimators.cells import cluster_codes
+from impact.estimators.parts.cells import cluster_codes
 from impact.inference.scores import Scores
 
 __all__ = ["clustered", "unit_weights"]

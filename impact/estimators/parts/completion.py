@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import EstimationError, InferenceError, listing, plural
 from impact.estimators.base import ABSORBING, PRE_PERIODS, TREATMENT, UNIT_CLUSTERS
-from impact.estimators.donors import EQUAL_WEIGHTS, cell_frame, cohort_shares
+from impact.estimators.parts.donors import EQUAL_WEIGHTS, cell_frame, cohort_shares
 from impact.inference.placebo import (
     PlaceboDraws,
     canonical_order,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from impact.errors import PlaceError, check_choice
+from impact.errors import BreakWarning, PlaceError, check_choice, plural
 
-__all__ = ["BREAKS", "Break", "Outcome", "spanned_breaks"]
+__all__ = ["BREAKS", "OUTCOMES", "Break", "Outcome", "spanned_breaks", "warn_of_breaks"]
 
 Outcome = Literal[
     "employment", "enterprise_jobs", "income", "output", "prices", "population", "places"
@@ -48,10 +49,19 @@ class Break:
     text: Text
     source: str
 
+    @property
+    def years(self) -> str:
+        """The year of a lasting change, or the first and last of a passing one."""
+        return f"{self.first}" if self.last is None else f"{self.first}-{self.last}"
+
+    @property
+    def label(self) -> str:
+        """Years and the kinds of outcome concerned, in a few words."""
+        return f"{self.years} ({self.name}: {', '.join(self.outcomes)})"
+
     def warning(self, lang: Literal["en", "vi"] = "en") -> str:
         """Say the break with its years."""
-        years = f"{self.first}" if self.last is None else f"{self.first}-{self.last}"
-        return f"{years}: {self.text.en if lang == 'en' else self.text.vi}"
+        return f"{self.years}: {self.text.en if lang == 'en' else self.text.vi}"
 
 
 BREAKS = (
@@ -109,6 +119,7 @@ def spanned_breaks(
     *,
     outcome: Outcome | None = None,
     province_codes: Iterable[str] | None = None,
+    vintage: Literal[63, 34] = 63,
 ) -> tuple[Break, ...]:
     """Return the known breaks that lie within a design's years.
 
@@ -116,7 +127,8 @@ def spanned_breaks(
     ----------
     periods : years of the design, such as ``design.periods``
     outcome : kind of outcome; None returns the breaks of all kinds
-    province_codes : codes of the 63 provinces in the design; None for all
+    province_codes : codes of the provinces in the design; None for all
+    vintage : of the provinces; figures brought to the 34 for all years do not break in 2025
 
     Returns
     -------
@@ -137,8 +149,22 @@ def spanned_breaks(
         for known in BREAKS
         if (outcome is None or outcome in known.outcomes)
         and (places is None or not known.province_codes or places & set(known.province_codes))
+        and not (vintage == 34 and known.name == "provinces_2025")
         and _spans(years, known)
     )
+
+
+def warn_of_breaks(
+    breaks: Sequence[Break], column: str, outcome: Outcome, *, stacklevel: int = 2
+) -> None:
+    """Warn that an outcome's years hold known breaks of its kind; silent if there are none."""
+    if breaks:
+        said = " ".join(known.warning() for known in breaks)
+        message = (
+            f'outcome "{column}" ({outcome.replace("_", " ")}) spans '
+            f"{plural(len(breaks), 'known break')}. {said}"
+        )
+        warnings.warn(message, BreakWarning, stacklevel=stacklevel)
 
 
 def _spans(years: list[int], known: Break) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from impact.calendar import OUTCOMES, Break, Outcome, spanned_breaks, warn_of_breaks
 from impact.errors import DesignError, check_choice, listing, plural
 from impact.panel import Panel
 
@@ -44,6 +45,9 @@ class Design:
     never_treated : value of ``cohort`` that stands for "never treated", such as 0, if one does
     always_treated : "refuse" leaves units without an untreated period to the estimators, which
         refuse them by name where they cannot be used; "drop" drops and counts them
+    series : kind of Vietnamese statistic the outcome is, such as "employment", "enterprise_jobs"
+        or "income"; the known breaks of that kind within the years are then warned of. Nothing is
+        guessed from a column's name, and other data are left alone
 
     Raises
     ------
@@ -56,6 +60,10 @@ class Design:
     Rows in which outcome, treatment, weight, cluster or a covariate is missing are left out
     together, so that all estimators use the same rows; ``dropped`` counts them by cause. A
     cohort outside the panel is an error and never becomes "never treated" in silence.
+
+    Years are the panel's periods, provinces those of a column ``province_code`` if it has one:
+    see ``impact.calendar``. A panel keyed by ``places.keyed`` shows in ``breaks`` the breaks of
+    every kind, without a warning, while ``series`` is not stated.
 
     A panel whose units are each observed once is a series of cross-sections: give every
     observation its own unit, and ``cohort`` says when its group was first treated, also in
@@ -73,6 +81,7 @@ class Design:
     weights: str | None = field(default=None, kw_only=True)
     never_treated: float | None = field(default=None, kw_only=True)
     always_treated: Literal["refuse", "drop"] = field(default="refuse", kw_only=True)
+    series: Outcome | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _normalise(self)
@@ -80,6 +89,8 @@ class Design:
         _ = self._drawn
         if self.treatment_column is not None:
             _ = self.cohorts
+        if self.series is not None:
+            warn_of_breaks(self.breaks, self.outcome, self.series, stacklevel=4)
 
     def __repr__(self) -> str:
         return f"Design({self.outcome}: {self.facts.sentence()})"
@@ -87,9 +98,14 @@ class Design:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><th style='text-align:left'>{name}</th><td>{value}</td></tr>"
-            for name, value in self.facts.table().items()
+            for name, value in (self.facts.table() | self._break_row()).items()
         )
         return f"<table><caption>Design: {self.outcome}</caption><tbody>{rows}</tbody></table>"
+
+    def _break_row(self) -> dict[str, str]:
+        return (
+            {"Known breaks": "; ".join(known.label for known in self.breaks)} if self.breaks else {}
+        )
 
     @property
     def treatment_column(self) -> str | None:
@@ -141,6 +157,21 @@ class Design:
     def is_repeated_cross_section(self) -> bool:
         """Whether no unit is followed: each is observed once, in one of several periods."""
         return _follows_nobody(self.panel)
+
+    @cached_property
+    def breaks(self) -> tuple[Break, ...]:
+        """Known breaks of Vietnamese statistics within the sample's years."""
+        columns = self.panel.frame.columns
+        if self.series is None and "province_vintage" not in columns:
+            return ()
+        provinces = self.sample.frame["province_code"] if "province_code" in columns else None
+        vintages = self.sample.frame["province_vintage"] if "province_vintage" in columns else [63]
+        return spanned_breaks(
+            self.periods.tolist(),
+            outcome=self.series,
+            province_codes=None if provinces is None else provinces.unique(),
+            vintage=34 if set(vintages) == {34} else 63,
+        )
 
     @cached_property
     def outcomes(self) -> Floats:
@@ -376,6 +407,8 @@ def _check_settings(design: Design) -> None:
             "each other. Give one of cohort, treated or dose."
         )
     check_choice("always_treated", design.always_treated, ("refuse", "drop"))
+    if design.series is not None:
+        check_choice("series", design.series, OUTCOMES)
     if not isinstance(design.anticipation, (int, np.integer)) or design.anticipation < 0:
         raise DesignError(
             f"anticipation counts whole periods before treatment, 0 or more; it was "

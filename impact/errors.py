@@ -12,6 +12,8 @@
     ├── PriceError         price indices and years
     └── ReportError        reports, notebooks and files
         └── SpecError      an evaluation's TOML file
+
+    BreakWarning           a design spans a known break of its outcome's series
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "BreakWarning",
     "DesignError",
     "EstimationError",
     "ImpactError",
@@ -75,6 +78,10 @@ class ReportError(ImpactError):
 
 class SpecError(ReportError):
     """An evaluation's specification is malformed."""
+
+
+class BreakWarning(UserWarning):
+    """A design spans a year in which its outcome's series changed for other reasons."""
 
 
 def listing(values: Iterable[object], limit: int = 3) -> str:

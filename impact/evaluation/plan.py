@@ -23,6 +23,8 @@ from impact.evaluation.schema import PLAN, check_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from impact.calendar import Outcome as SeriesKind
+
 __all__ = ["Evaluation", "Outcome", "file_sha256"]
 
 
@@ -38,6 +40,7 @@ class Outcome:
     transform : "none", or "log", after which effects are read in percent
     primary : whether the question is answered by it
     smallest_effect : smallest effect of interest, as a share for logarithms, else in the unit
+    series : kind of Vietnamese statistic it is, whose known breaks are warned of
     """
 
     name: str
@@ -46,6 +49,7 @@ class Outcome:
     transform: str = "none"
     primary: bool = False
     smallest_effect: float | None = None
+    series: SeriesKind | None = None
 
     @property
     def column(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from impact.calendar import OUTCOMES
 from impact.errors import near
 
 __all__ = ["CRITERIA", "DATA_KINDS", "LANGUAGES", "PLAN", "Key", "check_table"]
@@ -53,6 +54,7 @@ _OUTCOME = {
     "transform": Key("string", default="none", choices=TRANSFORMS),
     "primary": Key("boolean", default=False),
     "smallest_effect": Key("number", low=0),
+    "series": Key("string", choices=OUTCOMES),
 }
 
 PLAN: dict[str, Key] = {

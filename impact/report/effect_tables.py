@@ -33,6 +33,19 @@ def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None
     record.value("level", round(100 * level, 6), "percent", text("Confidence level", "Mức tin cậy"))
     for name, effect in effects.items():
         _record_effect(record, name, effect)
+        _warn_of_breaks(record, effect)
+
+
+def _warn_of_breaks(record: Record, effect: OutcomeEffect) -> None:
+    """Have the report warn of known breaks of an outcome's series, the outcome named."""
+    label = effect.outcome.label
+    for known in effect.design.breaks if effect.outcome.series else ():
+        record.warn(
+            text(
+                f"[[{label['en']}, {known.warning('en')}]]",
+                f"[[{label['vi']}, {known.warning('vi')}]]",
+            )
+        )
 
 
 def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:

@@ -13,9 +13,15 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import COHORTS, NO_COVARIATES, Estimator, Requirement
+from impact.estimators.parts.cells import BASE_NOTE
 from impact.estimators.parts.contributions import clustered, unit_weights
-from impact.estimators.parts.group_time import Comparison, plan_cells
-from impact.kernels.dose_curve import SplineBasis, dose_curve
+from impact.estimators.parts.group_time import (
+    BasePeriod,
+    Comparison,
+    GroupTimePlan,
+    plan_cells,
+)
+from impact.kernels.dose_curve import DoseCurve, SplineBasis, dose_curve
 from impact.result import Result
 
 __all__ = ["DoseResponse"]
@@ -24,6 +30,11 @@ Floats = NDArray[np.float64]
 
 # A dose this share of treated units receive exactly is reported as a mass point.
 MASS_POINT = 0.05
+
+NO_CELL = (
+    "no cell after treatment has both treated and comparison units observed before and after. Use "
+    "comparison='not_yet_treated', or a longer panel."
+)
 
 
 def _lacks_dose(design: Design) -> str | None:
@@ -59,11 +70,16 @@ class DoseResponse(Estimator):
     degree : of the spline, 1 for straight lines between knots
     knots : number of interior knots, at quantiles of the treated doses
     comparison : "not_yet_treated" or "never_treated" units
+    by : "dose" for the curve; "event_time" for ATT(g, t) or ACRT(g, t), the curve of each cohort
+        and period averaged over the cohort's doses, before treatment too, so that
+        ``result.event_study()`` shows when effects set in and whether any came before
+    base_period : of the cells before treatment with ``by="event_time"``, "universal" or
+        "varying"
 
     Raises
     ------
-    DesignError : no dose is stated, it changes after treatment began, nobody is untreated, or
-        covariates
+    DesignError : no dose is stated, it changes after treatment began, nobody is untreated,
+        covariates, or doses= beside by="event_time"
     EstimationError : a cohort's doses take too few values for the spline
 
     Notes
@@ -81,8 +97,10 @@ class DoseResponse(Estimator):
 
     Source
     ------
-    Callaway, Goodman-Bacon and Sant'Anna (2024), NBER working paper 32117. Averages equal R
-    contdid 0.1.0; its curve is evaluated with end knots other than those it was fitted with.
+    Callaway, Goodman-Bacon and Sant'Anna (2024), NBER working paper 32117. Averages and event
+    studies of slopes equal R contdid 0.1.0. Its curve is evaluated with end knots other than
+    those it was fitted with, and its event study of levels takes the dose for a treatment
+    indicator: E[D dY] / E[D] - E[(1 - D) dY] / E[1 - D].
     """
 
     target: Literal["level", "slope"] = "level"
@@ -90,6 +108,8 @@ class DoseResponse(Estimator):
     degree: int = 3
     knots: int = 1
     comparison: Comparison = "not_yet_treated"
+    by: Literal["dose", "event_time"] = "dose"
+    base_period: BasePeriod = "universal"
 
     requires: ClassVar[tuple[Requirement, ...]] = (
         *COHORTS,
@@ -102,6 +122,11 @@ class DoseResponse(Estimator):
         super().__post_init__()
         if self.doses is not None:
             object.__setattr__(self, "doses", tuple(float(d) for d in self.doses))
+            if self.by == "event_time":
+                raise DesignError(
+                    'DoseResponse: doses= names points of the curve, and by="event_time" averages '
+                    "the curve over the doses received. Leave out one of the two."
+                )
         for name, least in (("degree", 1), ("knots", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
@@ -110,41 +135,93 @@ class DoseResponse(Estimator):
                 )
 
     def _estimate(self, design: Design) -> Result:
-        treated = ~np.isnan(design.cohorts)
-        after = (design.periods >= design.cohorts[:, None]) & ~np.isnan(design.doses)
-        last = np.where(after, design.doses, -np.inf).max(axis=1)
-        treated &= np.isfinite(last)
-        doses = np.where(treated, last, 0.0)
-        own = np.sort(doses[treated])
+        doses = _received(design)
+        own = np.sort(doses[doses > 0])
+        basis = _basis(own, self.degree, self.knots)
+        if self.by == "event_time":
+            return self._by_event_time(design, doses, basis)
+        return self._by_dose(design, doses, basis)
+
+    def _by_dose(self, design: Design, doses: Floats, basis: SplineBasis) -> Result:
+        """Average the curves of all cells after treatment."""
+        own = np.sort(doses[doses > 0])
         grid = np.asarray(
-            np.quantile(own, np.arange(1, 10) / 10, method="inverted_cdf")
+            np.unique(np.quantile(own, np.arange(1, 10) / 10, method="inverted_cdf"))
             if self.doses is None
             else self.doses
         )
-        grid = np.unique(grid) if self.doses is None else grid
         inside = (grid >= own[0]) & (grid <= own[-1])
-        basis = _basis(own, self.degree, self.knots)
         fitted = self._average(design, doses, basis, grid[inside])
         estimates = np.full(1 + len(grid), np.nan)
         psi = np.zeros((design.n_units, 1 + len(grid)))
         shown = np.concatenate(([True], inside))
         estimates[shown] = fitted[0]
         psi[:, shown] = fitted[1]
-        name = "att" if self.target == "level" else "acrt"
         cells = pd.DataFrame(
             {
-                "term": [f"{name}, average", *(f"{name}({d:g})" for d in grid)],
+                "term": [f"{self._symbol}, average", *(f"{self._symbol}({d:g})" for d in grid)],
                 "cohort": np.nan,
                 "time": np.nan,
                 "event_time": np.nan,
                 "estimate": estimates,
                 "weight": 1.0,
                 "note": ["", *np.where(inside, "", "outside the doses observed")],
-                "n_treated": int(treated.sum()),
-                "n_comparison": int((~treated).sum()),
+                "n_treated": int((doses > 0).sum()),
+                "n_comparison": int((doses == 0).sum()),
             }
         )
+        return self._result(design, own, cells, psi, dose=np.concatenate(([np.nan], grid)))
+
+    def _by_event_time(self, design: Design, doses: Floats, basis: SplineBasis) -> Result:
+        """Average each cell's curve over the doses of its cohort."""
+        plan = plan_cells(design, self.comparison, self.base_period)
+        n_cells, n_cohorts = len(plan), len(design.cohort_values)
+        notes = [plan.absence(k) for k in range(n_cells)]
+        estimates = np.where([note == BASE_NOTE for note in notes], 0.0, np.nan)
+        psi = np.zeros((design.n_units, n_cells + n_cohorts))
+        counts = np.zeros((n_cells, 2), dtype=np.int64)
+        for k in range(n_cells):
+            if notes[k]:
+                continue
+            rows, curve, counts[k] = self._cell(design, plan, k, doses, basis, np.zeros(0))
+            if curve is None:
+                notes[k] = "no treated or no comparison unit is observed in both periods"
+                continue
+            estimates[k] = curve.estimates[0]
+            psi[rows, k] = curve.psi[:, 0]
+        if np.isnan(estimates[[note != BASE_NOTE for note in notes]]).all():
+            raise EstimationError(NO_CELL)
+        shares, moved = _shares(design)
+        psi[:, n_cells:] = moved
+        cohorts, times = design.cohort_values[plan.cohort], design.periods[plan.period]
+        cells = pd.DataFrame(
+            {
+                "term": [
+                    f"{self._symbol}({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)
+                ],
+                "cohort": cohorts,
+                "time": times,
+                "event_time": times - cohorts,
+                "estimate": estimates,
+                "weight": shares[plan.cohort],
+                "note": notes,
+                "n_treated": counts[:, 0],
+                "n_comparison": counts[:, 1],
+            }
+        )
+        return self._result(design, np.sort(doses[doses > 0]), cells, psi, shares)
+
+    def _result(
+        self,
+        design: Design,
+        own: Floats,
+        cells: pd.DataFrame,
+        psi: Floats,
+        shares: Floats | None = None,
+        **extra: object,
+    ) -> Result:
         support = _support(own)
+        index = pd.Index([] if shares is None else design.cohort_values, name="cohort")
         return Result(
             estimator=self.name,
             design=design,
@@ -152,51 +229,70 @@ class DoseResponse(Estimator):
             uncertainty=clustered(design, psi),
             estimand=self.estimand,
             settings=self.settings(),
-            notes=_notes(self, own, support),
-            extra={"dose": np.concatenate(([np.nan], grid)), "support": support},
+            shares=pd.Series(dtype=np.float64)
+            if shares is None
+            else pd.Series(shares, index=index),
+            notes=_notes(own, support),
+            extra={**extra, "support": support},
         )
+
+    @property
+    def _symbol(self) -> str:
+        return "att" if self.target == "level" else "acrt"
+
+    def _cell(
+        self,
+        design: Design,
+        plan: GroupTimePlan,
+        k: int,
+        doses: Floats,
+        basis: SplineBasis,
+        grid: Floats,
+    ) -> tuple[NDArray[np.int64], DoseCurve | None, tuple[int, int]]:
+        """Fit one cell's curve; return its units, the curve if there is one, and counts."""
+        outcomes, codes, weights = design.outcomes, design.cohort_codes, unit_weights(design)
+        change = outcomes[:, plan.period[k]] - outcomes[:, plan.base[k]]
+        rows = np.flatnonzero((plan.roles(k)[codes] > 0) & ~np.isnan(change))
+        own = codes[rows] == plan.cohort[k]
+        counts = int(own.sum()), int((~own).sum())
+        if not own.any() or own.all():
+            return rows, None, counts
+        curve = dose_curve(
+            change[rows], own, doses[rows], weights[rows], basis, grid,
+            slope=self.target == "slope",
+        )  # fmt: skip
+        needs_curve = self.target == "slope" or len(grid) > 0
+        if needs_curve and curve.rank < basis.size:
+            self._refuse(design, int(plan.cohort[k]), doses[rows][own], basis)
+        return rows, curve, counts
 
     def _average(
         self, design: Design, doses: Floats, basis: SplineBasis, grid: Floats
     ) -> tuple[Floats, Floats]:
         """Average the curves of all cells after treatment: estimates (1 + J,), psi (N, 1 + J)."""
         plan = plan_cells(design, self.comparison, "universal")
-        outcomes, codes, weights = design.outcomes, design.cohort_codes, unit_weights(design)
-        n_cohorts = len(design.cohort_values)
-        shares = np.bincount(codes, weights, n_cohorts + 1)[:-1] / weights.sum()
+        n_units, n_cohorts = design.n_units, len(design.cohort_values)
+        shares, moved = _shares(design)
         curves: list[list[tuple[Floats, Floats]]] = [[] for _ in range(n_cohorts)]
         for k in range(len(plan)):
             cohort = int(plan.cohort[k])
             if design.periods[plan.period[k]] < design.cohort_values[cohort] or plan.absence(k):
                 continue
-            change = outcomes[:, plan.period[k]] - outcomes[:, plan.base[k]]
-            rows = np.flatnonzero((plan.roles(k)[codes] > 0) & ~np.isnan(change))
-            own = codes[rows] == cohort
-            if not own.any() or own.all():
-                continue
-            curve = dose_curve(
-                change[rows], own, doses[rows], weights[rows], basis, grid,
-                slope=self.target == "slope",
-            )  # fmt: skip
-            if curve.rank < basis.size:
-                self._refuse(design, cohort, doses[rows][own], basis)
-            psi = np.zeros((len(codes), len(curve.estimates)))
-            psi[rows] = curve.psi
-            curves[cohort].append((curve.estimates, psi))
+            rows, curve, _ = self._cell(design, plan, k, doses, basis, grid)
+            if curve is not None:
+                psi = np.zeros((n_units, len(curve.estimates)))
+                psi[rows] = curve.psi
+                curves[cohort].append((curve.estimates, psi))
         known = [c for c in range(n_cohorts) if curves[c]]
         if not known:
-            raise EstimationError(
-                "no cell after treatment has both treated and comparison units observed before "
-                "and after. Use comparison='not_yet_treated', or a longer panel."
-            )
+            raise EstimationError(NO_CELL)
         total = shares[known].sum()
         means = {c: np.mean([e for e, _ in curves[c]], axis=0) for c in known}
         estimates = sum(shares[c] / total * means[c] for c in known)
-        psi = np.zeros((len(codes), 1 + len(grid)))
+        psi = np.zeros((n_units, 1 + len(grid)))
         for c in known:
             psi += shares[c] / total * np.mean([p for _, p in curves[c]], axis=0)
-            moved = weights * ((codes == c) - shares[c]) / weights.sum() / total
-            psi += moved[:, None] * (means[c] - estimates)
+            psi += moved[:, [c]] / total * (means[c] - estimates)
         return np.asarray(estimates), psi
 
     def _refuse(self, design: Design, cohort: int, doses: Floats, basis: SplineBasis) -> None:
@@ -207,6 +303,23 @@ class DoseResponse(Estimator):
             "coefficients. Lower degree= or knots=, or estimate the effect of each amount as a "
             "treatment of its own."
         )
+
+
+def _received(design: Design) -> Floats:
+    """Return the dose each unit receives once treated, shape (N,), zero if never."""
+    after = (design.periods >= design.cohorts[:, None]) & ~np.isnan(design.doses)
+    last = np.where(after, design.doses, -np.inf).max(axis=1)
+    treated = ~np.isnan(design.cohorts) & np.isfinite(last)
+    return np.where(treated, last, 0.0)
+
+
+def _shares(design: Design) -> tuple[Floats, Floats]:
+    """Return cohorts' shares (C,) and what each unit contributes to them (N, C)."""
+    codes, weights = design.cohort_codes, unit_weights(design)
+    n_cohorts, total = len(design.cohort_values), weights.sum()
+    shares = np.bincount(codes, weights, n_cohorts + 1)[:-1] / total
+    moved = weights[:, None] * ((codes[:, None] == np.arange(n_cohorts)) - shares) / total
+    return np.asarray(shares), np.asarray(moved)
 
 
 def _basis(doses: Floats, degree: int, n_knots: int) -> SplineBasis:
@@ -228,7 +341,7 @@ def _support(doses: Floats) -> pd.DataFrame:
     return pd.concat([points, classes], ignore_index=True)
 
 
-def _notes(estimator: DoseResponse, doses: Floats, support: pd.DataFrame) -> tuple[str, ...]:
+def _notes(doses: Floats, support: pd.DataFrame) -> tuple[str, ...]:
     notes = [
         f"Doses of {plural(len(doses), 'treated unit')}: {doses[0]:g} to {doses[-1]:g}, median "
         f"{np.median(doses):g}; the curve is known between these only.",

@@ -81,6 +81,68 @@ def test_the_curve_differs_from_contdid_010_by_its_end_knots_only():
     np.testing.assert_allclose(ours, curves["right"], atol=1e-9)
 
 
+def test_event_study_of_slopes_equals_r_contdid():
+    reference, frame = simulated_case()
+    wanted = reference["slope_event_study"]["event_study"]
+    found = fit(frame, **OWN, target="slope", by="event_time", base_period="varying")
+    study = found.event_study()
+    assert list(study.cells["event_time"]) == wanted["e"]
+    np.testing.assert_allclose(study.estimates, wanted["att"], rtol=1e-10)
+
+
+def test_event_study_of_levels_differs_from_contdid_010_by_its_mistake_only():
+    """contdid hands the dose to a routine for a 0/1 treatment.
+
+    There a unit with dose D counts as D treated and 1 - D comparison units. Doing the same gives
+    its numbers to the last digit; ours are the group-time effects of having received any dose.
+    """
+    reference, frame = simulated_case()
+    wanted = reference["level_event_study"]["event_study"]
+    settings = {"by": "event_time", "base_period": "varying"}
+    result = fit(frame, **OWN, **settings)
+    Y = frame.pivot(index="id", columns="time_period", values="Y").to_numpy()
+    units = frame.drop_duplicates("id")
+    G, D = units["G"].to_numpy(), units["D"].to_numpy()
+    mistaken, right = [], []
+    for cell in result.cells.itertuples():
+        g, t = cell.cohort, cell.time
+        change = Y[:, t - 1] - Y[:, int(min(g, t)) - 2]
+        own, others = g == G, (G == 0) | (t < G) & (g != G)
+        part = np.where(own, D, 0.0)
+        rest = np.where(own | others, 1 - part, 0.0)
+        mistaken.append(part @ change / part.sum() - rest @ change / rest.sum())
+        right.append(change[own].mean() - change[others].mean())
+    np.testing.assert_allclose(result.estimates, right, rtol=1e-9)
+    sizes = result.cells["weight"].to_numpy()
+    by_event = [
+        np.average(np.array(mistaken)[now], weights=sizes[now])
+        for now in (result.cells["event_time"] == e for e in wanted["e"])
+    ]
+    np.testing.assert_allclose(by_event, wanted["att"], rtol=1e-10)
+
+
+def test_event_study_before_treatment_is_a_placebo_and_levels_are_group_time_effects():
+    frame = simulate.staggered_panel(6, n_units=150, periods=6, cohorts=(3, 5), missing=0.05).frame
+    amount = pd.Series(np.random.default_rng(2).uniform(1, 3, 150))
+    frame["dose"] = frame["treated"] * amount[frame["unit"]].to_numpy()
+    ours = fit(frame, by="event_time").event_study()
+    design = Design(Panel(frame, unit="unit", time="time"), outcome="outcome", treated="treated")
+    theirs = CallawaySantAnna().fit(design).event_study()
+    np.testing.assert_allclose(ours.estimates, theirs.estimates, rtol=1e-9)
+    np.testing.assert_allclose(ours.std_errors, theirs.std_errors, rtol=1e-9)
+    assert ours.pre_trends_test().p_value == pytest.approx(theirs.pre_trends_test().p_value)
+
+
+def test_the_event_study_names_cells_it_cannot_have_and_refuses_points_of_the_curve():
+    with pytest.raises(DesignError, match="Leave out one of the two"):
+        DoseResponse(by="event_time", doses=[1.0])
+    frame = line(n=60)
+    later = frame.assign(time=frame["time"] + 1, dose=0.0)
+    gone = pd.concat([later[later["time"] == 3].assign(unit=lambda f: f["unit"] + 100), frame])
+    cells = fit(gone, by="event_time", degree=1, knots=0).cells
+    assert "no treated or no comparison unit is observed in both periods" in set(cells["note"])
+
+
 def line(slope=2.0, intercept=1.0, n=60, noise=0.0, seed=0) -> pd.DataFrame:
     """Two periods; a third of units untreated; the effect is a line in the dose."""
     rng = np.random.default_rng(seed)

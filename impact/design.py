@@ -256,7 +256,10 @@ class Design:
     @cached_property
     def n_treated_clusters(self) -> int:
         """Clusters with at least one unit that is ever treated."""
-        return int(np.count_nonzero(np.bincount(self.cluster_codes[~np.isnan(self.cohorts)])))
+        treated = ~np.isnan(self.cohorts)
+        if self.cluster_columns[0] == self.panel.unit:
+            return int(np.count_nonzero(treated))
+        return int(np.count_nonzero(np.bincount(self.cluster_codes[treated])))
 
     @cached_property
     def unit_weights(self) -> Floats | None:
@@ -527,11 +530,8 @@ def _read_treatment(design: Design) -> tuple[Floats | None, NDArray[np.bool_] | 
 def _check_cohorts(design: Design) -> Floats:
     """Read the cohort of each unit of the panel, refusing values outside its periods."""
     panel, name = design.panel, str(design.cohort)
-    values = panel.column(name).isna().to_numpy()
-    missing = np.bincount(
-        panel.unit_codes, values if panel.order is None else values[panel.order], panel.n_units
-    )
-    partly = (missing > 0) & (missing < np.bincount(panel.unit_codes, minlength=panel.n_units))
+    missing = panel.column(name).isna().to_numpy()
+    partly = _differs_within(panel, missing if panel.order is None else missing[panel.order])
     if partly.any():
         raise DesignError(
             f'cohort column "{name}" is missing in some rows of '
@@ -559,6 +559,16 @@ def _check_cohorts(design: Design) -> Floats:
             f"the first treated period and must be one of the panel's whole periods."
         )
     return cohorts
+
+
+def _differs_within(panel: Panel, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell in which units some sorted rows are marked and others are not, shape (N,)."""
+    if panel.is_balanced:
+        grid = marks.reshape(panel.n_units, panel.n_periods)
+        differs = grid != grid[:, :1]
+        return differs.any(axis=1) if differs.any() else np.zeros(panel.n_units, dtype=bool)
+    count = np.bincount(panel.unit_codes, marks, panel.n_units)
+    return np.asarray((count > 0) & (count < np.bincount(panel.unit_codes)))
 
 
 def _cohort_numbers(values: pd.Series, design: Design) -> Floats:

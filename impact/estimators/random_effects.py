@@ -33,13 +33,14 @@ class RandomEffects(RegressionEstimator):
     Notes
     -----
     Assumes that unit effects do not correlate with the regressors; `hausman_test` and the
-    Mundlak estimator test and drop that assumption. Unbalanced panels are quasi-demeaned by each
-    unit's own number of rows; two-way components need a balanced panel and Swamy and Arora's
-    method. A component estimated negative is set to zero, with a note. Weights are refused.
+    Mundlak estimator test and drop that assumption. Panels may be unbalanced: rows are transformed
+    by each unit's own number of rows and, with two-way effects, by the exact inverse root of their
+    covariance; two-way components are unbiased for any pattern of gaps. "nerlove" is for unit
+    effects alone. A component estimated negative is set to zero, with a note. Weights are refused.
 
     Source
     ------
-    Baltagi (2021), Econometric Analysis of Panel Data, sections 2.4 and 3.3.
+    Baltagi (2021), Econometric Analysis of Panel Data, sections 2.4, 3.3, 9.2 and 9.4.
     """
 
     effects: Literal["unit", "two_way"] = "unit"

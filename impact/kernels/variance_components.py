@@ -1,4 +1,4 @@
-"""Variances of unit effects, period effects and errors, and the rows they transform."""
+"""Variances of unit effects and errors, and the rows that components transform."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from impact.errors import EstimationError
 from impact.kernels.absorb import Groups, absorb
 from impact.kernels.least_squares import LeastSquares, least_squares
 
-__all__ = ["Components", "Method", "one_way_components", "quasi_demean", "two_way_components"]
+__all__ = [
+    "Components",
+    "Method",
+    "estimated_components",
+    "one_way_components",
+    "quasi_demean",
+]
 
 Floats = NDArray[np.float64]
 Method = Literal["swamy_arora", "amemiya", "wallace_hussain", "nerlove"]
@@ -79,11 +85,11 @@ def one_way_components(
                 f"{len(between.kept)} coefficients. Use fewer regressors or FixedEffects."
             )
         unit = (between.rss - (size - len(between.kept)) * error) / (n - shared)
-        return _components(error, unit)
+        return estimated_components(error, unit)
     if method == "nerlove":
         effects = _unit_effects(outcome, regressors, within, units)
         spread = float(np.sum((effects - effects.mean()) ** 2))
-        return _components(within.rss / n, spread / (size - 1))
+        return estimated_components(within.rss / n, spread / (size - 1))
     if method == "amemiya":
         slopes = np.zeros(len(regressors))
         slopes[within.kept] = within.coefficients
@@ -94,33 +100,7 @@ def one_way_components(
     inside = float(np.sum(absorber.sweep(residuals) ** 2))
     between_sum = float(residuals @ residuals) - inside
     error = inside / (n - size)
-    return _components(error, (between_sum / size - error) / (n / size))
-
-
-def two_way_components(
-    outcome: Floats, regressors: Floats, units: Groups, times: Groups
-) -> Components:
-    """Estimate the variances of error, unit and period effect of a balanced panel.
-
-    Source
-    ------
-    Swamy and Arora (1972), Econometrica 40(2); Baltagi (2021), section 3.3, eq. (3.16)-(3.21).
-    """
-    absorber = absorb([units, times])
-    within = least_squares(outcome, regressors, sweep=absorber.sweep, n_effects=absorber.rank)
-    error = within.sigma2
-    found = []
-    for groups, rows in ((units, times.size), (times, units.size)):
-        columns = np.concatenate((np.ones((1, groups.size)), groups.total(regressors) / rows))
-        between = least_squares(groups.total(outcome) / rows, columns)
-        if between.df_residual <= 0:
-            raise EstimationError(
-                f"{groups.size} groups leave no degrees of freedom between them beside "
-                f"{len(between.kept)} coefficients, so their variance is unknown. Use one-way "
-                'effects, or method "wallace_hussain".'
-            )
-        found.append(between.sigma2 - error / rows)
-    return _components(error, *found)
+    return estimated_components(error, (between_sum / size - error) / (n / size))
 
 
 def _unit_effects(
@@ -130,10 +110,11 @@ def _unit_effects(
     return units.total(left) / units.counts
 
 
-def _components(error: float, unit: float, time: float = 0.0) -> Components:
+def estimated_components(error: float, unit: float, time: float = 0.0) -> Components:
+    """Set estimates that came out negative to zero and name them."""
     named = {"unit": unit, "time": time}
     negative = tuple(name for name, value in named.items() if value < 0)
-    return Components(error, max(unit, 0.0), max(time, 0.0), negative)
+    return Components(float(error), max(float(unit), 0.0), max(float(time), 0.0), negative)
 
 
 def quasi_demean(
@@ -142,7 +123,9 @@ def quasi_demean(
     r"""Transform rows so that errors with these components become uncorrelated.
 
     One-way: :math:`v_{it} - \theta_i \bar v_i` with
-    :math:`\theta_i = 1 - \sqrt{\sigma^2/(\sigma^2 + T_i\sigma^2_\mu)}`; two-way (balanced):
+    :math:`\theta_i = 1 - \sqrt{\sigma^2/(\sigma^2 + T_i\sigma^2_\mu)}`. Two-way: the same, then
+    the inverse root of :math:`I + (\sigma^2_\lambda/\sigma^2) ZZ'`, Z the transformed period
+    dummies, which takes one T x T eigendecomposition. On balanced panels this is
     :math:`v_{it} - \theta_1\bar v_{i.} - \theta_2\bar v_{.t} + \theta_3\bar v`.
 
     Parameters
@@ -151,18 +134,24 @@ def quasi_demean(
 
     Source
     ------
-    Baltagi (2021), section 2.4, eq. (2.20), section 3.3, eq. (3.10).
+    Baltagi (2021), section 2.4, eq. (2.20), section 3.3, eq. (3.10); Wansbeek and Kapteyn (1989),
+    Journal of Econometrics 41(3), for the unbalanced two-way inverse.
     """
     error = components.error
-    counts = units.counts
-    theta = 1 - np.sqrt(error / (error + counts * components.unit))
-    unit_part = rows - units.spread(theta * units.total(rows) / counts)
-    if times is None:
-        return np.asarray(unit_part)
-    by_time = error + times.counts * components.time
-    both = by_time + counts[0] * components.unit
-    theta_time = 1 - np.sqrt(error / by_time[0])
-    theta_both = theta[0] + theta_time + np.sqrt(error / both[0]) - 1
-    mean = rows.mean(axis=1, keepdims=True)
-    by_period = times.spread(times.total(rows) / times.counts)
-    return np.asarray(unit_part - theta_time * by_period + theta_both * mean)
+    theta = 1 - np.sqrt(error / (error + units.counts * components.unit))
+
+    def by_unit(values: Floats) -> Floats:
+        return np.asarray(values - units.spread(theta * units.total(values) / units.counts))
+
+    one_way = by_unit(rows)
+    if times is None or not components.time:
+        return one_way
+    seen = np.zeros((units.size, times.size))
+    seen[units.codes, times.codes] = 1.0
+    share = components.unit / (error + units.counts * components.unit)
+    crossing = np.diag(times.counts.astype(np.float64)) - seen.T @ (share[:, None] * seen)
+    values, vectors = np.linalg.eigh(crossing)
+    live = values > 1e-12 * values[-1]
+    shrink = (1 - 1 / np.sqrt(1 + components.time / error * values[live])) / values[live]
+    kept = (times.total(by_unit(one_way)) @ vectors[:, live] * shrink) @ vectors[:, live].T
+    return one_way - by_unit(times.spread(kept))

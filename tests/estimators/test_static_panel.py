@@ -338,8 +338,6 @@ def test_random_effects_refusals(wages):
     panel = Panel(frame, unit="unit", time="time")
     with pytest.raises(DesignError, match="random effects take no weights"):
         RandomEffects().fit(Design(panel, outcome="y", covariates="x", weights="w"))
-    with pytest.raises(EstimationError, match="two-way random effects.*balanced"):
-        RandomEffects(effects="two_way").fit(Design(panel, outcome="y", covariates="x"))
     with pytest.raises(DesignError, match="Lagrange multiplier tests are defined without weights"):
         honda_test(Design(panel, outcome="y", covariates="x", weights="w"))
     once = Panel(frame.groupby("unit").head(1), unit="unit", time="time")

@@ -13,12 +13,12 @@ from impact.estimators.parts.regression import Covariance, Regression, Variables
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import Convention
 from impact.kernels.absorb import Groups
+from impact.kernels.two_way_components import two_way_components
 from impact.kernels.variance_components import (
     Components,
     Method,
     one_way_components,
     quasi_demean,
-    two_way_components,
 )
 from impact.result import JointTest
 
@@ -39,7 +39,7 @@ def fit_random_effects(
     Raises
     ------
     DesignError : the design has weights
-    EstimationError : two-way components of an unbalanced panel
+    EstimationError : no degrees of freedom for a component, or "nerlove" with two-way effects
     """
     if variables.rows.weights is not None:
         raise DesignError(
@@ -50,14 +50,9 @@ def fit_random_effects(
     times = Groups(variables.rows.time_codes, design.sample.n_periods)
     two_way = effects == "two_way"
     if two_way:
-        if not design.is_balanced or method != "swamy_arora":
-            raise EstimationError(
-                "two-way random effects are computed by Swamy and Arora's method on balanced "
-                f"panels; this panel has {design.n_rows:,} rows of {design.n_units:,} units in "
-                f'{len(design.periods)} periods and method is {method!r}. Use effects="unit" with '
-                "period dummies as covariates, or FixedEffects."
-            )
-        components = two_way_components(variables.outcome, variables.regressors, units, times)
+        components = two_way_components(
+            variables.outcome, variables.regressors, units, times, method
+        )
     else:
         components = one_way_components(variables.outcome, variables.regressors, units, method)
     full = variables.with_constant()

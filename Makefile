@@ -53,20 +53,22 @@ $(BENCH): $(STAMP)
 lab: $(STAMP)
 	@$(BIN)/jupyter lab notebooks/tutorials
 
-# uv is an accelerator: taken from the path, else by its own hash from the lock, else pip does the work.
+# What builds and installs comes first, by its hash from the lock; where there is no uv, pip does the work.
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "impact needs Python 3.11 or later. Name one: make PYTHON=/path/to/python3.11"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Setting up $(VENV) from requirements.lock (once; half a minute on a fast line)"
-	@command -v uv >/dev/null 2>&1 || test -x $(BIN)/uv \
-	  || { awk '/^uv==/ {found=1} found {print} found && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock; \
-	       $(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/uv.lock; } || true
+	@awk '/^(uv|setuptools)==/ {found=1} found {print} found && !/\\$$/ {found=0}' requirements.lock \
+	  > $(VENV)/builders.lock
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $(VENV)/builders.lock \
+	  || awk '/^setuptools==/ {found=1} found {print} found && !/\\$$/ {exit}' $(VENV)/builders.lock \
+	     | $(BIN)/python -m pip install --quiet --require-hashes -r /dev/stdin
 	@uv=$$(command -v uv || echo $(BIN)/uv); \
 	if $$uv --version >/dev/null 2>&1; \
 	then install="$$uv pip install --python $(BIN)/python --compile-bytecode"; \
 	else install="$(BIN)/python -m pip install --progress-bar on"; fi; \
-	env -u PYTHONDONTWRITEBYTECODE $$install --require-hashes -r requirements.lock \
+	env -u PYTHONDONTWRITEBYTECODE $$install --require-hashes --no-build-isolation -r requirements.lock \
 	  && env -u PYTHONDONTWRITEBYTECODE $$install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

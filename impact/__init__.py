@@ -223,7 +223,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'impact' has no attribute {name!r}")
+    from impact.errors import near
+
+    suggestion = near(name, __all__).rstrip()
+    raise AttributeError(f"module 'impact' has no attribute {name!r}. {suggestion}".rstrip())
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ Exit codes
 5   a rebuild differs, and so does the environment (code, lock or interpreter)
 6   a notebook gives other outputs when it is run again
 130 interrupted
+143 terminated
 
 With several plans, all are tried and the largest code is returned.
 """
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -41,12 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
+    _end_tidily_when_terminated()
     try:
         code = _guarded(partial(given.run, given))
     except KeyboardInterrupt:
         print("impact: interrupted; what was there before is untouched", file=sys.stderr)
         return 130
     return code
+
+
+def _end_tidily_when_terminated() -> None:
+    """Make a termination signal unwind as an interruption does, so that nothing is left behind."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,13 +1,19 @@
 """The command line: what it prints and the code it ends with."""
 
+import os
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from report_project import make_project
 
 from impact.cli import main
 from impact.report.build import Checked
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,51 @@ def test_an_interruption_ends_with_130(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("impact.report.build.run_notebook", interrupt)
     assert main(["report", str(make_project(tmp_path))]) == 130
     assert "untouched" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no termination signal")
+def test_a_termination_leaves_nothing_behind(tmp_path):
+    """The signal comes while a cell runs, as from a batch system that needs the machine."""
+    folder = make_project(
+        tmp_path, "import pathlib, time\npathlib.Path('running').touch()\ntime.sleep(60)"
+    )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    before = {path.name for path in folder.iterdir()}
+    command = [sys.executable, "-m", "impact", "report", str(folder), "--quiet"]
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}) as build:
+        deadline = time.monotonic() + 60
+        while not (folder / "running").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        build.terminate()
+        assert build.wait(timeout=30) == 143
+    assert {path.name for path in folder.iterdir()} - before == {"running"}
+    assert not list(temporary.glob("impact-*"))
+
+
+def test_a_misspelt_outcome_ends_with_2_before_a_kernel_starts(tmp_path, capsys, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    notebook = ROOT / "notebooks" / "evaluation.ipynb"
+    shutil.copy(notebook, tmp_path / "notebooks")
+    assert main(["new", "firms", str(tmp_path)]) == 0
+    plan = tmp_path / "reports" / "firms" / "evaluation.toml"
+    text = plan.read_text(encoding="utf-8").replace('name = "employ"', 'name = "emloy"')
+    plan.write_text(text, encoding="utf-8")
+    monkeypatch.setattr("impact.report.build.run_notebook", None)
+    assert main(["report", str(plan)]) == 2
+    assert 'Did you mean "employ"?' in capsys.readouterr().err
+
+
+def test_a_check_without_a_manifest_ends_with_2(tmp_path, capsys):
+    assert main(["report", "--check", str(make_project(tmp_path))]) == 2
+    assert "no manifest.json to compare with" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["[]", "1", '"text"', "{}", "{", ""])
+def test_a_damaged_manifest_ends_with_2(tmp_path, capsys, content):
+    (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
+    assert main(["verify", str(tmp_path)]) == 2
+    assert "holds no manifest.json of a report" in capsys.readouterr().err
 
 
 def test_list_shows_what_there_is(folder, capsys):

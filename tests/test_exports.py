@@ -1,14 +1,19 @@
 """The public names: importable, documented, and cheap to import."""
 
-import importlib
+import ast
+import importlib.metadata
+import inspect
+import itertools
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import impact
+from impact.errors import DesignError
 from impact.estimators import ESTIMATORS, estimator_class
 
 ROOT = Path(__file__).parent.parent
@@ -62,3 +67,53 @@ def test_importing_is_light():
 def test_unknown_name_is_refused():
     with pytest.raises(AttributeError, match="no attribute"):
         _ = impact.Pannel
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest():
+    with pytest.raises(AttributeError, match='Did you mean "CallawaySantAnna"'):
+        _ = impact.CallawaySantana
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_an_unknown_setting_is_refused_with_those_there_are(name):
+    with pytest.raises(DesignError, match=f'{name} has no setting "colour". Settings: '):
+        estimator_class(name)(colour="red")
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest():
+    with pytest.raises(DesignError, match='Did you mean "comparison"'):
+        impact.CallawaySantAnna(comparson="never_treated")
+
+
+def test_the_settings_show_in_an_estimators_signature():
+    settings = inspect.signature(impact.CallawaySantAnna).parameters
+    assert list(settings)[:2] == ["comparison", "method"]
+
+
+def test_every_package_imported_is_declared():
+    """No dependency comes by way of another's, which may drop it any day."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    stated = [
+        *project["dependencies"],
+        *itertools.chain(*project["optional-dependencies"].values()),
+    ]
+    declared = {re.match(r"[A-Za-z0-9._-]+", line)[0].lower().replace("_", "-") for line in stated}
+    homes = importlib.metadata.packages_distributions()
+    missing = {
+        name
+        for path in (ROOT / "impact").rglob("*.py")
+        for name in imported(ast.parse(path.read_text(encoding="utf-8")))
+        if name not in sys.stdlib_module_names
+        and name != "impact"
+        and not {home.lower().replace("_", "-") for home in homes.get(name, [name])} & declared
+    }
+    assert not missing, f"declare {missing} in pyproject.toml"
+
+
+def imported(tree):
+    """Yield the top names of all modules a file imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

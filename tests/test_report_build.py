@@ -2,14 +2,18 @@
 
 import errno
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from report_project import COMPUTE, WRITE, make_project, write_notebook
 
+import impact
 from impact.errors import ReportError, SpecError
 from impact.evaluation import Evaluation
 from impact.report.build import (
@@ -130,7 +134,7 @@ def test_a_check_tells_inputs_environment_and_alteration_apart(built):
 
 
 def test_a_check_needs_something_to_compare_with(tmp_path):
-    with pytest.raises(ReportError, match=r"no manifest.json to compare with"):
+    with pytest.raises(SpecError, match=r"no manifest.json to compare with"):
         check_report(Evaluation.read(make_project(tmp_path)), progress=False)
 
 
@@ -155,6 +159,29 @@ def test_unknown_parameters_are_refused_before_a_kernel_starts(tmp_path, monkeyp
     monkeypatch.setattr("impact.report.build.run_notebook", lambda *a, **k: pytest.fail("ran"))
     with pytest.raises(SpecError, match='no parameter "cuont". Did you mean "count"'):
         build(make_project(tmp_path, parameters="cuont = 4"))
+
+
+def test_the_kernel_runs_this_very_package(project, tmp_path):
+    """An interpreter that would import another copy gives a manifest of the code that ran."""
+    copy = tmp_path / "copy"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(impact.__file__).parent, copy / "impact", ignore=ignore)
+    command = [sys.executable, "-m", "impact", "report", str(project), "--force", "--quiet"]
+    subprocess.run(command, cwd=copy, check=True, env={**os.environ, "PYTHONPATH": str(copy)})
+    manifest = read_manifest(project)
+    assert "__init__.py" in manifest["key"]["code"]
+    without_lock = ["lock"]
+    assert changed_inputs(manifest, Evaluation.read(project)) == without_lock
+
+
+def test_a_notebook_that_runs_another_copy_of_the_package_is_refused(tmp_path):
+    copy = tmp_path / "copy"
+    (copy / "impact").mkdir(parents=True)
+    (copy / "impact" / "other.py").write_text("", encoding="utf-8")
+    source = f"import impact\nimpact.__path__.append({str(copy / 'impact')!r})\nimport impact.other"
+    project = make_project(tmp_path, COMPUTE, source, WRITE)
+    with pytest.raises(ReportError, match="of another copy of the package, first .*other.py"):
+        build_report(Evaluation.read(project), progress=False)
 
 
 def test_the_plan_cannot_set_its_own_place(tmp_path, monkeypatch):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
+import inspect
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from impact.design import Design
-from impact.errors import DesignError, check_choice, listing, plural
+from impact.errors import DesignError, check_choice, listing, near, plural
 from impact.result import Result
 
 __all__ = [
@@ -45,11 +46,31 @@ class Requirement:
     fault: Callable[[Design], str | None]
 
 
-class Estimator(ABC):
+class _Settings(ABCMeta):
+    """Refuses a setting an estimator does not have, naming the nearest it has."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The settings, for help and completion."""
+        settings = list(inspect.signature(cls.__init__).parameters.values())  # type: ignore[misc]
+        return inspect.Signature(settings[1:])
+
+    def __call__(cls, *values: Any, **settings: Any) -> Any:
+        known = list(cls.__signature__.parameters)
+        for name in settings:
+            if name not in known:
+                raise DesignError(
+                    f'{cls.__name__} has no setting "{name}". {near(name, known)}'
+                    f"Settings: {', '.join(known) or 'none'}."
+                )
+        return super().__call__(*values, **settings)
+
+
+class Estimator(metaclass=_Settings):
     """Base of all estimators: a frozen dataclass of method settings.
 
-    Subclasses state ``requires`` and ``estimand`` and implement ``_estimate``. Settings typed
-    as ``Literal`` are checked when the estimator is made.
+    Subclasses state ``requires`` and ``estimand`` and implement ``_estimate``. Unknown settings,
+    and those typed as ``Literal`` that are not one of theirs, are refused when it is made.
     """
 
     requires: ClassVar[tuple[Requirement, ...]] = ()

@@ -83,10 +83,10 @@ def build_report(plan: Evaluation, *, progress: bool = True) -> Path:
 
     Raises
     ------
-    SpecError : parameters the notebook does not have
+    SpecError : the plan, its data or its designs are at fault; all findings at once
     ReportError : a failing cell, a record not written, a folder that cannot be written
     """
-    parameters = _parameters(plan)
+    parameters = check_plan(plan)
     with _staging(plan.folder) as folder:
         _write_all(plan, parameters, folder, progress=progress)
         _publish(folder, plan.folder)
@@ -98,23 +98,25 @@ def check_report(plan: Evaluation, *, progress: bool = True) -> Checked:
 
     Raises
     ------
-    SpecError : parameters the notebook does not have
-    ReportError : there is no manifest to compare with, or the rebuild fails
+    SpecError : there is no manifest to compare with, or the plan, its data or designs are at fault
+    ReportError : the rebuild fails
     """
     published = read_manifest(plan.folder)
     if published is None:
-        raise ReportError(
+        raise SpecError(
             f"{plan.folder} has no {MANIFEST} to compare with. Build the report first: "
             f"impact report {plan.path}"
         )
-    parameters = _parameters(plan)
+    parameters = check_plan(plan)
     with tempfile.TemporaryDirectory(prefix="impact-") as name:
         fresh = _write_all(plan, parameters, Path(name), progress=progress)
     return compare_manifests(published, fresh, plan)
 
 
-def check_plan(plan: Evaluation) -> None:
-    """Check what can be checked before anything runs: parameters, data, designs, requirements.
+def check_plan(plan: Evaluation) -> dict[str, Any]:
+    """Check all that can be checked before a kernel starts; return the notebook's parameters.
+
+    Checked are the formats' extras, parameters, data, designs and what the estimators require.
 
     Raises
     ------
@@ -122,9 +124,14 @@ def check_plan(plan: Evaluation) -> None:
     """
     from impact.report.effects import check_effects
 
-    findings = []
+    findings: list[str] = []
+    parameters: dict[str, Any] = {}
     try:
-        _parameters(plan)
+        _check_formats(plan)
+    except ImpactError as error:
+        findings.append(str(error))
+    try:
+        parameters = _parameters(plan)
         deviations(plan)
     except ImpactError as error:
         findings.append(str(error))
@@ -132,6 +139,7 @@ def check_plan(plan: Evaluation) -> None:
         findings += check_effects(plan)
     if findings:
         raise SpecError("\n- ".join([f"{plan.path} cannot run:", *findings]))
+    return parameters
 
 
 def compare_manifests(
@@ -153,7 +161,6 @@ def compare_manifests(
 
 def _parameters(plan: Evaluation) -> dict[str, Any]:
     """Return the notebook's parameters after checking them, the plan's own place included."""
-    _check_formats(plan)
     declared = notebook_parameters(plan.notebook)
     placed = declared.pop(PLAN_PARAMETER, None) is not None
     check_parameters(plan.parameters, declared, plan.notebook.name)

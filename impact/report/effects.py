@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from impact.design import Design
-from impact.errors import EstimationError, ImpactError, SpecError, near
+from impact.errors import DesignError, EstimationError, ImpactError, SpecError
 from impact.estimators import estimator_class
 from impact.estimators.base import Estimator
 from impact.evaluation import Evaluation, Outcome
@@ -19,7 +18,14 @@ from impact.result import JointTest, Result
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EffectNumber", "OutcomeEffect", "Verdict", "check_effects", "estimate_outcomes"]
+__all__ = [
+    "EffectNumber",
+    "OutcomeEffect",
+    "Verdict",
+    "check_effects",
+    "estimate_outcomes",
+    "plan_panel",
+]
 
 Verdict = Literal["rise", "fall", "no_effect", "cannot_tell"]
 POWER = 0.8
@@ -113,11 +119,25 @@ class OutcomeEffect:
 
     def event_study(self) -> pd.DataFrame:
         """Return the event study in the reader's unit."""
-        frame = self.result.event_study().tidy(self.level)
-        if self.outcome.is_relative:
-            for column in ("estimate", "conf_low", "conf_high", "band_low", "band_high"):
-                frame[column] = frame[column].map(_percent)
-        return frame
+        return self._read(self.result.event_study().tidy(self.level))
+
+    def cells(self) -> pd.DataFrame:
+        """Return the effects by cohort and period in the reader's unit, base periods left out.
+
+        Empty where the estimator has no such effects.
+        """
+        cells = self.result.cells
+        if cells[["cohort", "time"]].isna().any(axis=None):
+            return self.result.tidy(self.level).iloc[:0]
+        kept = ~((cells["estimate"] == 0) & (cells["note"] != ""))
+        return self._read(self.result.tidy(self.level)[kept.to_numpy()])
+
+    def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Put estimates and their limits into the reader's unit."""
+        if not self.outcome.is_relative:
+            return frame
+        columns = ["estimate", "conf_low", "conf_high", "band_low", "band_high"]
+        return frame.assign(**{column: frame[column].map(_percent) for column in columns})
 
 
 def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, OutcomeEffect]:
@@ -128,7 +148,7 @@ def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, Outcom
     SpecError : the plan names no estimator, unit, time, cohort or outcome
     ImpactError : what the panel, the design or the estimator refuse
     """
-    panel = _panel(plan, frame)
+    panel = plan_panel(plan, frame)
     estimators = _estimators(plan)
     return {o.name: _estimate(plan, _design(plan, panel, o), o, estimators) for o in plan.outcomes}
 
@@ -143,7 +163,7 @@ def check_effects(plan: Evaluation) -> list[str]:
     except ImpactError as error:
         findings.append(str(error))
     try:
-        panel = _panel(plan, plan.load())
+        panel = plan_panel(plan, plan.load())
     except ImpactError as error:
         findings.append(str(error))
     if panel is None:
@@ -162,8 +182,13 @@ def check_effects(plan: Evaluation) -> list[str]:
     return findings
 
 
-def _panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
-    """Make the plan's panel, after checking that the plan says all that is needed to estimate."""
+def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
+    """Make the plan's panel, after checking that the plan says all that is needed to estimate.
+
+    Raises
+    ------
+    SpecError : the plan names no unit, time, cohort or outcome
+    """
     design = plan.design
     missing = [f"design.{name}" for name in ("unit", "time", "cohort") if name not in design]
     missing += [] if plan.outcomes else ["outcomes"]
@@ -176,7 +201,7 @@ def _design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:
     """Make the design of one outcome."""
     names = ("cohort", "anticipation", "clusters", "covariates", "weights", "always_treated")
     stated = {name: plan.design[name] for name in names if name in plan.design}
-    return Design(panel, outcome=outcome.column, **stated)
+    return Design(panel, outcome=outcome.column, series=outcome.series, **stated)
 
 
 def _estimators(plan: Evaluation) -> dict[str, Estimator]:
@@ -186,14 +211,10 @@ def _estimators(plan: Evaluation) -> dict[str, Estimator]:
         raise SpecError(f"{plan.path}: to estimate, the plan must also say estimation.estimator.")
     for entry in [plan.estimation, *plan.estimation["beside"]]:
         name, settings = entry["estimator"], entry["settings"]
-        known = list(inspect.signature(estimator_class(name)).parameters)
-        for setting in settings:
-            if setting not in known:
-                raise SpecError(
-                    f'{plan.path}: {name} has no setting "{setting}". {near(setting, known)}'
-                    f"Known: {', '.join(known)}."
-                )
-        made[name] = estimator_class(name)(**settings)
+        try:
+            made[name] = estimator_class(name)(**settings)
+        except DesignError as error:
+            raise SpecError(f"{plan.path}: {error}") from None
     return made
 
 

@@ -8,6 +8,8 @@ import importlib.util
 import os
 from pathlib import Path
 
+import impact
+
 __all__ = ["kernel_environment"]
 
 _DROPPED_PREFIXES = ("PYTHON", "IPYTHON", "JUPYTER", "MPL", "LC_", "OMP_", "OPENBLAS_NUM", "MKL_")
@@ -17,7 +19,8 @@ def kernel_environment(private: Path, output: Path, date: datetime.date) -> dict
     """Return the variables of a report's kernel.
 
     One thread, one hash seed, one time zone and locale; no start-up files or settings of the
-    user; the plan's date where a date is stamped.
+    user; the plan's date where a date is stamped; this very package, wherever the interpreter
+    would find another.
 
     Parameters
     ----------
@@ -44,6 +47,7 @@ def kernel_environment(private: Path, output: Path, date: datetime.date) -> dict
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": str(Path(impact.__file__).parent.parent),
         "SOURCE_DATE_EPOCH": str(calendar.timegm(date.timetuple())),
         "TZ": "UTC",
     }

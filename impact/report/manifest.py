@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import impact
+from impact.errors import ReportError, plural
 from impact.evaluation import Evaluation, file_sha256
 from impact.report.registration import REGISTERED
 
@@ -60,8 +61,22 @@ def key_of(plan: Evaluation, code: Iterable[str]) -> dict[str, Any]:
 def make_manifest(
     plan: Evaluation, modules: Iterable[Path], folder: Path, warnings: Iterable[str]
 ) -> dict[str, Any]:
-    """Return the manifest of the outputs in a folder."""
-    loaded = {str(path.relative_to(PACKAGE)) for path in modules if path.is_relative_to(PACKAGE)}
+    """Return the manifest of the outputs in a folder.
+
+    Raises
+    ------
+    ReportError : the kernel ran another copy of the package, whose code could not be vouched for
+    """
+    files = list(modules)
+    foreign = [path for path in files if not path.is_relative_to(PACKAGE)]
+    if foreign:
+        raise ReportError(
+            f"the notebook ran {plural(len(foreign), 'file')} of another copy of the package, "
+            f"first {foreign[0]}; this one lies in {PACKAGE}. A manifest of this code would vouch "
+            "for the wrong files. Take out of the notebook what changes sys.path, or uninstall "
+            "the other copy."
+        )
+    loaded = {str(path.relative_to(PACKAGE)) for path in files}
     own = {
         str(path.relative_to(PACKAGE))
         for part in ("report", "evaluation")

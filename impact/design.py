@@ -23,6 +23,9 @@ __all__ = ["Design", "DesignFacts", "DesignRows"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+# Up to so many cohorts, comparing with each is faster than searching among them.
+FEW_COHORTS = 32
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Design:
@@ -205,13 +208,20 @@ class Design:
     def cohort_values(self) -> Floats:
         """Distinct cohorts in order, shape (C,), without the never treated."""
         cohorts = self.cohorts
-        return np.unique(cohorts[~np.isnan(cohorts)])
+        return np.sort(pd.unique(cohorts[~np.isnan(cohorts)]))
 
     @cached_property
     def cohort_codes(self) -> Integers:
         """Position of each unit's cohort in ``cohort_values``, shape (N,); C if never treated."""
-        codes = np.searchsorted(self.cohort_values, self.cohorts)
-        return np.where(np.isnan(self.cohorts), len(self.cohort_values), codes).astype(np.int64)
+        cohorts, values = self.cohorts, self.cohort_values
+        if len(values) > FEW_COHORTS:
+            codes = np.searchsorted(values, cohorts)
+            return np.where(np.isnan(cohorts), len(values), codes).astype(np.int64)
+        # NaN compares false, so that the never treated pass no cohort's value and get the last.
+        codes = np.full(len(cohorts), len(values))
+        for value in values:
+            codes -= cohorts <= value
+        return codes
 
     @property
     def cohort_sizes(self) -> pd.Series:

@@ -6,9 +6,20 @@ import numpy as np
 import pytest
 
 from impact.errors import SpecError
+from impact.estimators import ESTIMATORS
 from impact.evaluation import Evaluation, Outcome
-from impact.report import LANGUAGES, Record, effect_tables, estimate_outcomes, narrative, text
+from impact.report import (
+    LANGUAGES,
+    Record,
+    effect_tables,
+    estimate_outcomes,
+    narrative,
+    population_of,
+    text,
+)
 from impact.report.effects import EffectNumber, OutcomeEffect
+from impact.report.html import locale_words
+from impact.report.population import LostUnits, count_lost
 from impact.report.values import render_template
 
 MICHIGAN = Path(__file__).parent.parent / "reports" / "michigan-grants" / "evaluation.toml"
@@ -127,22 +138,123 @@ def test_every_sentence_of_the_report_names_its_numbers(michigan):
         **plan.reading,
     )
     sentences = [
-        narrative.design_sentence(record, plan, effects["employ"].design),
+        narrative.design_sentence(record, plan, population_of(plan, plan.load())),
+        *narrative.sample_sentences(record, plan, effects),
         *narrative.findings(effects),
         *narrative.event_study_sentences(effects),
-        *narrative.method_sentences(effects),
+        *narrative.method_sentences(plan, effects),
         *narrative.criteria_sentences(plan),
         narrative.timing_alt(plan),
         narrative.event_study_alt(effects),
+        narrative.cells_alt(effects),
     ]
     record.section("s", text("x", "x"), *sentences)
-    effect_tables.effects_table(record, effects)
+    effect_tables.effects_table(record, plan, effects)
+    effect_tables.group_time_table(record, effects)
+    effect_tables.event_study_table(record, effects)
     effect_tables.comparison_table(record, effects)
     record.as_dict()
     answer = render_template(record.front["answer"]["en"], record.values, "en")
     assert "Hours of training per employee" in answer
     assert "32.5\xa0hours (95% interval: 25.6 to 39.4\xa0hours)" in answer
     assert all(set(sentence) == set(LANGUAGES) for sentence in sentences)
+
+
+def test_every_outcome_says_which_firms_it_loses(michigan):
+    """Counted by hand in the data: 157 firms, 66 with a grant."""
+    plan, effects = michigan
+    frame = plan.load()
+    population = population_of(plan, frame)
+    assert (population.n_units, population.n_treated) == (157, 66)
+    assert population.waves == {1988: 36, 1989: 30}
+    assert {name: count_lost(effect) for name, effect in effects.items()} == {
+        "hrsemp": LostUnits(3, 19, 0, 0, 4),
+        "scrap": LostUnits(37, 66, 0, 0, 0),
+        "employ": LostUnits(3, 4, 0, 0, 4),
+        "avgsal": LostUnits(8, 10, 1, 0, 2),
+        "sales": LostUnits(17, 12, 0, 0, 2),
+    }
+    for effect in effects.values():
+        lost, facts = count_lost(effect), effect.design.facts
+        assert facts.n_units + lost.unreported + lost.only_after + lost.other == 157
+        left = lost.unreported_treated + lost.only_after
+        assert facts.n_treated_units + left == 66
+
+
+def test_the_losses_are_told_in_both_languages(michigan):
+    plan, effects = michigan
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    narrative.design_sentence(record, plan, population_of(plan, plan.load()))
+    jobs, pay = narrative.sample_sentences(record, plan, effects)[2:4]
+    assert render_template(jobs["en"], record.values, "en").startswith(
+        "**Jobs (employees)**: 150 of 157 firms are used, 63 of them treated. "
+        "Never reported: 7 (3 treated, 4 never treated)."
+    )
+    assert "nothing before to compare, and left out: 1." in render_template(
+        pay["en"], record.values, "en"
+    )
+    assert "Không báo cáo: 7 (3 được hỗ trợ, 4 không được hỗ trợ)" in render_template(
+        jobs["vi"], record.values, "vi"
+    )
+
+
+def test_a_unit_without_a_covariate_is_counted_apart(michigan, tmp_path):
+    plan, effects = michigan
+    frame = plan.load()
+    firm = frame["fcode"].iloc[0]
+    frame["size"] = frame["employ"].where(frame["fcode"] != firm).fillna(1.0)
+    frame.loc[frame["fcode"] == firm, "size"] = np.nan
+    panel = effects["hrsemp"].design.panel
+    design = type(effects["hrsemp"].design)(
+        type(panel)(frame, unit="fcode", time="year"),
+        outcome="hrsemp",
+        cohort="first_grant",
+        covariates="size",
+    )
+    found = count_lost(OutcomeEffect(plan.outcomes[0], design, None, {}, "average", 0.95))
+    assert found == LostUnits(3, 19, 0, 1, 4)
+
+
+def test_group_time_effects_are_those_of_the_estimator(michigan):
+    """The wave of 1988 in 1988: mean change of the granted less that of the not yet granted."""
+    plan, effects = michigan
+    record = Record.of(plan)
+    effect_tables.group_time_table(record, effects)
+    frame = plan.load()
+    wide = frame.set_index(["fcode", "year"])["log_employ"].unstack()
+    first = frame.groupby("fcode")["first_grant"].first()
+    change = wide[1988] - wide[1987]
+    later = (first > 1988) | first.isna()
+    expected = 100 * np.expm1(change[first == 1988].mean() - change[later].mean())
+    assert record.values["employ.att_1988_1988"].value == pytest.approx(expected, rel=1e-8)
+    rows = record.tables["group_time"]["rows"]
+    assert len(rows) == 20
+    jobs = next(row for row in rows if row[3] == "{employ.att_1988_1988:signed}")
+    known = change.notna()
+    assert jobs[5:] == [(known & (first == 1988)).sum(), (known & later).sum()]
+
+
+def test_an_estimator_without_waves_has_no_such_table(michigan):
+    plan, effects = michigan
+    effect = effects["employ"]
+    static = effect.beside["TwoWayFixedEffects"]
+    alone = OutcomeEffect(effect.outcome, effect.design, static, {}, "average", 0.95)
+    assert effect_tables.group_time_table(Record.of(plan), {"employ": alone}) is None
+
+
+def test_words_stand_for_classes_and_columns(michigan):
+    plan, effects = michigan
+    method, beside = narrative.method_sentences(plan, effects)
+    assert "clustered by firm ([[fcode]])" in method["en"]
+    assert "theo cụm doanh nghiệp ([[fcode]])" in method["vi"]
+    assert "two-way fixed effects" in beside["en"]
+    assert "TwoWayFixedEffects" not in beside["en"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_estimator_has_a_name_for_readers(language):
+    assert set(locale_words(language)["estimators"]) == set(ESTIMATORS)
 
 
 def test_criteria_answered_and_not_answered_are_told_apart(michigan):

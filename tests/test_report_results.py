@@ -46,7 +46,11 @@ def test_record_is_written_rounded_and_sorted(record, tmp_path):
     assert "Xin chào" in written
     with (tmp_path / "tables" / "numbers.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.reader(stream))
-    assert rows == [["a", "b", "c"], ["0.333333333", "4700000000", "Hello"], ["", "none", "Hello"]]
+    assert rows == [
+        ["a", "b", "b_unit", "b_bound", "b_note", "c"],
+        ["0.333333333", "4700000000", "VND", "at_least", "", "Hello"],
+        ["", "", "", "", "none", "Hello"],
+    ]
 
 
 def test_figures_are_the_same_bytes_each_time(tmp_path):
@@ -129,3 +133,30 @@ def test_unknown_tone_kind_and_bound_are_refused(record):
 
 def test_record_shows_its_values_in_a_notebook(record):
     assert "ít nhất 4,7" in record._repr_html_()
+
+
+def test_tables_for_machines_hold_numbers_units_bounds_and_limits(record, tmp_path):
+    record.value("gain", 32.5, "hours", text("Gain", "Tăng"), low=25.5, high=39.25)
+    record.value("share", 4.75, "percent", text("Share", "Tỷ lệ"), bound="at_least")
+    frame = pd.DataFrame(
+        {
+            "what": [text("gain", "tăng"), text("share", "tỷ lệ"), text("none", "không")],
+            "effect": ["{gain:signed}", "{share}", text("not printed", "không công bố")],
+            "interval": ["{gain:interval}", "{share:interval}", None],
+            "both": ["{gain} and {share}", "{share}", "x"],
+        }
+    )
+    columns = {name: Column(text(name, name)) for name in frame}
+    record.section("m", text("M", "M"), record.table("m", frame, text("M", "M"), columns))
+    record.write(tmp_path)
+    made = pd.read_csv(tmp_path / "tables" / "m.csv")
+    assert list(made) == [
+        "what", "effect", "effect_unit", "effect_bound", "effect_note", "interval_low",
+        "interval_high", "both",
+    ]  # fmt: skip
+    assert made["effect"].tolist()[:2] == [32.5, 4.75]
+    assert made["effect_unit"].tolist()[:2] == ["hours", "percent"]
+    assert made["effect_bound"].tolist()[:2] == ["exact", "at_least"]
+    assert made["effect_note"].tolist()[2] == "not printed"
+    assert made[["interval_low", "interval_high"]].iloc[0].tolist() == [25.5, 39.25]
+    assert made["both"].tolist()[0] == "32.5\xa0hours and at least 4.75%"

@@ -101,6 +101,7 @@ PLAN: dict[str, Key] = {
             "cohort": Key("string"),
             "treatment": Key("text"),
             "unit_name": Key("text"),
+            "unit_singular": Key("text"),
             "anticipation": Key("integer", default=0, low=0),
             "always_treated": Key("string", default="refuse", choices=("refuse", "drop")),
             "clusters": Key("string"),

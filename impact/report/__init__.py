@@ -11,8 +11,9 @@ from impact.report.text import LANGUAGES, Text, text
 from impact.report.values import Value
 
 if TYPE_CHECKING:
-    from impact.report import charts, effect_tables, narrative
+    from impact.report import chapters, charts, effect_tables, narrative
     from impact.report.effects import estimate_outcomes
+    from impact.report.population import population_of
 
 __all__ = [
     "LANGUAGES",
@@ -23,18 +24,22 @@ __all__ = [
     "Value",
     "bullets",
     "callout",
+    "chapters",
     "charts",
     "effect_tables",
     "estimate_outcomes",
     "narrative",
+    "population_of",
     "report_style",
     "text",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("charts", "effect_tables", "narrative"):
+    if name in ("chapters", "charts", "effect_tables", "narrative"):
         return importlib.import_module(f"impact.report.{name}")
     if name == "estimate_outcomes":
         return importlib.import_module("impact.report.effects").estimate_outcomes
+    if name == "population_of":
+        return importlib.import_module("impact.report.population").population_of
     raise AttributeError(f"module 'impact.report' has no attribute {name!r}")

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from impact import plots
-from impact.design import Design
 from impact.report.figures import report_style
 from impact.report.numbers import UNITS
 from impact.report.text import Text, capital, text
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from impact.report.effects import OutcomeEffect
+    from impact.report.population import Population
 
-__all__ = ["event_studies", "treatment_timing"]
+__all__ = ["event_studies", "group_time", "treatment_timing"]
 
 _SINCE = text("periods since treatment began", "số kỳ kể từ khi được hỗ trợ")
 _UNTREATED = text("not yet, or never", "chưa hoặc không được hỗ trợ")
+_TIME = text("year", "năm")
+_WAVE = text("first treated", "hỗ trợ từ")
+_COLOURS = ("#2f5d8a", "#b5532a", "#4d7c4a", "#7a5195")
 _TREATED = text("supported", "đã được hỗ trợ")
 
 
-def treatment_timing(design: Design, language: str, unit_name: Text, time_name: Text) -> Figure:
+def treatment_timing(
+    population: Population, language: str, unit_name: Text, time_name: Text
+) -> Figure:
     """Draw who is treated when, one line a unit."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -31,8 +38,8 @@ def treatment_timing(design: Design, language: str, unit_name: Text, time_name: 
     with matplotlib.rc_context(report_style()):
         figure = Figure(figsize=(7.5, 3.6), layout="constrained")
         ax = plots.treatment_timing(
-            design.treatment,
-            design.periods,
+            population.treatment,
+            population.periods,
             ax=figure.subplots(),
             unit=unit_name[language],
             time=time_name[language],
@@ -46,6 +53,41 @@ def treatment_timing(design: Design, language: str, unit_name: Text, time_name: 
 
 def event_studies(effects: Mapping[str, OutcomeEffect], language: str) -> Figure:
     """Draw the event study of every outcome, each in its own unit."""
+
+    def draw(ax: Axes, effect: OutcomeEffect) -> None:
+        plots.event_study(effect.event_study(), ax=ax, level=effect.level)
+
+    return _panels(effects, language, draw, _SINCE[language])
+
+
+def group_time(effects: Mapping[str, OutcomeEffect], language: str) -> Figure:
+    """Draw the effects of every wave of treatment by period, one panel an outcome."""
+    from matplotlib.lines import Line2D
+
+    waves = sorted({wave for effect in effects.values() for wave in effect.cells()["cohort"]})
+    colours = dict(zip(waves, cycle(_COLOURS), strict=False))
+
+    def draw(ax: Axes, effect: OutcomeEffect) -> None:
+        _draw_waves(ax, effect, colours)
+
+    figure = _panels(effects, language, draw, _TIME[language])
+    points = [
+        Line2D([], [], ls="", marker="o", ms=5, color=colour, label=f"{_WAVE[language]} {wave:g}")
+        for wave, colour in colours.items()
+    ]
+    figure.legend(
+        handles=points, loc="outside upper left", ncols=len(points), fontsize=9, frameon=False
+    )
+    return figure
+
+
+def _panels(
+    effects: Mapping[str, OutcomeEffect],
+    language: str,
+    draw: Callable[[Axes, OutcomeEffect], None],
+    across: str,
+) -> Figure:
+    """Lay out one panel an outcome, three in a row, each in its own unit."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -57,13 +99,26 @@ def event_studies(effects: Mapping[str, OutcomeEffect], language: str) -> Figure
         for ax in axes.flat[len(effects) :]:
             ax.set_visible(False)
         for ax, effect in zip(axes.flat, effects.values(), strict=False):
-            plots.event_study(effect.event_study(), ax=ax, level=effect.level)
+            draw(ax, effect)
             label = effect.outcome.label[language]
             ax.set_title(capital(label), fontsize=10, loc="left", color=plots.INK)
             ax.set_ylabel(_unit_words(effect, language), fontsize=9)
             ax.set_xlabel("")
-        figure.supxlabel(_SINCE[language], fontsize=9)
+        figure.supxlabel(across, fontsize=9)
     return figure
+
+
+def _draw_waves(ax: Axes, effect: OutcomeEffect, colours: Mapping[float, str]) -> None:
+    """Draw one outcome's effects, waves side by side, hollow before treatment."""
+    cells = effect.cells()
+    for number, (wave, colour) in enumerate(colours.items()):
+        part = cells[cells["cohort"] == wave]
+        across = part["time"] + 0.12 * (number - (len(colours) - 1) / 2)
+        ax.vlines(across, part["conf_low"], part["conf_high"], color=colour, lw=1.4)
+        faces = ["white" if since < 0 else colour for since in part["event_time"]]
+        ax.scatter(across, part["estimate"], c=faces, edgecolors=colour, s=26, zorder=3)
+    ax.axhline(0.0, color=plots.INK, lw=0.8)
+    ax.set_xticks(sorted(cells["time"].unique()))
 
 
 def _unit_words(effect: OutcomeEffect, language: str) -> str:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
+from impact.evaluation import Evaluation
 from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
+from impact.report.narrative import estimator_name, unit_name
 from impact.report.results import Block, Column, Record
 from impact.report.text import LANGUAGES, Text, capital, text
 
-__all__ = ["comparison_table", "effects_table", "record_effects"]
+__all__ = [
+    "comparison_table",
+    "effects_table",
+    "event_study_table",
+    "group_time_table",
+    "record_effects",
+]
 
 _VERDICTS: dict[Verdict, Text] = {
     "rise": text("rise", "tăng"),
@@ -21,6 +30,10 @@ _VERDICTS: dict[Verdict, Text] = {
 _NO_PRE_TREND = text(
     "no period before treatment can be tested", "không có kỳ nào trước hỗ trợ để kiểm định"
 )
+_NOT_IDENTIFIED = text(
+    "no unit can be compared in this period", "không có đơn vị nào để so sánh trong kỳ này"
+)
+_INTERVAL = text("{level} interval", "Khoảng tin cậy {level}")
 
 
 def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None:
@@ -109,7 +122,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
         record.value(f"{name}.{id}", count, "count", _joined(label, what))
 
 
-def effects_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
+def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, OutcomeEffect]) -> Block:
     """Keep the table of all outcomes: units, effects with intervals, what could be found."""
     rows = [
         {
@@ -125,10 +138,10 @@ def effects_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block
     ]
     columns = {
         "outcome": Column(text("Outcome", "Kết quả")),
-        "units": Column(text("Units", "Đơn vị"), "count"),
+        "units": Column({code: capital(unit_name(plan)[code]) for code in LANGUAGES}, "count"),
         "treated": Column(text("Treated", "Được hỗ trợ"), "count"),
         "effect": Column(text("Effect", "Tác động"), "count"),
-        "interval": Column(text("{level} interval", "Khoảng tin cậy {level}"), "count"),
+        "interval": Column(_INTERVAL, "count"),
         "reading": Column(text("Reading", "Kết luận")),
         "detectable": Column(text("Detectable", "Phát hiện được"), "count"),
     }
@@ -147,23 +160,22 @@ def effects_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block
 def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
     """Keep the table of the average effect by each estimator, and of the test before treatment."""
     beside = list(dict.fromkeys(name for effect in effects.values() for name in effect.beside))
-    main = next(iter(effects.values())).result.estimator
+    main = _heading(next(iter(effects.values())).result.estimator)
     rows = [
         {"outcome": _named(effect), "average": f"{{{name}.average:signed}}"}
         | {"interval": f"{{{name}.average:interval}}", "pretrend": f"{{{name}.pretrend}}"}
-        | {other: f"{{{name}.{other.lower()}:signed}}" for other in beside}
-        | {f"{other} interval": f"{{{name}.{other.lower()}:interval}}" for other in beside}
+        | {other.lower(): f"{{{name}.{other.lower()}:signed}}" for other in beside}
+        | {f"{other.lower()}_interval": f"{{{name}.{other.lower()}:interval}}" for other in beside}
         for name, effect in effects.items()
     ]
-    interval = text("{level} interval", "Khoảng tin cậy {level}")
     columns = {
         "outcome": Column(text("Outcome", "Kết quả")),
-        "average": Column(text(f"[[{main}]]", f"[[{main}]]"), "count"),
-        "interval": Column(interval, "count"),
+        "average": Column(main, "count"),
+        "interval": Column(_INTERVAL, "count"),
     }
     for other in beside:
-        columns[other] = Column(text(f"[[{other}]]", f"[[{other}]]"), "count")
-        columns[f"{other} interval"] = Column(interval, "count")
+        columns[other.lower()] = Column(_heading(other), "count")
+        columns[f"{other.lower()}_interval"] = Column(_INTERVAL, "count")
     columns["pretrend"] = Column(text("p before", "p trước"), "count")
     return record.table(
         "comparison",
@@ -174,10 +186,128 @@ def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
         ),
         columns,
         note=text(
-            f"p before: test that [[{main}]] finds no effect before treatment.",
-            f"p trước: kiểm định [[{main}]] không thấy tác động trước khi được hỗ trợ.",
+            f"p before: test of no effect before treatment, by {main['en'][2:-2]}.",
+            f"p trước: kiểm định không có tác động trước khi được hỗ trợ, theo {main['vi'][2:-2]}.",
         ),
     )
+
+
+def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block | None:
+    """Keep the table of effects by wave of treatment and period; None if no outcome has them.
+
+    The effect of cohort g in period t on outcome ``y`` is the value ``y.att_g_t``.
+    """
+    rows = []
+    for name, effect in effects.items():
+        for cell in effect.cells().to_dict("records"):
+            cohort, time = int(cell["cohort"]), int(cell["time"])
+            id = f"{name}.att_{cohort}_{time}"
+            _record_line(
+                record, effect, id, cell,
+                text(f"effect on the wave of {cohort} in {time}",
+                     f"tác động lên đợt {cohort} trong {time}"),
+            )  # fmt: skip
+            rows.append(
+                {
+                    "outcome": _named(effect),
+                    "cohort": cohort,
+                    "time": time,
+                    "effect": f"{{{id}:signed}}",
+                    "interval": f"{{{id}:interval}}",
+                    "treated": cell.get("n_treated"),
+                    "comparison": cell.get("n_comparison"),
+                }
+            )
+    if not rows:
+        return None
+    return record.table(
+        "group_time",
+        pd.DataFrame(rows),
+        text("Effects by wave of treatment and year", "Tác động theo đợt hỗ trợ và năm"),
+        {
+            "outcome": Column(text("Outcome", "Kết quả")),
+            "cohort": Column(text("First treated", "Bắt đầu"), "year"),
+            "time": Column(text("Year", "Năm"), "year"),
+            "effect": Column(text("Effect", "Tác động"), "count"),
+            "interval": Column(_INTERVAL, "count"),
+            "treated": Column(text("Treated compared", "Được hỗ trợ"), "count"),
+            "comparison": Column(text("Compared with", "So với"), "count"),
+        },
+        note=text(
+            "A year before the first treated one shows what was no effect yet. The year before "
+            "treatment, from which changes are counted, is left out. Counted are the units seen "
+            "in both years compared; intervals hold one at a time.",
+            "Năm trước khi được hỗ trợ cho thấy khác biệt khi chưa có tác động. Năm liền trước hỗ "
+            "trợ là gốc so sánh nên không ghi. Số đơn vị là số được quan sát ở cả hai năm so sánh; "
+            "mỗi khoảng tin cậy có hiệu lực riêng.",
+        ),
+    )
+
+
+def event_study_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
+    """Keep the table of effects by periods since treatment began.
+
+    The effect k periods after on outcome ``y`` is the value ``y.event_k``, k before ``y.event_mk``.
+    """
+    rows = []
+    for name, effect in effects.items():
+        for point in effect.event_study().to_dict("records"):
+            if pd.isna(point["conf_low"]):
+                continue
+            since = int(point["event_time"])
+            id = f"{name}.event_{'m' if since < 0 else ''}{abs(since)}"
+            _record_line(
+                record, effect, id, point,
+                text(f"effect {since} periods after treatment began",
+                     f"tác động sau {since} kỳ kể từ khi được hỗ trợ"),
+            )  # fmt: skip
+            rows.append(
+                {
+                    "outcome": _named(effect),
+                    "since": since,
+                    "effect": f"{{{id}:signed}}",
+                    "interval": f"{{{id}:interval}}",
+                }
+            )
+    return record.table(
+        "event_study",
+        pd.DataFrame(rows, columns=["outcome", "since", "effect", "interval"]),
+        text("Effects by periods since treatment began", "Tác động theo số kỳ từ khi hỗ trợ"),
+        {
+            "outcome": Column(text("Outcome", "Kết quả")),
+            "since": Column(text("Periods since", "Số kỳ"), "count"),
+            "effect": Column(text("Effect", "Tác động"), "count"),
+            "interval": Column(_INTERVAL, "count"),
+        },
+        note=text(
+            "The period before treatment, from which changes are counted, is left out.",
+            "Kỳ liền trước hỗ trợ là gốc so sánh nên không ghi.",
+        ),
+    )
+
+
+def _record_line(
+    record: Record, effect: OutcomeEffect, id: str, line: Mapping[Any, Any], what: Text
+) -> None:
+    """Record one estimate of an outcome with its interval."""
+    outcome = effect.outcome
+    record.value(
+        id,
+        line["estimate"],
+        "percent" if outcome.is_relative else outcome.unit,
+        _joined(outcome.label, what),
+        low=line["conf_low"],
+        high=line["conf_high"],
+        level=effect.level,
+        decimals=1,
+        note=_NOT_IDENTIFIED if pd.isna(line["estimate"]) else None,
+    )
+
+
+def _heading(estimator: str) -> Text:
+    """Name an estimator at the head of a column."""
+    name = estimator_name(estimator)
+    return {code: f"[[{capital(name[code])}]]" for code in LANGUAGES}
 
 
 def _named(effect: OutcomeEffect) -> Text:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from impact.design import Design
 from impact.evaluation import CRITERIA, Evaluation
 from impact.report.effects import OutcomeEffect, Verdict
+from impact.report.html import locale_words
+from impact.report.population import Population, count_lost
 from impact.report.results import Record
 from impact.report.text import LANGUAGES, Text, capital, text
 
 __all__ = [
     "answer",
+    "cells_alt",
     "criteria_sentences",
     "design_sentence",
     "effect_sentence",
+    "estimator_name",
     "event_study_alt",
     "event_study_sentences",
     "findings",
     "method_sentences",
+    "sample_sentences",
     "summarise_verdicts",
     "timing_alt",
     "unit_name",
@@ -69,6 +73,41 @@ _CRITERIA = {
     "impact": text("impact", "tác động"),
     "sustainability": text("sustainability", "tính bền vững"),
 }
+_LOSSES = {
+    "unreported": text("units that never reported it", "số đơn vị không báo cáo"),
+    "unreported_treated": text(
+        "units that never reported it, treated", "số đơn vị không báo cáo, được hỗ trợ"
+    ),
+    "unreported_untreated": text(
+        "units that never reported it, never treated", "số đơn vị không báo cáo, không được hỗ trợ"
+    ),
+    "only_after": text("units seen only after treatment", "số đơn vị chỉ quan sát được sau hỗ trợ"),
+    "left_out": text("units left out for other columns", "số đơn vị bị loại do thiếu cột khác"),
+    "once": text("units seen in one period only", "số đơn vị chỉ quan sát được trong một kỳ"),
+}
+_LOSS_SENTENCES = {
+    "unreported": text(
+        "Never reported: {{{id}.unreported}} ({{{id}.unreported_treated}} treated, "
+        "{{{id}.unreported_untreated}} never treated).",
+        "Không báo cáo: {{{id}.unreported}} ({{{id}.unreported_treated}} được hỗ trợ, "
+        "{{{id}.unreported_untreated}} không được hỗ trợ).",
+    ),
+    "only_after": text(
+        "Reported only once treated, hence with nothing before to compare, and left out: "
+        "{{{id}.only_after}}.",
+        "Chỉ báo cáo khi đã được hỗ trợ nên không có số liệu trước để so sánh, bị loại: "
+        "{{{id}.only_after}}.",
+    ),
+    "left_out": text(
+        "Left out because a covariate, weight or cluster is missing: {{{id}.left_out}}.",
+        "Bị loại do thiếu biến kiểm soát, trọng số hoặc cụm: {{{id}.left_out}}.",
+    ),
+    "once": text(
+        "Reported in one period only, so that no change of theirs is known: {{{id}.once}} of those "
+        "used.",
+        "Chỉ báo cáo trong một kỳ nên không biết mức thay đổi: {{{id}.once}} trong số được dùng.",
+    ),
+}
 _AND = {"en": " and ", "vi": " và "}
 
 
@@ -108,38 +147,78 @@ def summarise_verdicts(effects: Mapping[str, OutcomeEffect]) -> Text:
     return {code: " ".join(found[code]) for code in LANGUAGES}
 
 
-def design_sentence(record: Record, plan: Evaluation, design: Design) -> Text:
-    """Say who was observed and treated, and record the counts as ``design.*``."""
-    facts = design.facts
+def design_sentence(record: Record, plan: Evaluation, population: Population) -> Text:
+    """Say who is in the data and who was treated, and record the counts as ``design.*``."""
+    never = population.n_units - population.n_treated
     counts = {
-        "units": (facts.n_units, text("units observed", "số đơn vị quan sát")),
-        "treated": (facts.n_treated_units, text("units treated", "số đơn vị được hỗ trợ")),
-        "never": (facts.n_never_treated, text("units never treated", "số đơn vị không hỗ trợ")),
+        "units": (population.n_units, text("units in the data", "số đơn vị trong số liệu")),
+        "treated": (population.n_treated, text("units treated", "số đơn vị được hỗ trợ")),
+        "never": (never, text("units never treated", "số đơn vị không hỗ trợ")),
     }
     for name, (count, label) in counts.items():
         record.value(f"design.{name}", count, "count", label)
     for name, year, label in (
-        ("first", facts.first_period, text("first period", "kỳ đầu")),
-        ("last", facts.last_period, text("last period", "kỳ cuối")),
+        ("first", population.periods[0], text("first period", "kỳ đầu")),
+        ("last", population.periods[-1], text("last period", "kỳ cuối")),
     ):
-        record.value(f"design.{name}", year, "year", label)
+        record.value(f"design.{name}", int(year), "year", label)
     waves: dict[str, list[str]] = {code: [] for code in LANGUAGES}
-    for cohort, count in zip(design.cohort_values, design.cohort_sizes, strict=False):
-        wave = f"design.wave_{cohort:g}"
-        record.value(wave, int(count), "count", text("units of a wave", "số đơn vị của một đợt"))
-        record.value(f"{wave}.from", int(cohort), "year", text("first treated", "kỳ bắt đầu"))
+    for cohort, count in population.waves.items():
+        wave = f"design.wave_{cohort}"
+        record.value(wave, count, "count", text("units of a wave", "số đơn vị của một đợt"))
+        record.value(f"{wave}.from", cohort, "year", text("first treated", "kỳ bắt đầu"))
         waves["en"].append(f"{{{wave}}} first in {{{wave}.from}}")
         waves["vi"].append(f"{{{wave}}} bắt đầu từ {{{wave}.from}}")
     units, treatment = unit_name(plan), plan.design.get("treatment", _TREATMENT)
     return text(
-        f"{{design.units}} {units['en']} are observed from {{design.first}} to {{design.last}}. "
+        f"The data hold {{design.units}} {units['en']} from {{design.first}} to {{design.last}}. "
         f"{{design.treated}} of them received {treatment['en']}: "
         f"{_enumerated(waves['en'], 'en')}. The other {{design.never}} never did; they, and those "
         "who received it later, say how the others would have changed without it.",
-        f"{{design.units}} {units['vi']} được quan sát từ {{design.first}} đến {{design.last}}. "
+        f"Số liệu gồm {{design.units}} {units['vi']}, từ {{design.first}} đến {{design.last}}. "
         f"Trong đó {{design.treated}} {units['vi']} nhận {treatment['vi']}: "
         f"{_enumerated(waves['vi'], 'vi')}. {{design.never}} {units['vi']} còn lại không nhận; "
         "nhóm này, cùng với nhóm nhận muộn hơn, cho biết điều gì đã xảy ra nếu không có hỗ trợ.",
+    )
+
+
+def sample_sentences(
+    record: Record, plan: Evaluation, effects: Mapping[str, OutcomeEffect]
+) -> list[Text]:
+    """Say which units each outcome rests on and which it loses, and record the counts.
+
+    `design_sentence` and `effect_tables.record_effects` have recorded the counts in the data and
+    in use; here ``y.unreported``, ``y.only_after``, ``y.left_out`` and ``y.once`` join them.
+    """
+    return [_sample_sentence(record, plan, name, effect) for name, effect in effects.items()]
+
+
+def _sample_sentence(record: Record, plan: Evaluation, name: str, effect: OutcomeEffect) -> Text:
+    lost, units = count_lost(effect), unit_name(plan)
+    label = {code: capital(effect.outcome.label[code]) for code in LANGUAGES}
+    counts = {
+        "unreported": lost.unreported,
+        "unreported_treated": lost.unreported_treated,
+        "unreported_untreated": lost.unreported_untreated,
+        "only_after": lost.only_after,
+        "left_out": lost.other,
+        "once": lost.once,
+    }
+    parts: dict[str, list[str]] = {code: [] for code in LANGUAGES}
+    for cause, count in counts.items():
+        if not count and not (cause.startswith("unreported") and lost.unreported):
+            continue
+        what = _LOSSES[cause]
+        record.value(
+            f"{name}.{cause}", count, "count", {c: f"{label[c]}: {what[c]}" for c in LANGUAGES}
+        )
+        for code in LANGUAGES if cause in _LOSS_SENTENCES else ():
+            parts[code].append(_LOSS_SENTENCES[cause][code].format(id=name))
+    return text(
+        f"**{label['en']}**: {{{name}.units}} of {{design.units}} {units['en']} are used, "
+        f"{{{name}.treated}} of them treated. {' '.join(parts['en'])}".strip(),
+        f"**{label['vi']}**: sử dụng {{{name}.units}} trong số {{design.units}} {units['vi']}, "
+        f"trong đó {{{name}.treated}} được hỗ trợ. {' '.join(parts['vi'])}".strip(),
     )
 
 
@@ -205,31 +284,64 @@ def event_study_alt(effects: Mapping[str, OutcomeEffect]) -> Text:
     )
 
 
-def method_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
+def method_sentences(plan: Evaluation, effects: Mapping[str, OutcomeEffect]) -> list[Text]:
     """Name the estimators, the clusters of the standard errors, and the intervals' level."""
     effect = next(iter(effects.values()))
-    clusters = ", ".join(effect.design.cluster_columns)
-    names = _enumerated(effect.beside, "en"), _enumerated(effect.beside, "vi")
+    main = estimator_name(effect.result.estimator)
+    clusters = _cluster_words(plan, effect)
     sentences = [
         text(
-            f"Estimator: [[{effect.result.estimator}]]. Standard errors are clustered by "
-            f"[[{clusters}]]; intervals have level {{level}}. Effects on logarithms are given in "
-            "percent, their limits with them.",
-            f"Phương pháp ước lượng: [[{effect.result.estimator}]]. Sai số chuẩn gộp theo "
-            f"[[{clusters}]]; khoảng tin cậy ở mức {{level}}. Tác động trên logarit được đổi ra "
+            f"Estimator: [[{main['en']}]]. Standard errors are clustered by {clusters['en']}; "
+            "intervals have level {level}. Effects on logarithms are given in percent, their "
+            "limits with them.",
+            f"Phương pháp ước lượng: [[{main['vi']}]]. Sai số chuẩn tính theo cụm "
+            f"{clusters['vi']}; khoảng tin cậy ở mức {{level}}. Tác động trên logarit được đổi ra "
             "phần trăm, cùng với hai đầu khoảng tin cậy.",
         )
     ]
     if effect.beside:
+        names = {
+            code: _enumerated([estimator_name(name)[code] for name in effect.beside], code)
+            for code in LANGUAGES
+        }
         sentences.append(
             text(
-                f"Beside it, for comparison: [[{names[0]}]]. Where it compares newly treated with "
-                "already treated units, its number need not be an average of effects.",
-                f"Để đối chiếu: [[{names[1]}]]. Khi phương pháp này so sánh đơn vị mới được hỗ trợ "
-                "với đơn vị đã được hỗ trợ, con số không nhất thiết là bình quân các tác động.",
+                f"Beside it, for comparison: [[{names['en']}]]. Where it compares newly treated "
+                "with already treated units, its number need not be an average of effects.",
+                f"Để đối chiếu: [[{names['vi']}]]. Khi phương pháp này so sánh đơn vị mới được hỗ "
+                "trợ với đơn vị đã được hỗ trợ, con số không nhất thiết là bình quân các tác động.",
             )
         )
     return sentences
+
+
+def estimator_name(name: str) -> Text:
+    """Return what a reader calls an estimator; its class's name where it has no other."""
+    return {code: str(locale_words(code)["estimators"].get(name, name)) for code in LANGUAGES}
+
+
+def _cluster_words(plan: Evaluation, effect: OutcomeEffect) -> Text:
+    """Name the clusters: the units themselves with their column, or the columns."""
+    columns = effect.design.cluster_columns
+    if columns != (effect.design.panel.unit,):
+        listed = " × ".join(columns)
+        return text(f"[[{listed}]]", f"[[{listed}]]")
+    unit = plan.design.get("unit_singular", unit_name(plan))
+    return {code: f"{unit[code]} ([[{columns[0]}]])" for code in LANGUAGES}
+
+
+def cells_alt(effects: Mapping[str, OutcomeEffect]) -> Text:
+    """Describe the figure of effects by cohort and period."""
+    parts: dict[str, list[str]] = {code: [] for code in LANGUAGES}
+    for name, effect in effects.items():
+        for code in LANGUAGES:
+            parts[code].append(f"{effect.outcome.label[code]} {{{name}.average:signed}}")
+    return text(
+        "One panel an outcome, one colour a wave of treatment, effects by year with intervals. "
+        f"Their averages after treatment: {'; '.join(parts['en'])}.",
+        "Mỗi khung một kết quả, mỗi màu một đợt hỗ trợ, tác động theo năm kèm khoảng tin cậy. "
+        f"Bình quân sau khi được hỗ trợ: {'; '.join(parts['vi'])}.",
+    )
 
 
 def _enumerated(words: Iterable[str], language: str) -> str:

@@ -1,0 +1,139 @@
+"""The chapters of an evaluation's report, each one call: sentences, tables and figures together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from impact.evaluation import Evaluation
+from impact.report import charts, effect_tables, narrative
+from impact.report.effects import OutcomeEffect
+from impact.report.population import Population
+from impact.report.results import Record, bullets
+from impact.report.text import LANGUAGES, text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "add_criteria",
+    "add_effects",
+    "add_event_studies",
+    "add_group_time",
+    "add_method",
+    "add_timing",
+    "draw_timing",
+    "summarise",
+]
+
+Effects = Mapping[str, OutcomeEffect]
+
+
+def summarise(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Fill the first page: the answer and findings from the numbers, the reading from the plan."""
+    record.summary(
+        answer=narrative.answer(effects),
+        finding=narrative.summarise_verdicts(effects),
+        **plan.reading,
+    )
+
+
+def draw_timing(plan: Evaluation, population: Population) -> dict[str, Figure]:
+    """Draw who was treated when, in each language."""
+    year = text("year", "năm")
+    return {
+        code: charts.treatment_timing(population, code, narrative.unit_name(plan), year)
+        for code in LANGUAGES
+    }
+
+
+def add_timing(record: Record, plan: Evaluation, population: Population, effects: Effects) -> None:
+    """Add who was treated and when, and what each outcome rests on and loses."""
+    record.section(
+        "timing",
+        text("Who was treated, and when", "Ai được hỗ trợ, khi nào"),
+        narrative.design_sentence(record, plan, population),
+        record.figure(
+            "timing",
+            draw_timing(plan, population),
+            text("Treatment by unit and period", "Hỗ trợ theo đơn vị và kỳ"),
+            narrative.timing_alt(plan),
+        ),
+        text("Not everybody reported everything:", "Không phải đơn vị nào cũng báo cáo đầy đủ:"),
+        bullets(*narrative.sample_sentences(record, plan, effects)),
+    )
+
+
+def add_effects(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Add what was found, outcome by outcome, with its table."""
+    record.section(
+        "effects",
+        text("What changed", "Điều gì đã thay đổi"),
+        *narrative.findings(effects),
+        effect_tables.effects_table(record, plan, effects),
+    )
+
+
+def add_group_time(record: Record, effects: Effects) -> None:
+    """Add the effects by wave of treatment and period, where the estimator has them."""
+    table = effect_tables.group_time_table(record, effects)
+    if table is None:
+        return
+    record.section(
+        "group-time",
+        text("Wave by wave, year by year", "Theo từng đợt, từng năm"),
+        text(
+            "Every estimate above is an average of these. A wave is compared, from the year "
+            "before its treatment on, with those not treated yet or never.",
+            "Mọi ước lượng ở trên là bình quân của các số này. Mỗi đợt được so sánh, kể từ năm "
+            "liền trước hỗ trợ, với nhóm chưa hoặc không được hỗ trợ.",
+        ),
+        record.figure(
+            "group-time",
+            {code: charts.group_time(effects, code) for code in LANGUAGES},
+            text("Effects by wave of treatment and year", "Tác động theo đợt hỗ trợ và năm"),
+            narrative.cells_alt(effects),
+            caption=text(
+                "Hollow points lie before treatment.", "Điểm rỗng là trước khi được hỗ trợ."
+            ),
+        ),
+        table,
+    )
+
+
+def add_event_studies(record: Record, effects: Effects) -> None:
+    """Add the event studies and what they show before treatment."""
+    record.section(
+        "before-after",
+        text("Before and after", "Trước và sau"),
+        *narrative.event_study_sentences(effects),
+        record.figure(
+            "event-studies",
+            {code: charts.event_studies(effects, code) for code in LANGUAGES},
+            text(
+                "Effects by periods since treatment began",
+                "Tác động theo số kỳ kể từ khi được hỗ trợ",
+            ),
+            narrative.event_study_alt(effects),
+        ),
+        effect_tables.event_study_table(record, effects),
+    )
+
+
+def add_method(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Add how it was estimated, beside other estimators."""
+    record.section(
+        "method",
+        text("Method, and other estimators beside it", "Phương pháp và đối chiếu"),
+        *narrative.method_sentences(plan, effects),
+        effect_tables.comparison_table(record, effects),
+    )
+
+
+def add_criteria(record: Record, plan: Evaluation) -> None:
+    """Add which criteria of evaluation the report answers."""
+    record.section(
+        "criteria",
+        text("What this report answers", "Báo cáo này trả lời điều gì"),
+        *narrative.criteria_sentences(plan),
+    )

@@ -29,17 +29,18 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from impact.errors import InferenceError, check_choice
 from impact.kernels.absorb import Groups, absorb, compact, is_nested
 from impact.kernels.blocks import (
     ClusterBlocks,
-    WeightedAdjustment,
     cluster_blocks,
     weighted_adjustment,
 )
 from impact.kernels.least_squares import LeastSquares, find_redundant
 from impact.kernels.products import inner
+from impact.kernels.working_model import WorkingModel
 
 __all__ = [
     "CONVENTIONS",
@@ -48,6 +49,7 @@ __all__ = [
     "Convention",
     "EffectCounts",
     "FullRegression",
+    "HotellingTest",
     "Kernel",
     "Kind",
     "count_effects",
@@ -224,6 +226,16 @@ def full_regression(
     return FullRegression(blocks, x, bases, units)
 
 
+@dataclass(frozen=True)
+class HotellingTest:
+    """An F statistic of several restrictions with its denominator degrees of freedom."""
+
+    statistic: float
+    restrictions: int
+    df: float
+    p_value: float
+
+
 @dataclass(frozen=True, eq=False)
 class BlockScores:
     """Uncertainty of linear combinations of regression coefficients.
@@ -291,7 +303,7 @@ class BlockScores:
     def freedoms(self) -> Floats:
         """Degrees of freedom of each combination, shape (A,); NaN for an empty combination."""
         if self.kind == "CR2":
-            return self._adjusted.freedoms
+            return self._adjusted_freedoms
         if isinstance(self.kind, str):
             by_rows = self.kind.startswith("HC") or self.kind == "classical"
             by_rows |= self.convention in ("sandwich", "plm", "linearmodels")
@@ -334,7 +346,7 @@ class BlockScores:
         For CR2 and CR3 these are the adjusted ones, for every other kind the plain scores.
         """
         if self.kind in ADJUSTED:
-            return self._adjusted.scores @ self._full.blocks.bread @ self._wide_contrast.T
+            return self._adjusted_scores @ self._full.blocks.bread @ self._wide_contrast.T
         return self.cluster_scores @ self.fit.bread @ self.contrast.T
 
     @cached_property
@@ -372,7 +384,7 @@ class BlockScores:
         if self.kind.startswith("HC"):
             return fit.bread @ self._row_meat(self.kind) @ fit.bread
         if self.kind in ADJUSTED:
-            wide = self._full.blocks.bread @ self._adjusted.scores.T
+            wide = self._full.blocks.bread @ self._adjusted_scores.T
             return (wide @ wide.T)[: len(fit.kept), : len(fit.kept)]
         return fit.bread @ self._cluster_meat() @ fit.bread
 
@@ -429,27 +441,82 @@ class BlockScores:
         return np.pad(self.contrast, ((0, 0), (0, extra)))
 
     @cached_property
-    def _adjusted(self) -> WeightedAdjustment:
-        """Adjusted cluster scores and degrees of freedom of CR2 or CR3."""
-        full = self._full
-        if self.kind != "CR2":
-            n_clusters = full.blocks.n_clusters
-            shrink = np.sqrt((n_clusters - 1) / n_clusters) if self.kind == "jackknife" else 1.0
-            none = np.full(len(self.contrast), np.nan)
-            return WeightedAdjustment(full.blocks.adjusted_scores(-1.0) * shrink, none)
+    def _adjusted_scores(self) -> Floats:
+        """Cluster scores of CR2, CR3 or the jackknife, in the columns of ``blocks``."""
+        blocks = self._full.blocks
+        if self.kind == "CR2":
+            return blocks.adjusted_scores(-0.5) if self.fit.weights is None else self._reweighted[0]
+        shrink = (blocks.n_clusters - 1) / blocks.n_clusters if self.kind == "jackknife" else 1.0
+        return blocks.adjusted_scores(-1.0) * np.sqrt(shrink)
+
+    @cached_property
+    def _adjusted_freedoms(self) -> Floats:
         if self.fit.weights is None:
-            scores = full.blocks.adjusted_scores(-0.5)
-            return WeightedAdjustment(scores, full.blocks.satterthwaite(self._wide_contrast))
+            return self._full.blocks.satterthwaite(self._wide_contrast)
+        return self._reweighted[1].freedoms()
+
+    @cached_property
+    def _reweighted(self) -> tuple[Floats, WorkingModel]:
+        full, weights = self._full, self.fit.weights
+        assert weights is not None
         return weighted_adjustment(
             full.regressors,
             self.fit.residuals,
-            self.fit.weights,
+            weights,
             self.clusters[0].codes,
             full.blocks.bread,
             self._wide_contrast,
             full.bases,
             full.units,
         )
+
+    @property
+    def _working_covariance(self) -> Floats:
+        """Covariance of the coefficients of ``blocks`` under CR2's working model, variance one."""
+        full, weights = self._full, self.fit.weights
+        bread = full.blocks.bread
+        if weights is None:
+            return bread
+        return np.asarray(bread @ ((full.regressors * weights**2) @ full.regressors.T) @ bread)
+
+    def hotelling_test(self, estimates: Floats) -> HotellingTest:
+        """Test that all combinations are zero by CR2 and Hotelling's approximation (HTZ).
+
+        Parameters
+        ----------
+        estimates : shape (A,), of the combinations
+
+        Notes
+        -----
+        Combinations that others determine are left out. With eta degrees of freedom of the
+        covariance taken for a Wishart matrix, (eta - q + 1)/(eta q) times the Wald statistic is
+        compared with F(q, eta - q + 1). There is no p-value where eta < q.
+
+        Source
+        ------
+        Pustejovsky and Tipton (2018), Journal of Business and Economic Statistics 36(4),
+        section 3.2.
+        """
+        cr2 = self if self.kind == "CR2" else self.with_kind("CR2")
+        target = cr2._wide_contrast @ cr2._working_covariance @ cr2._wide_contrast.T
+        live = np.diagonal(target) > 0
+        scale = np.where(live, 1 / np.sqrt(np.where(live, np.diagonal(target), 1)), 0)
+        values, vectors = np.linalg.eigh(target * np.outer(scale, scale))
+        keep = values > 1e-10 * values[-1]
+        rotation = (vectors[:, keep] / np.sqrt(values[keep])).T * scale
+        if cr2.fit.weights is None:
+            model = cr2._full.blocks.working_model(rotation @ cr2._wide_contrast)
+        else:
+            model = cr2._reweighted[1].combine(rotation)
+        rotated = rotation @ np.where(live, estimates, 0.0)
+        matrix = rotation @ cr2.covariance() @ rotation.T
+        q, eta = len(rotation), model.hotelling()
+        wald = float(rotated @ np.linalg.pinv(matrix, hermitian=True) @ rotated)
+        freedom = eta - q + 1
+        if not freedom > 0 or np.linalg.matrix_rank(matrix, hermitian=True) < q:
+            return HotellingTest(wald / q, q, freedom, np.nan)
+        statistic = wald * freedom / (eta * q)
+        return HotellingTest(statistic, q, freedom, float(special.fdtrc(q, freedom, statistic)))
 
 
 def _intersect(partitions: Sequence[Groups]) -> Groups:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, listing, plural
+from impact.kernels.working_model import WorkingModel
 
-__all__ = ["ClusterBlocks", "WeightedAdjustment", "cluster_blocks", "weighted_adjustment"]
+__all__ = ["ClusterBlocks", "cluster_blocks", "weighted_adjustment"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -157,20 +158,24 @@ class ClusterBlocks:
         Bell and McCaffrey (2002); Imbens and Kolesar (2016), Review of Economics and
         Statistics 98(4), section III.
         """
-        root, vectors, values = self._hat_values
-        left = 1 - values
-        scale = np.where(
-            left > FULL_LEVERAGE, 1 / np.sqrt(np.where(left > FULL_LEVERAGE, left, 1)), 0
-        )
         freedoms = np.full(len(contrasts), np.nan)
         for a, contrast in enumerate(contrasts):
-            if not contrast.any():
-                continue
-            rotated = np.einsum("gij,i->gj", vectors, root.T @ contrast) * scale
-            own = np.einsum("gj,gj,gj->g", rotated, values, rotated)
-            shifted = np.einsum("gij,gj->gi", vectors, rotated * values)
-            freedoms[a] = _satterthwaite(own, shifted)
+            if contrast.any():
+                freedoms[a] = self.working_model(contrast[None, :]).freedoms()[0]
         return freedoms
+
+    def working_model(self, contrasts: Floats) -> WorkingModel:
+        """Return how CR2's contributions to contrasts, shape (A, k), covary under its model."""
+        root, vectors, values = self._hat_values
+        left = 1 - values
+        live = left > FULL_LEVERAGE
+        scale = np.where(live, 1 / np.sqrt(np.where(live, left, 1)), 0)
+        rotated = np.einsum("gij,il,al->gaj", vectors, root.T, contrasts, optimize=True)
+        rotated *= scale[:, None, :]
+        weighted = rotated * values[:, None, :]
+        own = np.einsum("gaj,gbj->gab", weighted, rotated)
+        shifted = np.einsum("gij,gaj->gai", vectors, weighted)
+        return WorkingModel(own, shifted, shifted)
 
     def refuse_full_leverage(self) -> None:
         """Raise if leaving out some cluster leaves a coefficient without identification."""
@@ -181,14 +186,6 @@ class ClusterBlocks:
                 "identify a coefficient, so it has no estimate without them and CR3 and the "
                 "jackknife do not exist. Use CR2, or drop the regressor that only they vary."
             )
-
-
-def _satterthwaite(own: Floats, shifted: Floats) -> float:
-    """Return tr(M)^2 / tr(M^2) for M = diag(own) - shifted shifted'."""
-    small = shifted.T @ shifted
-    trace = own.sum() - np.trace(small)
-    square = np.sum(own**2) - 2 * np.sum(own * np.sum(shifted**2, axis=1)) + np.sum(small**2)
-    return float(trace**2 / square) if square > 0 else np.nan
 
 
 def cluster_blocks(
@@ -228,17 +225,6 @@ def cluster_blocks(
     return ClusterBlocks(product[:, :k, :k], product[:, :k, k], product[:, k, k])
 
 
-@dataclass(frozen=True, eq=False)
-class WeightedAdjustment:
-    """CR2 of a weighted regression whose working model is equal variances.
-
-    ``scores`` has shape (G, k); ``freedoms`` (A,) are Satterthwaite's for the contrasts.
-    """
-
-    scores: Floats
-    freedoms: Floats
-
-
 def weighted_adjustment(
     regressors: Floats,
     residuals: Floats,
@@ -248,7 +234,7 @@ def weighted_adjustment(
     contrasts: Floats,
     bases: Floats,
     units: Integers,
-) -> WeightedAdjustment:
+) -> tuple[Floats, WorkingModel]:
     """Adjust scores so that CR2 is unbiased under equal variances although rows are weighted.
 
     Parameters
@@ -259,6 +245,11 @@ def weighted_adjustment(
     contrasts : shape (A, k)
     bases : shape (q, n), of the swept effects, orthonormal in the weights; q may be 0
 
+    Returns
+    -------
+    scores : shape (G, k)
+    model : how the contrasts' contributions covary when errors have equal variances
+
     Source
     ------
     Pustejovsky and Tipton (2018), Journal of Business and Economic Statistics 36(4), eq. (4)
@@ -267,7 +258,8 @@ def weighted_adjustment(
     n_clusters, k = int(clusters.max()) + 1, len(regressors)
     middle = bread @ ((regressors * weights**2) @ regressors.T) @ bread
     scores = np.zeros((n_clusters, k))
-    own, left, right = (np.zeros((len(contrasts), n_clusters, *tail)) for tail in ((), (k,), (k,)))
+    own = np.zeros((n_clusters, len(contrasts), len(contrasts)))
+    left, right = np.zeros((2, n_clusters, len(contrasts), k))
     order = np.argsort(clusters, kind="stable")
     for g, rows in enumerate(np.split(order, np.cumsum(np.bincount(clusters))[:-1])):
         x, w = regressors[:, rows].T, weights[rows]
@@ -283,16 +275,13 @@ def weighted_adjustment(
         root = (vectors[:, live] / np.sqrt(values[live])) @ vectors[:, live].T
         adjusted = root @ (w[:, None] * x)
         scores[g] = adjusted.T @ residuals[rows]
-        for a, contrast in enumerate(contrasts):
-            direction = adjusted @ (bread @ contrast)
-            within = annihilator.T @ direction
-            own[a, g] = within @ within
-            left[a, g] = x.T @ (w * within)
-            right[a, g] = x.T @ direction
-    freedoms = []
-    for u, v, d in zip(right, left, own, strict=True):
-        mixed = v @ bread @ u.T
-        matrix = np.diag(d) - mixed - mixed.T + u @ middle @ u.T
-        square = np.sum(matrix**2)
-        freedoms.append(np.trace(matrix) ** 2 / square if square > 0 else np.nan)
-    return WeightedAdjustment(scores, np.asarray(freedoms))
+        direction = adjusted @ bread @ contrasts.T
+        within = annihilator.T @ direction
+        own[g] = within.T @ within
+        left[g] = (w[:, None] * within).T @ x
+        right[g] = direction.T @ x
+    crossed = (right @ bread, left @ bread, -right @ middle)
+    model = WorkingModel(
+        own, np.concatenate((left, right, right), axis=2), np.concatenate(crossed, axis=2)
+    )
+    return scores, model

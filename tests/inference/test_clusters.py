@@ -159,6 +159,92 @@ def test_mortality_rates_cr2_equals_clubsandwich(reference_case, weighted):
         np.testing.assert_allclose(std_errors(plain), expected, rtol=REFERENCE)
 
 
+def test_joint_test_of_laws_and_taxes_equals_clubsandwich(reference_case):
+    """Wald_test(..., test="HTZ") of R clubSandwich: F 2.7062 with 2 and 13.0088 degrees."""
+    case, frame = reference_case("cr2_mortality_rates")
+    frame = frame.dropna(subset=["mrate", "legal", "beertaxa"])
+    reference = case["reference"]["wald_legal_beertaxa"]
+    at = reference["test"].index("HTZ")
+    state, year = compact(frame["state"].to_numpy()), compact(frame["year"].to_numpy())
+    got = scores(
+        frame["mrate"].to_numpy(),
+        frame[["legal", "beertaxa"]].to_numpy().T,
+        (state,),
+        effects=[state, year],
+        kind="CR2",
+    )
+    test = got.hotelling_test(got.fit.coefficients)
+    assert test.restrictions == 2
+    np.testing.assert_allclose(
+        [test.statistic, test.df, test.p_value],
+        [reference["Fstat"][at], reference["df_denom"][at], reference["p"][at]],
+        rtol=REFERENCE,
+    )
+
+
+def by_hand(x, residuals, clusters, restrictions, weights):
+    """HTZ written out on dense matrices: Pustejovsky and Tipton (2018), section 3.2."""
+    n = len(residuals)
+    bread = np.linalg.inv((x * weights) @ x.T)
+    left = np.eye(n) - x.T @ bread @ (x * weights)
+    pieces = []
+    for g in np.unique(clusters):
+        rows = clusters == g
+        values, vectors = np.linalg.eigh(left[rows] @ left[rows].T)
+        root = (vectors / np.sqrt(values)) @ vectors.T
+        pieces.append(restrictions @ bread @ (x * weights)[:, rows] @ root)
+    meat = sum(
+        np.outer(piece @ residuals[clusters == g], piece @ residuals[clusters == g])
+        for g, piece in enumerate(pieces)
+    )
+    target = restrictions @ bread @ (x * weights**2) @ x.T @ bread @ restrictions.T
+    values, vectors = np.linalg.eigh(target)
+    root = (vectors / np.sqrt(values)) @ vectors.T
+    spread = 0.0
+    rotated = [root @ piece @ left[clusters == g] for g, piece in enumerate(pieces)]
+    for one in rotated:
+        for other in rotated:
+            inner = one @ other.T
+            spread += np.trace(inner) ** 2 + np.trace(inner @ inner)
+    q = len(restrictions)
+    return meat, q * (q + 1) / spread
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_joint_test_equals_matrices_written_out(weighted):
+    rng = np.random.default_rng(4)
+    n, n_clusters = 120, 12
+    clusters = np.sort(rng.integers(0, n_clusters, n))
+    x = np.vstack((np.ones(n), rng.normal(size=(3, n)), rng.normal(size=n_clusters)[clusters]))
+    y = x.sum(axis=0) + rng.normal(size=n) + rng.normal(size=n_clusters)[clusters]
+    weights = rng.uniform(0.5, 2, n) if weighted else np.ones(n)
+    got = scores(y, x, (compact(clusters),), weights=weights if weighted else None, kind="CR2")
+    picked = np.eye(5)[[1, 2, 4]]
+    meat, eta = by_hand(x, got.fit.residuals, clusters, picked, weights)
+    test = got.combine(picked).hotelling_test(picked @ got.fit.coefficients)
+    b = picked @ got.fit.coefficients
+    wald = b @ np.linalg.solve(meat, b)
+    np.testing.assert_allclose(test.df, eta - 2, rtol=1e-8)
+    np.testing.assert_allclose(test.statistic, wald * (eta - 2) / (eta * 3), rtol=1e-8)
+    # One restriction is the t test squared, and a restriction twice is one restriction.
+    one = got.combine(picked[:1]).hotelling_test(b[:1])
+    np.testing.assert_allclose(one.statistic, b[0] ** 2 / meat[0, 0], rtol=1e-8)
+    np.testing.assert_allclose(one.df, got.freedoms[1], rtol=1e-8)
+    twice = got.combine(picked[[0, 1, 2, 2]]).hotelling_test(b[[0, 1, 2, 2]])
+    np.testing.assert_allclose([twice.statistic, twice.df], [test.statistic, test.df], rtol=1e-8)
+    assert twice.restrictions == 3
+
+
+def test_joint_test_has_no_p_value_where_restrictions_are_too_many():
+    rng = np.random.default_rng(5)
+    clusters = np.repeat(np.arange(4), 10)
+    x = np.vstack((np.ones(40), rng.normal(size=(3, 4))[:, clusters] + rng.normal(size=(3, 40))))
+    got = scores(rng.normal(size=40), x, (compact(clusters),), kind="CR2")
+    test = got.combine(np.eye(4)).hotelling_test(got.fit.coefficients)
+    assert np.isnan(test.p_value)
+    assert test.df < 1
+
+
 def test_cr3_and_jackknife_equal_refits_without_each_cluster(panel):
     y, x, unit, time, place = panel
     effects = [unit, time]

@@ -95,8 +95,9 @@ def observe(
     projects: pd.DataFrame,
     effects: pd.DataFrame,
     log_workers: Array,
+    investment: Array,
 ) -> pd.DataFrame:
-    """Tabulate what is seen: workers, revenue and income of every establishment and year."""
+    """Tabulate what is seen of every establishment and year: workers, money earned and invested."""
     ids, years = people.ids, settings.years
     effect = np.zeros(ids.shape)
     effect[effects["slot"], effects["period"]] = effects["log_workers"]
@@ -131,6 +132,7 @@ def observe(
             "workers": np.exp(log_workers + effect).ravel().round(2),
             "revenue": (np.exp(log_revenue) * prices).ravel().round(1),
             "monthly_income": (np.exp(log_income) * prices).ravel().round(3),
+            "investment": investment.ravel().round(3),
         }
     )
     return table.sort_values(["establishment", "year"], kind="stable", ignore_index=True)

@@ -11,13 +11,14 @@ from impact.errors import DesignError, check_choice
 from impact.simulate.applications import draw_projects
 from impact.simulate.consequences import displace, observe, true_effects
 from impact.simulate.filing import file_projects, file_reports, plant_errors
+from impact.simulate.investment import invest
 from impact.simulate.population import draw_log_workers, draw_population
 from impact.simulate.settings import ProgrammeSettings
 
 __all__ = ["SimulatedProgramme", "simulate_programme"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimulatedProgramme:
     """Hold simulated establishments, the ledger and reports as filed, and the truth.
 
@@ -25,13 +26,15 @@ class SimulatedProgramme:
     ----------
     establishments : one row an establishment and year: establishment, year, district, village,
         trade, size_class, certified, workers, revenue (million VND of the year), monthly_income
-        (million VND of the year, per worker)
+        (million VND of the year, per worker), investment (million VND of the year)
     projects : the ledger, with the columns of the template
     reports : figures that craft villages file: workers and output by year
     effects : the truth, one row a treated establishment and year: establishment, year, cohort
         (year of acceptance), event_time, log_workers, log_revenue, log_income (effects), jobs
         (workers gained), support (VND), content
     displaced : jobs lost elsewhere, by year
+    investments : the truth of supported machinery, one row a project: establishment, year,
+        invested, anyway (what would have been without support), support (all VND)
     planted : the errors put into the ledger and reports: rule and row of the file
     """
 
@@ -40,8 +43,17 @@ class SimulatedProgramme:
     reports: pd.DataFrame
     effects: pd.DataFrame
     displaced: pd.Series
+    investments: pd.DataFrame
     planted: pd.DataFrame
     settings: ProgrammeSettings
+
+    def __repr__(self) -> str:
+        supported = self.effects["establishment"].nunique()
+        return (
+            f"SimulatedProgramme(simulated, not observed: {len(self.projects):,} projects, "
+            f"{self.settings.n_establishments:,} establishments in {self.settings.first_year}-"
+            f"{self.settings.last_year}, {supported:,} of them supported)"
+        )
 
     def att(self, effect: str = "log_workers") -> float:
         """Return the true mean effect on treated establishments in treated years."""
@@ -61,6 +73,17 @@ class SimulatedProgramme:
     def net_job_years(self) -> float:
         """Worker-years gained, less those lost by others of the trade and village."""
         return self.gross_job_years - float(self.displaced.sum())
+
+    @property
+    def deadweight(self) -> float:
+        """Share of supported investment that would have been made anyway."""
+        return float(self.investments["anyway"].sum() / self.investments["invested"].sum())
+
+    @property
+    def additionality(self) -> float:
+        """Investment that support brought about, per dong of support."""
+        brought = self.investments["invested"] - self.investments["anyway"]
+        return float(brought.sum() / self.investments["support"].sum())
 
 
 def simulate_programme(
@@ -84,8 +107,8 @@ def simulate_programme(
 
     Notes
     -----
-    Rates, ceilings, sizes and the published totals have sources; the effects, displacement,
-    cancellations and variances are chosen.
+    Rates, ceilings, sizes and the published totals have sources; the effects, deadweight,
+    displacement, cancellations and variances are chosen.
     """
     chosen = replace(settings or ProgrammeSettings(), **changes)  # type: ignore[arg-type]
     _check(chosen)
@@ -95,7 +118,10 @@ def simulate_programme(
     projects = draw_projects(rng, chosen, people, shocks)
     effects = true_effects(chosen, people, projects, log_workers)
     lost = displace(chosen, people, effects, log_workers)
-    frame = observe(rng, chosen, people, projects, effects, log_workers + lost)
+    investment, investments = invest(
+        np.random.default_rng([seed, 1]), chosen, people, projects, log_workers
+    )
+    frame = observe(rng, chosen, people, projects, effects, log_workers + lost, investment)
     ledger = file_projects(rng, projects)
     reports = file_reports(frame)
     planted = pd.DataFrame(columns=["table", "rule", "row"])
@@ -108,6 +134,7 @@ def simulate_programme(
         reports=reports,
         effects=effects.drop(columns=["slot", "period"]),
         displaced=pd.Series(jobs_lost, index=pd.Index(chosen.years, name="year")),
+        investments=investments,
         planted=planted,
         settings=chosen,
     )
@@ -115,6 +142,11 @@ def simulate_programme(
 
 def _check(settings: ProgrammeSettings) -> None:
     check_choice("selection", settings.selection, ("none", "levels", "growth", "dip"))
+    if not 0 <= settings.deadweight < 1:
+        raise DesignError(
+            "deadweight is the share of a machine's cost that would have been invested anyway, at "
+            f"least 0 and below 1; it was {settings.deadweight:g}."
+        )
     if settings.last_year - settings.first_year < 5:
         raise DesignError(
             "the programme needs at least six years, two before the first approval and two after "

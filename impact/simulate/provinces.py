@@ -20,7 +20,7 @@ LABOUR_BREAK = -0.111
 FIRST_EXPANSION, LAST_EXPANSION = 3, 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SimulatedProvinces:
     """Hold simulated provinces beside the truth.
 
@@ -34,6 +34,14 @@ class SimulatedProvinces:
 
     frame: pd.DataFrame
     jobs: pd.Series
+
+    def __repr__(self) -> str:
+        years = self.frame["year"]
+        doubled = self.frame.groupby("province_code")["cohort"].first().notna().sum()
+        return (
+            f"SimulatedProvinces(simulated, not observed: 63 provinces in {years.min()}-"
+            f"{years.max()}, {doubled} of which double their programme)"
+        )
 
     def att(self) -> float:
         """Return the true mean effect of doubling on log employment, treated years only."""

@@ -29,6 +29,8 @@ class ProgrammeSettings:
     growth : yearly growth of log workers that has nothing to do with the programme
     effect_scale : factor of all true effects; 0 for a programme without any
     anticipation : effect on log workers in the year before acceptance, if approved by then
+    deadweight : mean share of a supported machine's cost that would have been invested anyway;
+        rejected applicants invest just that
     displacement : share of gross jobs lost by others of the same trade and village
     spillover : share of the revenue effect of a demonstration model that reaches others of the
         same trade and district a year later
@@ -45,6 +47,7 @@ class ProgrammeSettings:
     growth: float = 0.04
     effect_scale: float = 1.0
     anticipation: float = -0.01
+    deadweight: float = 0.45
     displacement: float = 0.15
     spillover: float = 0.10
     closures: bool = True

@@ -445,9 +445,13 @@ class BlockScores:
         """Cluster scores of CR2, CR3 or the jackknife, in the columns of ``blocks``."""
         blocks = self._full.blocks
         if self.kind == "CR2":
-            return blocks.adjusted_scores(-0.5) if self.fit.weights is None else self._reweighted[0]
+            return (
+                self._reweighted[0]
+                if self.fit.weights is not None
+                else blocks.adjusted_scores(-0.5)
+            )
         shrink = (blocks.n_clusters - 1) / blocks.n_clusters if self.kind == "jackknife" else 1.0
-        return blocks.adjusted_scores(-1.0) * np.sqrt(shrink)
+        return np.asarray(blocks.adjusted_scores(-1.0) * np.sqrt(shrink))
 
     @cached_property
     def _adjusted_freedoms(self) -> Floats:

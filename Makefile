@@ -77,7 +77,7 @@ LOCK_OPTIONS := --generate-hashes --universal --python-version 3.11 --no-emit-in
 
 lock: $(STAMP)
 	@$(BIN)/uv pip compile pyproject.toml --extra lab --extra pdf --extra docx --extra excel --extra parquet \
-	  --extra data --extra test --extra dev $(LOCK_OPTIONS) \
+	  --extra scale --extra data --extra test --extra dev $(LOCK_OPTIONS) \
 	  --output-file requirements.lock
 	@! grep -nE '://|^file:|@ ' requirements.lock
 

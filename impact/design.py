@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from impact.calendar import OUTCOMES, Break, Outcome, spanned_breaks, warn_of_breaks
 from impact.errors import DesignError, check_choice, listing, plural
 from impact.panel import Panel
+from impact.warehouse import Query, Roles, TablePanel, TableSample, draw_sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,10 +91,63 @@ class Design:
         _normalise(self)
         _check_settings(self)
         _ = self._drawn
-        if self.treatment_column is not None:
+        if self.treatment_column is not None and self.table is None:
             _ = self.cohorts
         if self.series is not None:
             warn_of_breaks(self.breaks, self.outcome, self.series, stacklevel=4)
+
+    @classmethod
+    def from_table(
+        cls, table: Any, *, unit: str, time: str, outcome: str, **question: Any
+    ) -> Design:
+        """State a design on a table that stays where it is.
+
+        Parameters
+        ----------
+        table : Ibis table expression: `impact.scan("folder/*.parquet")`, or a table of a database
+        unit, time : as of a `Panel`
+        outcome, question : as of a design
+
+        Returns
+        -------
+        Design : whose estimates the table's engine computes, from cohort moments and cluster sums
+
+        Raises
+        ------
+        TableError : a column is not there or does not aggregate, or the engine cannot answer
+
+        Notes
+        -----
+        Estimators that need the rows of units refuse such a design; `collect` draws rows into
+        memory for them. Clusters are one column that units do not cross, and weights do not
+        change within a unit. Nothing is written to the engine.
+        """
+        return cls(TablePanel(table, unit=unit, time=time), outcome=outcome, **question)
+
+    @property
+    def table(self) -> TableSample | None:
+        """The sample as counted where it lies; None where rows are in memory."""
+        sample = self.sample
+        return sample if isinstance(sample, TableSample) else None
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The queries that a table's engine ran for this design so far; none in memory."""
+        return () if self.table is None else tuple(self.table.engine.queries)
+
+    def collect(self, *, share: float = 1.0, seed: int = 0) -> Design:
+        """Return the same design with the rows in memory: the needed columns of a share of units.
+
+        Parameters
+        ----------
+        share : of the units, between 0 and 1, drawn by a hash of their names
+        seed : of the draw
+        """
+        if not isinstance(self.panel, TablePanel):
+            return self
+        names = [self.outcome, *_given_columns(self), *self.cluster_columns]
+        names += [self.weights] if self.weights else []
+        return replace(self, panel=self.panel.collect(names, share=share, seed=seed))
 
     def __repr__(self) -> str:
         return f"Design({self.outcome}: {self.facts.sentence()})"
@@ -159,7 +213,7 @@ class Design:
     @property
     def is_repeated_cross_section(self) -> bool:
         """Whether no unit is followed: each is observed once, in one of several periods."""
-        return _follows_nobody(self.panel)
+        return _follows_nobody(self.panel if self.table is None else self.sample)
 
     @cached_property
     def breaks(self) -> tuple[Break, ...]:
@@ -167,12 +221,12 @@ class Design:
         columns = self.panel.frame.columns
         if self.series is None and "province_vintage" not in columns:
             return ()
-        provinces = self.sample.frame["province_code"] if "province_code" in columns else None
-        vintages = self.sample.frame["province_vintage"] if "province_vintage" in columns else [63]
+        provinces = _values(self, "province_code") if "province_code" in columns else None
+        vintages = _values(self, "province_vintage") if "province_vintage" in columns else [63]
         return spanned_breaks(
             self.periods.tolist(),
             outcome=self.series,
-            province_codes=None if provinces is None else provinces.unique(),
+            province_codes=provinces,
             vintage=34 if set(vintages) == {34} else 63,
         )
 
@@ -207,6 +261,8 @@ class Design:
     @cached_property
     def cohort_values(self) -> Floats:
         """Distinct cohorts in order, shape (C,), without the never treated."""
+        if self.table is not None:
+            return self.table.cohort_values
         cohorts = self.cohorts
         return np.sort(pd.unique(cohorts[~np.isnan(cohorts)]))
 
@@ -223,16 +279,30 @@ class Design:
             codes -= cohorts <= value
         return codes
 
+    @cached_property
+    def cohort_units(self) -> Integers:
+        """Units by cohort, the never treated last, shape (C + 1,)."""
+        if self.table is not None:
+            return self.table.cohort_units
+        return np.bincount(self.cohort_codes, minlength=len(self.cohort_values) + 1)
+
+    @property
+    def has_never_treated(self) -> bool:
+        """Whether some unit is never treated."""
+        return bool(self.cohort_units[-1])
+
     @property
     def cohort_sizes(self) -> pd.Series:
         """Units by cohort, with the never treated last."""
-        counts = np.bincount(self.cohort_codes, minlength=len(self.cohort_values) + 1)
         labels = [f"{value:g}" for value in self.cohort_values]
-        return pd.Series(counts, index=pd.Index([*labels, "never treated"], name="cohort"))
+        index = pd.Index([*labels, "never treated"], name="cohort")
+        return pd.Series(self.cohort_units, index=index)
 
     @cached_property
     def reversing_units(self) -> pd.Index:
         """Units whose treatment, once begun, is seen to stop."""
+        if self.table is not None:
+            return self.table.reversing_units
         stopped = self._drawn.stopped
         units: pd.Index = self.sample.units[np.zeros(0, int) if stopped is None else stopped]
         return units
@@ -240,6 +310,8 @@ class Design:
     @cached_property
     def always_treated_units(self) -> pd.Index:
         """Units already treated, or in anticipation of it, whenever they are first observed."""
+        if self.table is not None:
+            return self.table.always_treated_units
         return self.sample.units[_without_pre_period(self.cohorts, self.outcomes, self)]
 
     @cached_property
@@ -259,6 +331,8 @@ class Design:
     @property
     def n_clusters(self) -> int:
         """Number of clusters by the first cluster column."""
+        if self.table is not None:
+            return self.table.cluster_counts[0]
         if self.cluster_columns[0] == self.panel.unit:
             return self.n_units
         return int(self.sample.column(self.cluster_columns[0]).nunique())
@@ -266,6 +340,8 @@ class Design:
     @cached_property
     def n_treated_clusters(self) -> int:
         """Clusters with at least one unit that is ever treated."""
+        if self.table is not None:
+            return self.table.cluster_counts[1]
         treated = ~np.isnan(self.cohorts)
         if self.cluster_columns[0] == self.panel.unit:
             return int(np.count_nonzero(treated))
@@ -463,6 +539,9 @@ class _Sample:
 
 def _draw_sample(design: Design) -> _Sample:
     panel = design.panel
+    if isinstance(panel, TablePanel):
+        drawn = draw_sample(panel, _roles(design))
+        return _Sample(drawn, drawn.dropped, None, None)
     keep = np.ones(panel.n_rows, dtype=bool)
     dropped: dict[str, int] = {}
 
@@ -518,6 +597,22 @@ def _draw_sample(design: Design) -> _Sample:
         dropped,
         None if cohorts is None else cohorts[left],
         None if stopped is None else stopped[left],
+    )
+
+
+def _roles(design: Design) -> Roles:
+    own = design.cluster_columns == (design.panel.unit,)
+    return Roles(
+        outcome=design.outcome,
+        cohort=design.cohort,
+        treated=design.treated,
+        dose=design.dose,
+        anticipation=design.anticipation,
+        clusters=() if own else design.cluster_columns,
+        covariates=tuple(design.covariates),
+        weights=design.weights,
+        never_treated=design.never_treated,
+        always_treated=design.always_treated,
     )
 
 
@@ -609,6 +704,13 @@ def _follows_nobody(panel: Panel) -> bool:
     return panel.n_rows == panel.n_units and panel.n_periods > 1
 
 
+def _values(design: Design, name: str) -> list[Any]:
+    """Return the distinct values of a column of the sample."""
+    if isinstance(design.panel, TablePanel):
+        return design.panel.distinct(name)
+    return design.sample.frame[name].unique().tolist()
+
+
 def _row_codes(panel: Panel, name: str) -> Integers:
     if name == panel.unit:
         return panel.unit_codes
@@ -653,11 +755,8 @@ def _check_weights(panel: Panel, values: Floats, name: str) -> None:
 
 def _state_facts(design: Design) -> DesignFacts:
     stated = design.treatment_column is not None
-    cohorts = design.cohorts if stated else np.full(design.n_units, np.nan)
-    treated = ~np.isnan(cohorts)
-    sizes = np.unique(cohorts[treated], return_counts=True)[1]
+    sizes = design.cohort_units[:-1]
     reversing = len(design.reversing_units) if stated else 0
-    nested = design.cluster_columns[0] == design.panel.unit or _is_nested(design)
     return DesignFacts(
         n_rows=design.n_rows,
         n_units=design.n_units,
@@ -666,20 +765,22 @@ def _state_facts(design: Design) -> DesignFacts:
         last_period=int(design.periods[-1]),
         is_balanced=design.is_balanced,
         adoption=_adoption(len(sizes), reversing),
-        n_treated_units=int(treated.sum()),
-        n_never_treated=int((~treated).sum()) if stated else 0,
+        n_treated_units=int(sizes.sum()),
+        n_never_treated=int(design.cohort_units[-1]) if stated else 0,
         n_always_treated=len(design.always_treated_units) if stated else 0,
         n_cohorts=len(sizes),
         smallest_cohort=int(sizes.min()) if len(sizes) else 0,
         n_reversing=reversing,
         n_clusters=design.n_clusters,
-        n_treated_clusters=design.n_treated_clusters if stated and nested else 0,
+        n_treated_clusters=design.n_treated_clusters if stated else 0,
         n_dropped_rows=sum(design.dropped.values()),
     )
 
 
 def _is_nested(design: Design) -> bool:
     """Whether each unit stays in one cluster."""
+    if design.table is not None:
+        return not design.table.units_cross_clusters
     codes = _row_codes(design.sample, design.cluster_columns[0])
     order = design.sample.unit_codes
     return bool(((np.diff(codes) == 0) | (np.diff(order) > 0)).all())

@@ -4,6 +4,7 @@
 
     ImpactError
     ├── PanelError         rows, units and periods do not form a panel
+    │   └── TableError     a table outside memory, or the engine that holds it
     ├── DesignError        the treatment, the sample or the estimator's requirements
     ├── EstimationError    the data cannot answer the question
     ├── InferenceError     no valid inference of the kind asked for
@@ -33,6 +34,7 @@ __all__ = [
     "PriceError",
     "ReportError",
     "SpecError",
+    "TableError",
     "check_choice",
     "listing",
     "near",
@@ -46,6 +48,10 @@ class ImpactError(ValueError):
 
 class PanelError(ImpactError):
     """Rows, units and periods do not form a panel."""
+
+
+class TableError(PanelError):
+    """A table outside memory, or the engine that holds it, cannot answer."""
 
 
 class DesignError(ImpactError):

@@ -13,7 +13,7 @@ LAYERS = (
     {"tables", "plots"},
     {"panel"},
     {"places", "prices", "calendar", "formula"},
-    {"datasets", "simulate", "published", "outcomes", "events"},
+    {"datasets", "simulate", "published", "outcomes", "events", "warehouse"},
     {"ledger"},
     {"design"},
     {"kernels"},

@@ -40,6 +40,8 @@ USUAL = (
 AVERAGE = "average"
 """Label of the average over the periods after treatment that all estimators share."""
 
+ALWAYS = ("estimator", "term", "estimate", "std_error", "p_value", "conf_low", "conf_high")
+TIDY_COLUMNS = (*ALWAYS[:2], "event_time", *ALWAYS[2:], "inference")
 DIFFERENCE_COLUMNS = ("difference", "std_error", "statistic", "p_value", "note")
 
 NEGLIGIBLE = 1e-9
@@ -166,7 +168,9 @@ class Comparison:
         """Return all estimates as rows: estimator, term, event_time, estimate, std_error, ...
 
         The term "average" is the mean over the event times from 0 on that all event studies
-        share, or the one effect of an estimator without event study.
+        share, or the one effect of an estimator without event study. ``inference`` names the
+        method where another than the estimator's own gives p-values and sets; ``std_error`` is
+        NaN where that method has none.
         """
         parts = []
         for label, study, average in zip(self.labels, self._studies, self._averages, strict=True):
@@ -175,11 +179,9 @@ class Comparison:
                 own = study.tidy(level)
                 frames.append(own.assign(term=[f"{e:g}" for e in own["event_time"]]))
             for frame in frames:
-                kept = frame.reindex(columns=["term", "event_time", "estimate", "std_error",
-                                              "p_value", "conf_low", "conf_high"])  # fmt: skip
-                parts.append(kept.assign(estimator=label))
+                parts.append(frame.assign(estimator=label))
         table = pd.concat([part.dropna(axis=1, how="all") for part in parts], ignore_index=True)
-        return table[["estimator", *[c for c in table.columns if c != "estimator"]]]
+        return table.reindex(columns=[c for c in TIDY_COLUMNS if c in table or c in ALWAYS])
 
     def table(self) -> pd.DataFrame:
         """Return estimates with standard errors, one row a term, two columns an estimator."""

@@ -339,12 +339,15 @@ class Design:
 
     @cached_property
     def n_treated_clusters(self) -> int:
-        """Clusters with at least one unit that is ever treated."""
+        """Clusters with a unit that is ever treated; where units move, with a treated row."""
         if self.table is not None:
             return self.table.cluster_counts[1]
         treated = ~np.isnan(self.cohorts)
         if self.cluster_columns[0] == self.panel.unit:
             return int(np.count_nonzero(treated))
+        if not _is_nested(self):
+            rows = self.treatment[~np.isnan(self.outcomes)] > 0
+            return len(np.unique(_row_codes(self.sample, self.cluster_columns[0])[rows]))
         return int(np.count_nonzero(np.bincount(self.cluster_codes[treated])))
 
     @cached_property

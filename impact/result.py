@@ -42,8 +42,8 @@ Grouping = Literal["event_time", "cohort", "time"]
 PLENTY = 50
 """Treated and untreated clusters, of one unit each, beyond which no check of methods is needed."""
 
-ASYMPTOTIC = ("cr1", "cr2", "cr3")
-"""Methods whose choice means that clusters are many; the estimator's own errors are kept then."""
+CLUSTERED = ("cr1", "cr2", "cr3")
+"""Methods that are a standard error with a t or normal law."""
 
 CELL_COLUMNS = ("term", "cohort", "time", "event_time", "estimate", "weight", "note")
 
@@ -356,7 +356,7 @@ class Result:
                 label=Label(*labels[row]),
                 strata=strata,
             )
-            if request.method is None and choose(evidence.facts).method in ASYMPTOTIC:
+            if request.method is None and choose(evidence.facts).method == "cr1":
                 rows.append(None)
                 continue
             rows.append(
@@ -397,34 +397,31 @@ class Result:
         if self.settings.get("covariance", "CR1") != "CR1":
             return True
         facts = design.facts
-        if len(design.cluster_columns) > 1 or not facts.n_treated_clusters:
+        if len(design.cluster_columns) > 1 or not facts.n_treated_units:
             return True
-        if self.uncertainty.n_clusters != facts.n_clusters or not self._has_unit_weights:
+        if self.uncertainty.n_clusters != facts.n_clusters:
             return True
         smaller = min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)
         return smaller >= PLENTY and facts.n_clusters == facts.n_units
-
-    @property
-    def _has_unit_weights(self) -> bool:
-        """Whether weights, if any, are the same in all rows of a unit."""
-        try:
-            _ = self.design.unit_weights
-        except PanelError:
-            return False
-        return True
 
     @cached_property
     def _sample(self) -> Sample:
         design = self.design
         absorbing = design.dose is None and not len(design.reversing_units)
+        cohorts = design.cohorts if absorbing else None
+        try:
+            clusters, weights = design.cluster_codes, design.unit_weights
+        except PanelError:
+            return _sample_of_stays(design, cohorts)
+        covariates = design.covariate_array() if design.covariates else None
         return Sample(
             design.outcomes,
-            design.cohorts if absorbing else None,
-            design.cluster_codes,
-            design.unit_weights,
+            cohorts,
+            clusters,
+            weights,
             design.periods,
             design.anticipation,
-            design.covariate_array() if design.covariates else None,
+            covariates,
         )
 
     def critical_value(
@@ -466,6 +463,13 @@ class Result:
         statistic, df, p_value, conf_low, conf_high (one interval at a time), band_low,
         band_high (all at once), n_treated and n_comparison where known, and note where one
         estimate has one.
+
+        Where a method other than the estimator's own gives the p-values, ``inference`` names it,
+        and every column from std_error to conf_high is that method's: a permutation test has no
+        standard error, so that std_error, statistic and df are NaN and the set is had by
+        inverting the test; the wild bootstrap's std_error and statistic are those that it
+        bootstraps. Bands stand only beside clustered standard errors. The estimator's own
+        standard errors are in ``std_errors``.
         """
         frame = self.cells[["term"]].copy()
         for column in ("cohort", "time", "event_time"):
@@ -484,7 +488,7 @@ class Result:
         frame["conf_high"] = self.estimates + one * errors
         frame["band_low"] = self.estimates - every * errors
         frame["band_high"] = self.estimates + every * errors
-        self._replace_inference(frame, level)
+        self._replace_inference(frame, level, seed)
         for column in ("n_treated", "n_comparison"):
             if column in self.cells:
                 frame[column] = self.cells[column]
@@ -501,8 +505,8 @@ class Result:
             return np.where(np.isnan(own), shared, own)
         return np.full(len(self), shared)
 
-    def _replace_inference(self, frame: pd.DataFrame, level: float) -> None:
-        """Put p-values and sets of other methods in place; bands are the estimator's or none."""
+    def _replace_inference(self, frame: pd.DataFrame, level: float, seed: int) -> None:
+        """Put statistics, p-values and sets of other methods in place."""
         found = self.inferences(level)
         rows = [row for row, inference in enumerate(found) if inference is not None]
         if not rows:
@@ -511,13 +515,31 @@ class Result:
         errors = np.array([i.std_error for i in chosen])
         frame.loc[rows, "std_error"] = errors
         frame.loc[rows, "statistic"] = self.estimates[rows] / errors
-        frame.loc[rows, "df"] = [np.nan if i.df is None else i.df for i in chosen]
+        frame.loc[rows, "df"] = [_shown_df(i) for i in chosen]
         frame.loc[rows, "p_value"] = [i.p_value for i in chosen]
         frame.loc[rows, "conf_low"] = [i.confidence_set.low for i in chosen]
         frame.loc[rows, "conf_high"] = [i.confidence_set.high for i in chosen]
-        frame[["band_low", "band_high"]] = np.nan
+        if all(i.method in CLUSTERED for i in chosen):
+            self._widen_bands(frame, level, seed)
+        else:
+            frame[["band_low", "band_high"]] = np.nan
         own = np.where(np.isnan(self.std_errors), "", "own")
         frame["inference"] = [i.method if i else o for i, o in zip(found, own, strict=True)]
+
+    def _widen_bands(self, frame: pd.DataFrame, level: float, seed: int) -> None:
+        """Make bands from the standard errors shown, the estimates' correlation and the least df.
+
+        The correlation is that of the estimator's own covariance.
+        """
+        known = frame["std_error"].notna().to_numpy()
+        df = float(frame.loc[known, "df"].min())
+        matrix = self.uncertainty.covariance()[: len(self), : len(self)]
+        every = bands.simultaneous_critical_value(
+            matrix[np.ix_(known, known)], level, df=df if np.isfinite(df) else None, seed=seed
+        )
+        one = bands.pointwise_critical_value(level, frame["df"].to_numpy(dtype=np.float64))
+        reach = np.maximum(one, every if len(self) > 1 else 0.0) * frame["std_error"]
+        frame["band_low"], frame["band_high"] = self.estimates - reach, self.estimates + reach
 
     def summary(self, level: float = 0.95) -> str:
         """Return the result as text: what was estimated, from what, the table, the notes."""
@@ -553,9 +575,8 @@ class Result:
 
     def _shown(self, level: float) -> pd.DataFrame:
         frame = self.tidy(level).drop(columns=["statistic", "df"])
-        if frame["band_low"].isna().all():
-            frame = frame.drop(columns=["band_low", "band_high"])
-        return frame
+        empty = [c for c in ("std_error", "band_low", "band_high") if frame[c].isna().all()]
+        return frame.drop(columns=empty)
 
     def _heading(self) -> list[str]:
         return [
@@ -564,24 +585,32 @@ class Result:
         ]
 
     def _footing(self, level: float) -> list[str]:
+        found = self.inferences(level)
+        others = [inference for inference in found if inference is not None]
+        known = ~np.isnan(self.std_errors)
+        lines = [f"Inference by {i.method}: {i.reason}. {' '.join(i.notes)}" for i in others]
+        sets = [
+            f"The {level:.0%} set of {i.estimate:.4g} is {i.confidence_set}."
+            for i in others
+            if len(i.confidence_set.intervals) > 1
+        ]
+        if any(inference is None for inference in np.array(found, dtype=object)[known]):
+            sets.append(self._own_inference(level, only_rows=bool(others)))
+        if any(i.method != "none" and np.isnan(i.std_error) for i in others):
+            sets.append("Tests by ranks have no standard error; .std_errors has the estimator's.")
+        return [*dict.fromkeys(line.strip() for line in lines), *sets, *self.notes]
+
+    def _own_inference(self, level: float, *, only_rows: bool) -> str:
+        """Say what the estimator's own standard errors are and which law they are read by."""
         df = self.uncertainty.df
         law = "normal" if df is None else f"t({df:g})"
-        others = [inference for inference in self.inferences(level) if inference is not None]
-        if others:
-            lines = [f"Inference by {i.method}: {i.reason}. {' '.join(i.notes)}" for i in others]
-            gaps = [
-                f"The {level:.0%} set of {i.estimate:.4g} is {i.confidence_set}."
-                for i in others
-                if len(i.confidence_set.intervals) > 1
-            ]
-            return [*dict.fromkeys(line.strip() for line in lines), *gaps, *self.notes]
-        return [
-            f"Standard errors: {self.uncertainty.method}, "
-            f"{plural(self.uncertainty.n_clusters, 'cluster')} by "
+        text = (
+            f"{'Rows marked own: standard' if only_rows else 'Standard'} errors: "
+            f"{self.uncertainty.method}, {plural(self.uncertainty.n_clusters, 'cluster')} by "
             f"{' and '.join(self.design.cluster_columns)}; {level:.0%} intervals from the {law} "
-            "distribution, bands hold for all rows at once.",
-            *self.notes,
-        ]
+            "distribution"
+        )
+        return text + ("." if only_rows else ", bands hold for all rows at once.")
 
     def _after(self) -> NDArray[np.bool_]:
         if self.cells["event_time"].isna().all():
@@ -676,3 +705,39 @@ class Result:
             f"these estimates of {self.estimator} cannot be averaged by {grouping}: they carry no "
             f"{grouping}. Fit an estimator of group-time effects, such as CallawaySantAnna."
         )
+
+
+def _shown_df(inference: Inference) -> float:
+    """Degrees of freedom of a method: infinite for the normal law, NaN where it has no law."""
+    if inference.df is not None:
+        return inference.df
+    return np.inf if inference.method in CLUSTERED else np.nan
+
+
+def _sample_of_stays(design: Design, cohorts: Floats | None) -> Sample:
+    """Return a sample whose rows are units' stays in clusters, where units move between them.
+
+    Weights that change within a unit are averaged over the stay.
+    """
+    rows = design.rows()
+    clusters = rows.cluster_codes[:, 0]
+    width = int(clusters.max()) + 1
+    moving = bool(((np.diff(clusters) != 0) & (np.diff(rows.unit_codes) == 0)).any())
+    stays, codes = np.unique(rows.unit_codes * width + clusters, return_inverse=True)
+    outcomes = np.full((len(stays), len(design.periods)), np.nan)
+    outcomes[codes, rows.time_codes] = rows.outcome
+    weights = None
+    if rows.weights is not None:
+        weights = np.bincount(codes, rows.weights) / np.bincount(codes)
+    if cohorts is not None:
+        treated = np.bincount(codes, np.nan_to_num(rows.regressors[:, 0])) > 0
+        cohorts = np.where(treated, cohorts[stays // width], np.nan)
+    return Sample(
+        outcomes,
+        cohorts,
+        stays % width,
+        weights,
+        design.periods,
+        design.anticipation,
+        irregular="units move between clusters" if moving else "weights change within units",
+    )

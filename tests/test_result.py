@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from impact import CallawaySantAnna, Design, Panel, simulate
-from impact.errors import DesignError, EstimationError, InferenceError
+from impact.errors import DesignError, EstimationError, InferenceError, PanelError
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +154,14 @@ def few():
 def test_few_treated_clusters_get_no_asymptotic_p_value_unasked(few):
     tidy = few.att().tidy()
     assert tidy["inference"].tolist() == ["permutation"]
-    assert tidy["std_error"][0] == pytest.approx(few.att().std_errors[0])
+    assert tidy[["std_error", "statistic", "df"]].isna().all(axis=None)
+    assert few.att().std_errors[0] > 0
     naive = few.att().infer("cr1").tidy()
     assert naive["conf_high"][0] - naive["conf_low"][0] < tidy["conf_high"][0] - tidy["conf_low"][0]
-    assert "34 clusters, 2 treated: randomisation inference" in few.att().summary()
+    text = few.att().summary()
+    assert "34 clusters, 2 treated: randomisation inference" in text
+    assert "Tests by ranks have no standard error; .std_errors has the estimator's." in text
+    assert "std_error" not in text.splitlines()[3]
     assert tidy["band_low"].isna().all()
 
 
@@ -296,3 +301,83 @@ def test_row_weights_do_not_stop_a_table():
         weights="w",
     )
     assert np.isfinite(TwoWayFixedEffects().fit(design).tidy()["p_value"]).all()
+
+
+@pytest.fixture(scope="module")
+def provinces():
+    truth = simulate.staggered_panel(
+        1,
+        n_units=63 * 4,
+        periods=6,
+        cohorts={4: 0.5},
+        n_clusters=63,
+        assigned_by="cluster",
+        cluster_noise=0.5,
+    )
+    return truth.frame
+
+
+def place_design(frame, **more):
+    return Design(
+        Panel(frame, unit="unit", time="time"),
+        outcome="outcome",
+        cohort="cohort",
+        clusters="cluster",
+        **more,
+    )
+
+
+def test_the_default_applies_cr2_where_the_table_says_so(provinces):
+    from impact import TwoWayFixedEffects
+
+    design = place_design(provinces)
+    regression = TwoWayFixedEffects().fit(design)
+    tidy, asked = regression.tidy(), TwoWayFixedEffects(covariance="CR2").fit(design).tidy()
+    assert tidy["inference"].tolist() == ["cr2"]
+    for column in ("std_error", "df", "p_value", "conf_low", "conf_high"):
+        assert tidy[column][0] == pytest.approx(asked[column][0], rel=1e-12), column
+    assert "63 clusters, 32 treated, none dominant: CR2" in regression.summary()
+    assert "inference" not in asked
+    plain = regression.infer("cr1").tidy()
+    assert plain["std_error"][0] == pytest.approx(regression.std_errors[0], rel=1e-12)
+    moments = CallawaySantAnna().fit(design).att()
+    assert moments.tidy()["std_error"][0] > moments.std_errors[0]
+
+
+def test_bands_beside_corrected_errors_hold_for_all_rows(provinces):
+    study = CallawaySantAnna().fit(place_design(provinces)).event_study().tidy()
+    shown = study[study["inference"] == "cr2"]
+    assert len(shown) == 5
+    assert (shown["band_low"] < shown["conf_low"]).all()
+    factor = (shown["band_high"] - shown["estimate"]) / shown["std_error"]
+    assert factor.std() < 1e-12
+    # Bonferroni's value is above that of correlated estimates, one estimate's below.
+    freedom = shown["df"].min()
+    assert stats.t.ppf(0.975, freedom) < factor.iloc[0] < stats.t.ppf(1 - 0.025 / 5, freedom)
+
+
+def test_units_that_move_between_few_clusters_get_the_wild_bootstrap(provinces):
+    from impact import TwoWayFixedEffects
+
+    rng = np.random.default_rng(0)
+    moved = provinces.assign(cluster=provinces["cluster"] % 12)
+    there = rng.random(len(moved)) < 0.1
+    moved.loc[there, "cluster"] = rng.integers(0, 12, there.sum())
+    design = place_design(moved)
+    assert design.facts.n_treated_clusters == 12
+    result = TwoWayFixedEffects().fit(design)
+    assert result.tidy()["inference"].tolist() == ["wild"]
+    with pytest.raises(InferenceError, match="units move between clusters"):
+        result.infer("permutation")
+    with pytest.raises(PanelError, match='column "cluster" changes within'):
+        CallawaySantAnna().fit(design)
+
+
+def test_weights_that_change_within_units_do_not_skip_the_check_of_few_clusters(provinces):
+    from impact import TwoWayFixedEffects
+
+    frame = provinces.assign(cluster=provinces["cluster"] % 12, w=1.0 + provinces["time"])
+    result = TwoWayFixedEffects().fit(place_design(frame, weights="w"))
+    assert result.tidy()["inference"].tolist() == ["wild"]
+    with pytest.raises(InferenceError, match="weights change within units"):
+        result.infer("permutation")

@@ -60,7 +60,7 @@ class Facts:
     effective_arm : effective number of clusters, (sum n)^2 / sum n^2, of the smaller of the
         treated and the never-treated arm; where treatment varies within clusters, one over the
         sum of squared leverages
-    smallest_cohort : clusters in the smallest treated cohort
+    smallest_cohort : clusters in the smallest cohort, the never treated counted as one
     assignments : distinct reassignments of treatment paths; 0 where treatment varies within
         clusters, so that there is nothing to reassign
     max_leverage : largest share of one cluster in the information on the estimate

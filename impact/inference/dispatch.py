@@ -9,7 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, check_choice, plural
-from impact.inference.assignments import Assignments, Labels, assignments
+from impact.inference.assignments import (
+    Assignments,
+    Labels,
+    assignments,
+    comparable_assignments,
+)
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
 from impact.inference.evidence import Evidence, Paths
@@ -47,7 +52,8 @@ class Inference:
     reason : the rule that chose it, or that it was asked for
     p_value : of no effect; NaN under "none"
     confidence_set : effects not rejected; empty under "none"
-    std_error, df : of the method, NaN where it has none
+    std_error, df : of the method; std_error is NaN where ranks take its place, df None where the
+        law is normal or simulated
     lattice : smallest p-value the method can give
     detectable : smallest effect found with a power of 80 % at the set's level: for
         reassignments from the spread of placebo estimates on this panel, else half the set's
@@ -137,7 +143,8 @@ def joint_draws(
     """
     check_choice("method", method, ("wild", "permutation"), InferenceError)
     if method == "permutation":
-        drawn = _assignments(evidence, _need_paths(evidence, method), draws, seed)
+        labels = _need_paths(evidence, method).labels
+        drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
         actual, reassigned = _path_statistics(evidence, drawn, None)
         signed = np.append(reassigned.signed_squares(0.0), actual.signed_squares(0.0))
         t = np.sign(signed) * np.sqrt(np.abs(signed))
@@ -269,19 +276,24 @@ def _detectable(found: ConfidenceSet, std_error: float) -> float:
 def _permuted(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    drawn = _assignments(evidence, _need_paths(evidence, choice.method), draws, seed)
-    by_size = choice.method == "permutation_by_size"
+    labels, by_size = _need_paths(evidence, choice.method).labels, choice.method.endswith("size")
+    drawn = (
+        assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
+        if by_size
+        else _comparable(evidence, labels, draws, seed)
+    )
     variances = _size_variances(evidence) if by_size else None
     actual, reassigned = _path_statistics(evidence, drawn, variances)
     test = permutation_test(actual, reassigned, drawn, level=level)
     listed = "all" if drawn.exhaustive else "randomly drawn"
+    alike = " whose smaller arm has about the actual size and evenness" if drawn.alike else ""
     placebos = reassigned.effect[0] - test.estimate * reassigned.effect[1]
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(
         method=choice.method,
         reason=choice.reason,
         estimate=evidence.estimate,
-        std_error=evidence.std_error,
+        std_error=np.nan,
         df=None,
         p_value=test.p_value,
         confidence_set=test.confidence_set,
@@ -289,12 +301,16 @@ def _permuted(
         detectable=placebo_minimum_detectable_effect(placebos, power=POWER, level=level or 0.95)
         if known
         else np.nan,
-        notes=(f"{plural(test.draws, 'reassignment')} of treatment paths, {listed}.",),
+        notes=(f"{plural(test.draws, 'reassignment')} of treatment paths{alike}, {listed}.",),
     )
 
 
-def _assignments(evidence: Evidence, paths: Paths, draws: int, seed: int) -> Assignments:
-    return assignments(paths.labels, strata=evidence.strata, draws=draws, seed=seed)
+def _comparable(evidence: Evidence, labels: Integers, draws: int, seed: int) -> Assignments:
+    """Return reassignments whose smaller arm is about as large and even as the actual one."""
+    arm = np.unique(labels[evidence.arms[0]])
+    return comparable_assignments(
+        labels, evidence.sizes, arm, strata=evidence.strata, draws=draws, seed=seed
+    )
 
 
 def _path_statistics(
@@ -358,7 +374,7 @@ def _few_treated(
         method=choice.method,
         reason=choice.reason,
         estimate=evidence.estimate,
-        std_error=evidence.std_error,
+        std_error=np.nan,
         df=None,
         p_value=test.p_value,
         confidence_set=test.confidence_set,

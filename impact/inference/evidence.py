@@ -147,7 +147,7 @@ class Evidence:
             max_leverage=float(self.leverage.max()),
             sole_identifier=self._is_identified_by_one,
             size_imprecision=self._size_imprecision,
-            correctable=self.corrected is not None or paths is not None,
+            correctable=self._is_correctable,
             size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
             finer_than_assignment=self.finer_than_assignment,
         )
@@ -192,6 +192,12 @@ class Evidence:
         return average
 
     @property
+    def _is_correctable(self) -> bool:
+        if self.corrected is not None:
+            return self.blocks is not None
+        return self.paths is not None and self.contributions is not None
+
+    @property
     def _is_identified_by_one(self) -> bool:
         if self.blocks is not None:
             return bool(sole_identifiers(self.blocks.gram, self.blocks.contrast).any())
@@ -221,7 +227,7 @@ def _effective(sizes: Floats) -> float:
 
 
 def _smallest_cohort(paths: Paths) -> int:
-    return int(np.unique(paths.labels[paths.treated], return_counts=True)[1].min())
+    return int(np.unique(paths.labels, return_counts=True)[1].min())
 
 
 @dataclass(frozen=True)
@@ -248,6 +254,8 @@ class Sample:
     anticipation : periods before treatment in which it may already act
     covariates : array, shape (N, T, k), that comparisons condition on; each unit's first values
         are taken, and what they predict of untreated outcomes is taken off before reassigning
+    irregular : why clusters follow no treatment paths although treatment is absorbing, such as
+        units that move between them (rows are then a unit's stays, one a cluster); empty if none
     """
 
     outcomes: Floats
@@ -257,6 +265,7 @@ class Sample:
     periods: Integers
     anticipation: int = 0
     covariates: Floats | None = None
+    irregular: str = ""
 
     @property
     def unit_weights(self) -> Floats:
@@ -313,7 +322,7 @@ class Sample:
     @cached_property
     def labels(self) -> Integers | None:
         """Cohort of each cluster, C for never treated; None where units of one differ."""
-        if self.cohorts is None:
+        if self.cohorts is None or self.irregular:
             return None
         own = np.searchsorted(self.cohort_values, self.cohorts)
         low = np.full(len(self.sizes), len(self.cohort_values))
@@ -327,6 +336,8 @@ class Sample:
         """Why clusters follow no whole treatment path; empty if they do."""
         if self.cohorts is None:
             return "treatment switches off again or is an amount"
+        if self.irregular:
+            return self.irregular
         if self.labels is None:
             return "treatment starts at different times for units of one cluster"
         if np.isnan(self.cluster_means).any():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from impact.errors import InferenceError
-from impact.inference.assignments import assignments
+from impact.inference.assignments import assignments, comparable_assignments
 from impact.inference.permutation import (
     PathCells,
     path_statistics,
@@ -226,3 +226,72 @@ def test_refusals():
         two_groups(np.arange(6.0), np.repeat([1, 0], 3), alternative="grater")
     with pytest.raises(InferenceError, match=r"give size_variances"):
         two_groups(np.arange(6.0), np.repeat([1, 0], 3), studentise="sizes")
+
+
+SIZES = np.array([2.0, 30.0, 4.0, 9.0, 3.0, 14.0, 6.0, 5.0, 8.0, 21.0, 7.0, 11.0])
+
+
+def test_comparable_assignments_keep_the_arms_size_and_evenness():
+    labels = np.array([0, 0, 0] + [1] * 9)
+    every = assignments(labels)
+    kept = comparable_assignments(labels, SIZES, np.array([0]))
+    arm = (every.labels == 0) @ SIZES
+    edges = np.quantile(arm, [1 / 3, 2 / 3])
+    third = np.searchsorted(edges, arm) == np.searchsorted(edges, SIZES[:3].sum())
+    assert kept.alike
+    assert kept.exhaustive
+    # Sixths would hold 36 or 37 of the 220, too few: thirds of total size alone are taken.
+    np.testing.assert_array_equal(kept.labels, every.labels[third])
+    assert kept.possible == pytest.approx(third.sum())
+    assert kept.lattice == pytest.approx(1 / third.sum())
+
+
+def test_comparable_assignments_draw_more_and_keep_about_as_many():
+    sizes = np.exp(np.random.default_rng(0).normal(2, 0.9, 63))
+    labels = np.repeat([0, 1, 2], [6, 4, 53])
+    kept = comparable_assignments(labels, sizes, np.array([0, 1]), draws=999, seed=1)
+    again = comparable_assignments(labels, sizes, np.array([0, 1]), draws=999, seed=1)
+    np.testing.assert_array_equal(kept.labels, again.labels)
+    assert 900 < len(kept.labels) < 1100
+    assert kept.lattice == 1 / (len(kept.labels) + 1)
+    counts = np.stack([(kept.labels == code).sum(axis=1) for code in range(3)])
+    assert (counts == np.array([[6], [4], [53]])).all()
+    arm = kept.labels != 2
+    evenness = (arm @ sizes) ** 2 / (arm @ sizes**2)
+    own = sizes[:10].sum() ** 2 / np.sum(sizes[:10] ** 2)
+    assert evenness.min() < own < evenness.max()
+    # Among all assignments effective clusters lie further apart than within the actual class.
+    every = assignments(labels, draws=999, seed=1).labels != 2
+    assert np.ptp(evenness) < 0.8 * np.ptp((every @ sizes) ** 2 / (every @ sizes**2))
+
+
+def test_equal_sizes_leave_all_assignments():
+    labels = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    kept = comparable_assignments(labels, np.full(8, 5.0), np.array([0]))
+    assert not kept.alike
+    np.testing.assert_array_equal(kept.labels, assignments(labels).labels)
+
+
+def test_few_assignments_are_not_divided():
+    labels = np.array([0, 0] + [1] * 9)
+    kept = comparable_assignments(labels, SIZES[:11], np.array([0]))
+    assert (kept.alike, len(kept.labels)) == (False, 55)
+
+
+def test_a_test_within_classes_is_exact_over_all_assignments():
+    """Whichever assignment is the actual one, 5 % of p-values at most are 5 % or less."""
+    rng = np.random.default_rng(3)
+    outcomes = np.stack((np.zeros(12), rng.normal(size=12) / np.sqrt(SIZES)), axis=1)
+    rows = assignments(np.array([0, 0, 0] + [1] * 9)).labels
+    found = []
+    for labels in rows:
+        treatment = np.stack((np.zeros(12), labels == 0), axis=1).astype(float)
+        drawn = comparable_assignments(labels, SIZES, np.array([0]))
+        actual, others = (
+            path_statistics(outcomes, treatment, SIZES, which, two_group_cells())
+            for which in (labels[None], drawn.labels)
+        )
+        found.append(permutation_test(actual, others, drawn, level=None).p_value)
+    for share in (0.05, 0.1, 0.5):
+        assert np.mean(np.array(found) <= share) <= share + 1e-12
+    assert np.mean(np.array(found) <= 0.05) > 0.03

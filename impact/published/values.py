@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from impact.published.labels import UNITS, Words
-from impact.published.quantity import Bound, Quantity
+from impact.published.quantity import Quantity
 
 __all__ = ["Shown", "shown"]
 
@@ -26,7 +26,7 @@ class Shown(TypedDict):
 
     value: int | float
     unit: str | Words
-    bound: Bound
+    bound: Literal["exact", "at_least", "at_most", "about"]
     low: float | None
     high: float | None
     decimals: int | None

@@ -11,7 +11,7 @@ from impact.report.text import LANGUAGES, Text, text
 from impact.report.values import Value
 
 if TYPE_CHECKING:
-    from impact.report import chapters, charts, effect_tables, narrative
+    from impact.report import chapters, charts, effect_tables, narrative, three_provinces
     from impact.report.effects import estimate_outcomes
     from impact.report.population import population_of
 
@@ -32,11 +32,14 @@ __all__ = [
     "population_of",
     "report_style",
     "text",
+    "three_provinces",
 ]
+
+_MODULES = ("chapters", "charts", "effect_tables", "narrative", "three_provinces")
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("chapters", "charts", "effect_tables", "narrative"):
+    if name in _MODULES:
         return importlib.import_module(f"impact.report.{name}")
     if name == "estimate_outcomes":
         return importlib.import_module("impact.report.effects").estimate_outcomes

@@ -75,6 +75,10 @@ def test_a_check_finds_everything_at_once(plan):
     assert '"emloy" is no column of the data. Did you mean "employ"?' in message
 
 
+def test_a_plan_whose_notebook_simulates_its_data_has_none_to_check():
+    check_plan(Evaluation.read(ROOT / "reports" / "hung-yen"))
+
+
 def test_a_check_names_the_requirement_a_design_lacks(plan):
     change(plan, 'name = "employ"', 'name = "avgsal"')
     with pytest.raises(SpecError, match="avgsal, CallawaySantAnna: 1 unit is treated whenever obs"):

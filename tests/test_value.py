@@ -255,3 +255,16 @@ def test_before_and_after_by_hand():
     assert table.to_dict("index") == {1: {"before": 6.0, "after": 8.0, "change": 2.0}}
     earlier = value.before_after(frame, "jobs", anticipation=1, **keys)
     assert earlier["change"].to_dict() == {1: 3.0}
+
+
+def test_reported_costs_are_gross_and_stand_beside_the_net_one():
+    net = value.CostPerUnit(600e6, 2.0, interval(-1.0, 3.0, 0.95), "job")
+    table = value.gross_and_net(net, {"Hà Tĩnh": (2.26e9, 250), "Quảng Bình": (0.7e9, 50)})
+    assert table.index.to_list() == ["Hà Tĩnh", "Quảng Bình", "net"]
+    assert table["per_unit"].to_list() == pytest.approx([9.04e6, 14e6, 300e6])
+    assert table.loc["net", ["low", "high"]].to_list() == [200e6, np.inf]
+    assert table["net_times"].to_list() == pytest.approx([300 / 9.04, 300 / 14, 1])
+    with pytest.raises(EstimationError, match='"Huế" reports 1e.09 dong for 0 units'):
+        value.gross_and_net(net, {"Huế": (1e9, 0)})
+    lost = value.CostPerUnit(600e6, -2.0, interval(-3.0, -1.0, 0.95), "job")
+    assert value.gross_and_net(lost, {"x": (1e9, 5)}).loc["net", "per_unit":].isna().all()

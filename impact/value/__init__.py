@@ -8,7 +8,13 @@ from impact.value.accounting import (
     present_value,
 )
 from impact.value.benefits import BenefitCost, benefit_cost
-from impact.value.costs import CostPerUnit, cost_per_unit, pooled_cost, ratio_of_effects
+from impact.value.costs import (
+    CostPerUnit,
+    cost_per_unit,
+    gross_and_net,
+    pooled_cost,
+    ratio_of_effects,
+)
 from impact.value.ratios import fieller, spell_money, spell_set
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "benefit_cost",
     "cost_per_unit",
     "fieller",
+    "gross_and_net",
     "leverage",
     "net_jobs",
     "pooled_cost",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from impact.errors import EstimationError, InferenceError, listing
 from impact.inference.sets import ConfidenceSet, interval
@@ -14,7 +15,7 @@ from impact.result import Result
 from impact.value.accounting import check_share
 from impact.value.ratios import Language, fieller, inverted, spell_set
 
-__all__ = ["CostPerUnit", "cost_per_unit", "pooled_cost", "ratio_of_effects"]
+__all__ = ["CostPerUnit", "cost_per_unit", "gross_and_net", "pooled_cost", "ratio_of_effects"]
 
 Weighting = Literal["cohort", "cell", "event_time", "time"]
 
@@ -177,3 +178,44 @@ def ratio_of_effects(
     n, d = parts[0].estimates[0], parts[1].estimates[0]
     chosen = fieller(n, d, scaled.T @ scaled, level=level, df=parts[0].uncertainty.df)
     return float(n / d), chosen
+
+
+def gross_and_net(net: CostPerUnit, reported: Mapping[str, tuple[float, float]]) -> pd.DataFrame:
+    """Set reported costs per job, which are gross, beside the cost of a net one.
+
+    Parameters
+    ----------
+    net : cost per net unit from an estimated effect
+    reported : by a name, support in dong and units as reported: counted at the supported before
+        and after, so that growth that would have come anyway and jobs taken from others are in it
+
+    Returns
+    -------
+    DataFrame : indexed by name, "net" last: cost, units, per_unit, low, high (bounds of the
+        confidence set; infinite where there is none) and net_times, how often the net cost per
+        unit holds the reported one
+
+    Raises
+    ------
+    EstimationError : money or units that are not positive
+
+    Notes
+    -----
+    The two differ by definition, not by error: newspapers print gross figures. Prices are those of
+    each source; bring them to one year first where that matters.
+    """
+    rows = {}
+    for name, (money, units) in reported.items():
+        if not money > 0 or not units > 0:
+            raise EstimationError(
+                f'"{name}" reports {money:g} dong for {units:g} units; both must be positive to '
+                "give a cost per unit. Leave it out."
+            )
+        rows[name] = (money, units, money / units, np.nan, np.nan)
+    gains = [(low, high) for low, high in net.confidence_set.intervals if high > 0]
+    low, high = gains[-1] if gains else (np.nan, np.nan)
+    rows["net"] = (net.cost, net.gained, net.estimate, max(low, 0.0), high)
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["cost", "units", "per_unit", "low", "high"]
+    )
+    return table.assign(net_times=net.estimate / table["per_unit"])

@@ -6,13 +6,11 @@ import dataclasses
 import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from impact.design import Design
-from impact.errors import DesignError, check_choice, listing, near, plural
+from impact.errors import DesignError, TableError, check_choice, listing, near, plural
 from impact.result import Result
 
 __all__ = [
@@ -122,16 +120,27 @@ class Estimator(metaclass=_Settings):
             fault = requirement.fault(design)
             if fault:
                 raise DesignError(f"{self.name} needs {requirement.text}: {fault}")
-        return self._estimate(design)
+        if design.table is None:
+            return self._estimate(design)
+        return _fit_table(self._estimate, design, self.name)
 
     @abstractmethod
     def _estimate(self, design: Design) -> Result: ...
 
 
+def _fit_table(estimate: Callable[[Design], Result], design: Design, name: str) -> Result:
+    """Fit a design whose rows stay in their table, and keep the queries in the result."""
+    try:
+        result = estimate(design)
+    except TableError as error:
+        raise TableError(f"{name} cannot be fitted where the table lies: {error}") from error
+    return replace(result, extra={**result.extra, "queries": result.design.queries})
+
+
 def _lacks_treatment(design: Design) -> str | None:
     if design.treatment_column is None:
         return "this design states none. Give Design cohort=, treated= or dose=."
-    if np.isnan(design.cohorts).all():
+    if not len(design.cohort_values):
         return (
             f'no unit is ever treated in "{design.treatment_column}" within the sample. Check the '
             "column and which rows were left out: "
@@ -159,7 +168,7 @@ def _reverses(design: Design) -> str | None:
 
 
 def _lacks_comparison(design: Design) -> str | None:
-    if np.isnan(design.cohorts).any() or len(design.cohort_values) > 1:
+    if design.has_never_treated or len(design.cohort_values) > 1:
         return None
     return (
         f"all {plural(design.n_units, 'unit')} are first treated in "
@@ -206,7 +215,9 @@ def _lacks_unit_clusters(design: Design) -> str | None:
             f"this design names {len(design.cluster_columns)} ({listing(design.cluster_columns)}). "
             "Name the level at which treatment was assigned."
         )
-    if design.cluster_codes.max() < 1:
+    if design.table is not None:
+        design.table.require_unit_values()
+    if (design.n_clusters if design.table is not None else design.cluster_codes.max() + 1) < 2:
         return (
             f'all units share one value of "{design.cluster_columns[0]}", so nothing tells how '
             "much the estimate varies. Name the level at which treatment was assigned."

@@ -94,7 +94,7 @@ class CallawaySantAnna(Estimator):
     estimand: ClassVar[str] = "group-time average effects on the treated"
 
     def _estimate(self, design: Design) -> Result:
-        if self.comparison == "never_treated" and not np.isnan(design.cohorts).any():
+        if self.comparison == "never_treated" and not design.has_never_treated:
             raise EstimationError(
                 f"comparison='never_treated' needs units that are never treated; all "
                 f"{plural(design.n_units, 'unit')} of this design are treated in the end. Use "
@@ -116,6 +116,8 @@ class CallawaySantAnna(Estimator):
 
 def _complete_units(design: Design) -> Design:
     """Restrict a design to the units observed in every period."""
+    if design.table is not None:
+        return replace(design, panel=design.table.complete())
     complete = np.asarray(~np.isnan(design.outcomes).any(axis=1))
     if design.is_repeated_cross_section or not complete.any():
         raise EstimationError(

@@ -89,7 +89,7 @@ class ExtendedTWFE(Estimator):
     estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
 
     def _estimate(self, design: Design) -> Result:
-        if self.comparison == "never_treated" and not np.isnan(design.cohorts).any():
+        if self.comparison == "never_treated" and not design.has_never_treated:
             raise EstimationError(
                 f"comparison='never_treated' needs units that are never treated; all "
                 f"{plural(design.n_units, 'unit')} of this design are treated in the end. Use "

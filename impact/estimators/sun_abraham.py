@@ -130,7 +130,7 @@ def _comparison_rows(design: Design) -> tuple[Booleans, Booleans]:
     n_cohorts, n_periods = len(design.cohort_values), len(design.periods)
     used = np.ones((n_cohorts + 1, n_periods), dtype=bool)
     compared = np.zeros(n_cohorts, dtype=bool)
-    if not np.isnan(design.cohorts).any():
+    if not design.has_never_treated:
         compared[-1] = True
         used &= design.periods < design.cohort_values[-1] - design.anticipation
     return used, compared

@@ -1,21 +1,16 @@
 """Tables that stay where they are: the engine that holds them computes what estimators need."""
 
 from impact.warehouse.engine import Query
-from impact.warehouse.moments import ClusterMeans, TableMoments, cluster_means, table_moments
 from impact.warehouse.panel import TablePanel
 from impact.warehouse.rows import Roles
 from impact.warehouse.sample import TableSample, draw_sample
 from impact.warehouse.scan import scan
 
 __all__ = [
-    "ClusterMeans",
     "Query",
     "Roles",
-    "TableMoments",
     "TablePanel",
     "TableSample",
-    "cluster_means",
     "draw_sample",
     "scan",
-    "table_moments",
 ]

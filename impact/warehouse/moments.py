@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from impact.errors import TableError, plural
 from impact.warehouse.presence import by_period
-from impact.warehouse.sample import TableSample
+
+if TYPE_CHECKING:
+    from impact.warehouse.sample import TableSample
 
 __all__ = ["ClusterMeans", "TableMoments", "cluster_means", "table_moments"]
 

@@ -19,6 +19,7 @@ from impact.warehouse.checks import (
     refuse_duplicates,
 )
 from impact.warehouse.engine import Engine
+from impact.warehouse.moments import ClusterMeans, TableMoments, cluster_means, table_moments
 from impact.warehouse.panel import TablePanel
 from impact.warehouse.presence import add_presence, read_presence
 from impact.warehouse.rows import Roles, lay_rows
@@ -117,6 +118,12 @@ class TableSample(TablePanel):
         """What a weight is multiplied by so that units have mean one."""
         return self.n_units / float(self.groups["weight"].sum())
 
+    @property
+    def cohort_sizes(self) -> Floats:
+        """Units by cohort, or their weights, the never treated last, shape (C + 1,)."""
+        own = self.groups["weight"].to_numpy(dtype=np.float64) * self.weight_scale
+        return np.asarray(np.bincount(self.codes, own, len(self.cohort_values) + 1), np.float64)
+
     def by_cell(self, *, weighted: bool) -> Floats:
         """Count units, or sum their weights, by cohort and period, shape (C + 1, T)."""
         own = self.groups["weight"].to_numpy() * self.weight_scale if weighted else self._units
@@ -191,6 +198,16 @@ class TableSample(TablePanel):
             clusters.aggregate(n=clusters.count(), treated=clusters.treated.sum()),
         )
         return int(found["n"][0]), int(found["treated"][0])
+
+    @cached_property
+    def moments(self) -> TableMoments:
+        """Sizes, mean paths and second moments by cohort, of a table without gaps."""
+        return table_moments(self)
+
+    @cached_property
+    def cluster_means(self) -> ClusterMeans:
+        """Mean paths of each cluster's units, cohort by cohort."""
+        return cluster_means(self)
 
     def complete(self) -> TablePanel:
         """Return the table of the units observed in every period."""

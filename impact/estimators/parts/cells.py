@@ -13,9 +13,9 @@ from impact.design import Design
 from impact.errors import EstimationError
 from impact.estimators.base import Estimator
 from impact.inference.linear import moment_uncertainty, small_sample_factor
-from impact.inference.scores import Scores, Uncertainty
+from impact.inference.scores import CovarianceScores, Scores, Uncertainty
 from impact.kernels.cell_regression import Solution, fit_moments, fit_rows
-from impact.kernels.moments import CohortMoments, cohort_moments
+from impact.kernels.moments import CohortMoments, LinearCells, cohort_moments
 from impact.result import Result
 
 __all__ = [
@@ -23,10 +23,12 @@ __all__ = [
     "Cells",
     "Regression",
     "all_cells",
+    "balanced_moments",
     "cell_result",
     "cluster_codes",
     "cohort_shares",
     "last_period_before",
+    "linear_uncertainty",
     "moments_of",
     "period_dummies",
     "reasons_lost",
@@ -95,11 +97,15 @@ def last_period_before(design: Design, cells: Cells) -> Booleans:
 
 def rows_seen(design: Design) -> Integers:
     """Count the units of each cohort observed in each period, shape (C + 1, T)."""
+    if design.table is not None:
+        return design.table.by_cell(weighted=False).astype(np.int64)
     return _by_cell(design, None).astype(np.int64)
 
 
 def row_mass(design: Design) -> Floats:
     """Sum the weights of the rows of each cohort and period, shape (C + 1, T)."""
+    if design.table is not None:
+        return design.table.by_cell(weighted=True)
     return _by_cell(design, design.unit_weights)
 
 
@@ -118,10 +124,50 @@ def _by_cell(design: Design, weights: Floats | None) -> Floats:
 
 def moments_of(design: Design) -> CohortMoments | None:
     """Return cohort moments where the panel is balanced, None where it has gaps."""
-    if not design.is_balanced:
-        return None
+    return balanced_moments(design) if design.is_balanced else None
+
+
+def balanced_moments(design: Design) -> CohortMoments:
+    """Return the cohort moments of a balanced panel, from its rows or from its table's engine."""
+    if design.table is not None:
+        found = design.table.moments
+        return CohortMoments(found.units, found.size, found.mean, found.second)
     n_cohorts = len(design.cohort_values) + 1
     return cohort_moments(design.outcomes, design.cohort_codes, n_cohorts, design.unit_weights)
+
+
+def linear_uncertainty(
+    design: Design,
+    linear: LinearCells,
+    moments: CohortMoments,
+    *,
+    factor: float = 1.0,
+    df: float | None = None,
+) -> Uncertainty:
+    """Return the uncertainty of estimates linear in cohort means, within the design's clusters.
+
+    A cluster's contribution is linear in its units' outcomes, so that for a table one row for
+    each cluster and cohort, their mean outcome weighted by their number, stands for the units.
+    """
+    if design.table is None:
+        return moment_uncertainty(
+            linear, moments, design.outcomes, design.cohort_codes, design.unit_weights,
+            cluster_codes(design), factor=factor, df=df,
+        )  # fmt: skip
+    table = design.table
+
+    def by_cluster() -> Floats:
+        rows = table.cluster_means
+        return linear.contributions(rows.outcomes, rows.codes, moments, rows.sizes, rows.clusters)
+
+    if table.roles.cluster is not None:
+        return Scores(by_cluster(), factor, df)
+    return CovarianceScores(
+        factor * linear.covariance(moments),
+        lambda: np.sqrt(factor) * by_cluster(),
+        design.n_units,
+        df,
+    )
 
 
 def reasons_lost(
@@ -144,6 +190,9 @@ def reasons_lost(
 
 def cohort_shares(design: Design) -> Floats:
     """Return each cohort's share of units, or of their weights, shape (C,)."""
+    if design.table is not None:
+        mass = design.table.cohort_sizes
+        return np.asarray(mass[:-1] / mass.sum())
     sizes = np.bincount(
         design.cohort_codes, design.unit_weights, minlength=len(design.cohort_values) + 1
     )
@@ -200,8 +249,7 @@ def regress(
     Covariances are clustered with the factor G/(G-1) (n-1)/(n-K), unit effects nested in the
     clusters counting as one, and G - 1 degrees of freedom.
     """
-    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
-    clusters, n_clusters = cluster_codes(design), design.n_clusters
+    n_clusters = design.n_clusters
 
     def scale(n_rows: int, solution: Solution) -> float:
         return small_sample_factor(n_clusters, n_rows, solution.rank + int(unit_effects))
@@ -214,11 +262,12 @@ def regress(
             fit.solution,
             fit.n_rows,
             np.ones(0),
-            lambda functionals: moment_uncertainty(
-                fit.linear(functionals), moments, outcomes, codes, weights, clusters,
-                factor=factor, df=float(n_clusters - 1),
+            lambda functionals: linear_uncertainty(
+                design, fit.linear(functionals), moments, factor=factor, df=float(n_clusters - 1)
             ),
-        )  # fmt: skip
+        )
+    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
+    clusters = cluster_codes(design)
     kept = outcomes if used is None else np.where(used[codes], outcomes, np.nan)
     rows = fit_rows(kept, codes, regressors, covariates, weights, unit_effects=unit_effects)
     factor = scale(rows.n_rows, rows.solution)

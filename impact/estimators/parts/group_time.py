@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.estimators.parts.cells import BASE_NOTE, cluster_codes
+from impact.estimators.parts.cells import (
+    BASE_NOTE,
+    balanced_moments,
+    cluster_codes,
+    linear_uncertainty,
+)
 from impact.estimators.parts.contributions import unit_weights
-from impact.inference.linear import moment_uncertainty
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.doubly_robust import (
     ConditionalDiD,
@@ -20,7 +24,7 @@ from impact.kernels.doubly_robust import (
     conditional_did,
     conditional_did_sections,
 )
-from impact.kernels.moments import LinearCells, cohort_moments
+from impact.kernels.moments import LinearCells
 
 __all__ = [
     "BasePeriod",
@@ -95,7 +99,7 @@ def plan_cells(design: Design, comparison: Comparison, base_period: BasePeriod) 
     rows = list(_cells(periods, cohorts, design.anticipation, base_period))
     cohort, period, base = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
     compares = np.zeros((len(rows), len(cohorts) + 1), dtype=bool)
-    compares[:, -1] = np.isnan(design.cohorts).any()
+    compares[:, -1] = design.has_never_treated
     if comparison == "not_yet_treated":
         last = np.maximum(periods[period], periods[np.maximum(base, 0)])
         later = cohorts[None, :] > (last + design.anticipation)[:, None]
@@ -119,14 +123,13 @@ def _cells(
 
 def fit_moments(design: Design, plan: GroupTimePlan) -> GroupTimeFit:
     """Estimate all cells of a balanced panel without covariates from cohort moments."""
-    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
     n_cohorts, n_cells = len(design.cohort_values), len(plan)
-    moments = cohort_moments(outcomes, codes, n_cohorts + 1, weights)
+    moments = balanced_moments(design)
     cell = np.arange(n_cells)
     known = (plan.base >= 0) & plan.compares.any(axis=1)
     sizes = moments.size * plan.compares
     pool = sizes.sum(axis=1)
-    path = np.zeros((n_cells, outcomes.shape[1]))
+    path = np.zeros((n_cells, len(design.periods)))
     path[cell, plan.period] += 1.0
     path[cell, plan.base] -= 1.0
     path[~known] = 0.0
@@ -138,7 +141,7 @@ def fit_moments(design: Design, plan: GroupTimePlan) -> GroupTimeFit:
     role = np.zeros((n_cohorts + 1, n_cells))
     role[:, known] = -(plan.compares[known] / pool[known, None]).T
     role[plan.cohort[known], cell[known]] = 1.0 / moments.size[plan.cohort[known]]
-    slopes = np.zeros((n_cohorts + 1, width, outcomes.shape[1]))
+    slopes = np.zeros((n_cohorts + 1, width, len(design.periods)))
     slopes[:, :n_cells] = role[:, :, None] * path[None, :, :]
     intercepts = np.zeros((n_cohorts + 1, width))
     compared = np.minimum(role, 0.0)
@@ -149,9 +152,7 @@ def fit_moments(design: Design, plan: GroupTimePlan) -> GroupTimeFit:
     linear = LinearCells(slopes, intercepts)
     return GroupTimeFit(
         estimates=np.where(known, estimates, np.nan),
-        uncertainty=moment_uncertainty(
-            linear, moments, outcomes, codes, weights, cluster_codes(design)
-        ),
+        uncertainty=linear_uncertainty(design, linear, moments),
         shares=moments.share[:-1],
         n_treated=moments.units[plan.cohort],
         n_comparison=(plan.compares * moments.units).sum(axis=1),

@@ -10,11 +10,11 @@ from impact.estimators.parts.cells import (
     Cells,
     cluster_codes,
     cohort_shares,
+    linear_uncertainty,
     moments_of,
     period_dummies,
     untreated_periods,
 )
-from impact.inference.linear import moment_uncertainty
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import fit_rows
 from impact.kernels.imputation import impute_moments, impute_rows, summed_by_cluster
@@ -49,10 +49,9 @@ def impute(
     means (K,), uncertainty of the K means and C shares, and whether one cluster is all of a
     cell (K,)
     """
-    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
-    clusters, n_cohorts = cluster_codes(design), len(design.cohort_values)
-    untreated = untreated_periods(design)
-    plain = not leave_one_out or (weights is None and clusters is None)
+    n_cohorts, untreated = len(design.cohort_values), untreated_periods(design)
+    by_unit = design.cluster_columns[0] == design.panel.unit
+    plain = not leave_one_out or (design.weights is None and by_unit)
     if not design.covariates and plain:
         moments = moments or moments_of(design)
     if moments is not None and not design.covariates and plain:
@@ -66,9 +65,11 @@ def impute(
         )
         shares = np.eye(n_cohorts + 1, n_cohorts) - moments.share[:-1]
         linear = _with_shares(imputed.linear, shares * sampled_shares / moments.size.sum())
-        uncertainty = moment_uncertainty(linear, moments, outcomes, codes, weights, clusters)
+        uncertainty = linear_uncertainty(design, linear, moments)
         return imputed.means, uncertainty, moments.units[cells.cohort] == 1
 
+    outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
+    clusters = cluster_codes(design)
     fit = fit_rows(
         np.where(untreated[codes], outcomes, np.nan),
         codes,

@@ -1,4 +1,4 @@
-"""The mean at the edge of a regressor's range, and tests that go with it."""
+"""The mean at the edge of a regressor's range, and whether the range reaches zero."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BoundaryMean", "boundary_mean", "reaches_zero_test", "yatchew_test"]
+__all__ = ["BoundaryMean", "boundary_mean", "reaches_zero_test"]
 
 Floats = NDArray[np.float64]
 
@@ -25,7 +25,9 @@ class BoundaryMean:
     n_local: int
 
 
-def boundary_mean(y: Floats, d: Floats, bandwidth: float | None = None) -> BoundaryMean:
+def boundary_mean(
+    y: Floats, d: Floats, bandwidth: float | None = None, weights: Floats | None = None
+) -> BoundaryMean:
     """Estimate E[y | d -> 0] from d > 0 by a bias-corrected local line.
 
     A local line with the bandwidth that minimises its mean squared error, its leading bias
@@ -36,6 +38,7 @@ def boundary_mean(y: Floats, d: Floats, bandwidth: float | None = None) -> Bound
     ----------
     y, d : arrays, shape (n,), d positive
     bandwidth : chosen from a quartic fitted to all rows if None
+    weights : array, shape (n,), of mean one; equal if None
 
     Source
     ------
@@ -43,10 +46,11 @@ def boundary_mean(y: Floats, d: Floats, bandwidth: float | None = None) -> Bound
     113(522) (robust bias correction with equal bandwidths); Fan and Gijbels (1996) for the
     pilot.
     """
-    h = _pilot_bandwidth(y, d) if bandwidth is None else bandwidth
+    w = np.ones(len(y)) if weights is None else weights
+    h = _pilot_bandwidth(y, d, w) if bandwidth is None else bandwidth
     local = np.flatnonzero(d < h)
     u = d[local] / h
-    kernel = 0.75 * (1 - u**2)
+    kernel = 0.75 * (1 - u**2) * w[local]
     X = np.stack((np.ones(len(u)), u, u**2), axis=1)
     inverse = np.linalg.pinv(X.T @ (X * kernel[:, None]))
     b = inverse @ (X.T @ (kernel * y[local]))
@@ -59,20 +63,23 @@ def boundary_mean(y: Floats, d: Floats, bandwidth: float | None = None) -> Bound
     return BoundaryMean(float(b[0]), psi, float(h), len(local))
 
 
-def _pilot_bandwidth(y: Floats, d: Floats) -> float:
+def _pilot_bandwidth(y: Floats, d: Floats, w: Floats) -> float:
     """Balance squared bias and variance of a local line with curvature from a quartic."""
     scale = d.max()
     X = np.vander(d / scale, 5, increasing=True)
-    b, *_ = np.linalg.lstsq(X, y, rcond=None)
+    root = np.sqrt(w)
+    b, *_ = np.linalg.lstsq(X * root[:, None], y * root, rcond=None)
     residual = y - X @ b
     curvature = 2 * b[2] / scale**2
-    variance = residual @ residual / (len(y) - 5)
+    variance = residual @ (w * residual) / (len(y) - 5)
     near = np.quantile(d, 0.2)
-    density = 0.2 / near
+    density = w[d <= near].sum() / w.sum() / near
+    # Unequal weights leave the information of (sum w)^2 / sum w^2 rows.
+    n = w.sum() ** 2 / (w @ w)
     least = np.sort(d)[min(len(d), 20) - 1]
     if curvature == 0:
         return float(scale)
-    h = (_VARIANCE * variance / (len(y) * density * (_BIAS * curvature) ** 2)) ** 0.2
+    h = (_VARIANCE * variance / (n * density * (_BIAS * curvature) ** 2)) ** 0.2
     return float(np.clip(h, least, scale))
 
 
@@ -91,28 +98,3 @@ def reaches_zero_test(d: Floats) -> tuple[float, float]:
         return np.inf, 0.0
     statistic = float(first / (second - first))
     return statistic, 1 / (1 + statistic)
-
-
-def yatchew_test(y: Floats, d: Floats) -> tuple[float, float]:
-    """Test that E[y | d] is a line, whatever the residuals' variance; statistic and p-value.
-
-    T = sqrt(n) (s_line - s_near) / s with s_line the mean squared residual of the line, s_near
-    half the mean squared difference of y between neighbours in d, and s^2 the mean product of
-    neighbours' squared residuals; one-sided normal.
-
-    Source
-    ------
-    de Chaisemartin et al. (2024), robust to heteroskedasticity; Yatchew (1997),
-    Economics Letters 57(2).
-    """
-    from scipy import special
-
-    order = np.argsort(d, kind="stable")
-    y, d = y[order], d[order]
-    X = np.stack((np.ones(len(d)), d), axis=1)
-    residual = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
-    line = residual @ residual / len(y)
-    near = np.sum(np.diff(y) ** 2) / (2 * len(y))
-    spread = np.sqrt(np.mean(residual[1:] ** 2 * residual[:-1] ** 2))
-    statistic = float(np.sqrt(len(y)) * (line - near) / spread)
-    return statistic, float(special.ndtr(-statistic))

@@ -25,11 +25,13 @@ from impact import (
     HeterogeneousAdoption,
     Imputation,
     LocalProjectionDiD,
+    MeanGroup,
     Mundlak,
     PanelIV,
     PoissonFixedEffects,
     PooledOLS,
     RandomEffects,
+    SlopesByGroup,
     StackedDiD,
     SunAbraham,
     SwitchersDiD,
@@ -79,6 +81,7 @@ POOLED = {
     "unit_constants": "pooled regression compares levels between units",
     "time_path": "pooled regression has one intercept for all periods",
 }
+MEAN_GROUP = {"time_path": "each unit is regressed by itself and has one intercept"}
 LAGS = {"constant_effect": "the constant effect is averaged over responses, one a horizon"}
 DIFFERENCES = {"constant_effect": "a gap hides when treatment began, and the row is not used"}
 BETWEEN = {
@@ -152,6 +155,18 @@ SUBJECTS = [
     ),
     Subject(FixedEffects(), GAPS, {"treated": "treated", "covariates": "x"}),
     Subject(FixedEffects(covariance="HC3"), STAGGERED, {"treated": "treated"}),
+    Subject(FixedEffects(effects=("unit[x]", "time")), STAGGERED, {"treated": "treated"}),
+    Subject(
+        SlopesByGroup(by="size"),
+        GAPS.assign(size=lambda f: f["unit"] % 3),
+        {**CLUSTERED, "covariates": "x"},
+    ),
+    Subject(
+        SlopesByGroup(by="size", covariance="CR2"),
+        STAGGERED.assign(size=lambda f: f["unit"] % 3),
+        {"treated": "treated"},
+    ),
+    Subject(MeanGroup(), GAPS, {"treated": "treated", "clusters": "cluster"}, MEAN_GROUP),
     Subject(PooledOLS(covariance="CR3"), GAPS, {**CLUSTERED, "covariates": "x"}, POOLED),
     Subject(DistributedLag(lags=1, leads=1), STAGGERED, {"treated": "treated"}, LAGS),
     Subject(

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from impact.estimators.interactive_fixed_effects import InteractiveFixedEffects
     from impact.estimators.local_projection import LocalProjectionDiD
     from impact.estimators.matrix_completion import MatrixCompletion
+    from impact.estimators.mean_group import MeanGroup
     from impact.estimators.mundlak import Mundlak
     from impact.estimators.panel_iv import PanelIV
     from impact.estimators.panel_matching import PanelMatching
     from impact.estimators.poisson import PoissonFixedEffects
     from impact.estimators.pooled import PooledOLS
     from impact.estimators.random_effects import RandomEffects
+    from impact.estimators.slopes_by_group import SlopesByGroup
     from impact.estimators.stacked_did import StackedDiD
     from impact.estimators.sun_abraham import SunAbraham
     from impact.estimators.switchers import SwitchersDiD
@@ -66,12 +68,14 @@ ESTIMATORS = {
     "InteractiveFixedEffects": "impact.estimators.interactive_fixed_effects",
     "LocalProjectionDiD": "impact.estimators.local_projection",
     "MatrixCompletion": "impact.estimators.matrix_completion",
+    "MeanGroup": "impact.estimators.mean_group",
     "Mundlak": "impact.estimators.mundlak",
     "PanelIV": "impact.estimators.panel_iv",
     "PanelMatching": "impact.estimators.panel_matching",
     "PoissonFixedEffects": "impact.estimators.poisson",
     "PooledOLS": "impact.estimators.pooled",
     "RandomEffects": "impact.estimators.random_effects",
+    "SlopesByGroup": "impact.estimators.slopes_by_group",
     "StackedDiD": "impact.estimators.stacked_did",
     "SunAbraham": "impact.estimators.sun_abraham",
     "SwitchersDiD": "impact.estimators.switchers",
@@ -103,12 +107,14 @@ __all__ = [
     "InteractiveFixedEffects",
     "LocalProjectionDiD",
     "MatrixCompletion",
+    "MeanGroup",
     "Mundlak",
     "PanelIV",
     "PanelMatching",
     "PoissonFixedEffects",
     "PooledOLS",
     "RandomEffects",
+    "SlopesByGroup",
     "StackedDiD",
     "SunAbraham",
     "SwitchersDiD",

@@ -15,7 +15,8 @@ from impact.estimators.parts.regression import (
     design_variables,
     effect_groups,
     regress,
-    unit_trend,
+    slope_columns,
+    split_slopes,
 )
 from impact.result import Result
 
@@ -30,13 +31,16 @@ class FixedEffects(RegressionEstimator):
 
     Parameters
     ----------
-    effects : any of "unit", "time", columns of the panel, and columns crossed as "a^b"
-    trends : give each unit a linear trend of its own
+    effects : any of "unit", "time", columns of the panel, and columns crossed as "a^b"; one of
+        them may carry slopes of its own for variables, as "unit[x]" or "region[x, z]"
+    trends : give each unit a linear trend of its own, as "unit[time]" does
 
     Notes
     -----
     The effects are swept out exactly, whatever the gaps (Frisch-Waugh-Lovell). Covariates that
     effects or other covariates explain exactly get no coefficient and a note that says which.
+    Effects with slopes take their own intercept too (fixest's ``unit[x]``); for coefficients by
+    group that are of interest themselves there are SlopesByGroup and MeanGroup.
     Where units adopt a treatment at different dates its coefficient compares newly treated
     with already treated units; use CallawaySantAnna for the treatment's effect then.
 
@@ -61,24 +65,26 @@ class FixedEffects(RegressionEstimator):
                 'FixedEffects: effects is empty. Name at least one, such as "unit", or use '
                 "PooledOLS."
             )
-        if self.trends and "unit" not in names:
+        groups, slopes = split_slopes(names)
+        if self.trends and "unit" not in (groups[:1] if slopes else groups):
             raise DesignError(
                 'FixedEffects: trends are slopes of the unit effects; effects must include "unit", '
-                f"it was {names}."
+                f"and no other effect may carry slopes; it was {names}."
             )
 
     def _estimate(self, design: Design) -> Result:
         variables = design_variables(design)
-        names = list(self.effects)
+        names, slopes = split_slopes(tuple(self.effects))
         if self.trends:
             names.sort(key=lambda name: name != "unit")
+            slopes = [*slopes, "time"]
         fit = regress(
             design,
             variables,
             effects=effect_groups(design, variables.rows, names),
-            slopes=unit_trend(design) if self.trends else None,
+            slopes=slope_columns(design, slopes) if slopes else None,
             covariance=self.covariance,
             convention=self.convention,
         )
-        label = ", ".join(names) + (", unit trends" if self.trends else "")
+        label = ", ".join(self.effects) + (", unit trends" if self.trends else "")
         return coefficient_result(self, design, fit, f"{self.estimand} ({label})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,7 +32,7 @@ from impact.inference.spatial import (
     NeweyWestKernel,
 )
 from impact.kernels.absorb import Absorber, Groups, absorb, compact
-from impact.kernels.least_squares import LeastSquares, least_squares
+from impact.kernels.least_squares import LeastSquares, Redundancy, least_squares
 from impact.result import Result
 
 __all__ = [
@@ -51,9 +52,12 @@ __all__ = [
     "effect_groups",
     "paired_rows",
     "regress",
+    "slope_columns",
+    "split_slopes",
     "take_rows",
     "unit_means",
     "unit_trend",
+    "why_redundant",
 ]
 
 Floats = NDArray[np.float64]
@@ -276,9 +280,58 @@ def effect_groups(design: Design, rows: DesignRows, effects: Sequence[str]) -> l
 
     Raises
     ------
-    DesignError : an unknown or missing effect
+    DesignError : an unknown or missing effect, or one with slopes
     """
+    for effect in effects:
+        if "[" in effect:
+            raise DesignError(
+                f'fixed effect "{effect}" asks for slopes by group, which FixedEffects takes and '
+                "this estimator does not. Name the effect alone."
+            )
     return [_effect(design, rows, effect) for effect in effects]
+
+
+def split_slopes(effects: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Read "group[x, z]" among effects: the effects, that one first, and its variables.
+
+    Raises
+    ------
+    DesignError : brackets that cannot be read, or slopes of two effects
+    """
+    with_slopes = [effect for effect in effects if "[" in effect]
+    if not with_slopes:
+        return list(effects), []
+    read = re.fullmatch(r"([^\[\]]+)\[([^\[\]]+)\]", with_slopes[0].strip())
+    if read is None or len(with_slopes) > 1:
+        raise DesignError(
+            f'fixed effects with slopes are written "group[x]" or "group[x, z]", for one group '
+            f'variable; they were {listing(with_slopes)}. Cross groups as "a^b[x]" if both matter.'
+        )
+    others = [effect for effect in effects if effect != with_slopes[0]]
+    return [read[1].strip(), *others], [name.strip() for name in read[2].split(",")]
+
+
+def slope_columns(design: Design, names: Sequence[str]) -> Floats:
+    """Return the variables whose slopes differ by group, shape (q, n).
+
+    Raises
+    ------
+    DesignError : one is missing in some row
+    """
+    columns = [
+        unit_trend(design)[0]
+        if name in ("time", design.panel.time)
+        else design.sample.numeric(name)
+        for name in names
+    ]
+    for name, column in zip(names, columns, strict=True):
+        missing = int(np.isnan(column).sum())
+        if missing:
+            raise DesignError(
+                f'"{name}", whose slope differs by group, is missing in {plural(missing, "row")}. '
+                "Name it as a covariate to leave those rows out, or fill it."
+            )
+    return np.array(columns)
 
 
 def _effect(design: Design, rows: DesignRows, effect: str) -> Groups:
@@ -336,7 +389,7 @@ class Regression:
         """Say what a reader of the coefficients must know."""
         names = self.variables.names
         notes = [
-            f'"{names[r.column]}" has no coefficient: {_why_redundant(r.partners, names)}.'
+            f'"{names[r.column]}" has no coefficient: {why_redundant(r, names)}.'
             for r in self.fit.redundant
         ]
         if self.n_lone:
@@ -359,10 +412,11 @@ class Regression:
         }
 
 
-def _why_redundant(partners: tuple[int, ...], names: Sequence[str]) -> str:
-    if not partners:
+def why_redundant(redundancy: Redundancy, names: Sequence[str]) -> str:
+    """Say what explains a column that has no coefficient."""
+    if not redundancy.partners:
         return "the fixed effects, or being zero, explain it exactly"
-    return f"{listing([names[j] for j in partners], 5)} explain it exactly"
+    return f"{listing([names[j] for j in redundancy.partners], 5)} explain it exactly"
 
 
 def regress(
@@ -465,7 +519,7 @@ def coefficient_result(
             f"{'is' if len(names) == 1 else 'are'} constant there, so no coefficient exists. "
             "Absorb fewer effects, or use regressors that change within units."
         )
-    reasons = {r.column: _why_redundant(r.partners, names) for r in regression.fit.redundant}
+    reasons = {r.column: why_redundant(r, names) for r in regression.fit.redundant}
     cells = coefficient_cells(
         names, regression.coefficients, [reasons.get(j, "") for j in range(len(names))]
     )

@@ -59,6 +59,83 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("comparison", ["never_treated", "not_yet_treated"])
+def waves():
+    """Simulate without random numbers, so that another program gets the same data."""
+    i = np.arange(240)
+    opens, small, x = np.choose((i // 3) % 4, [0, 0, 3, 4]), (i % 5 < 3) * 1, np.sin(i * 1.7)
+    parts = []
+    for t in range(1, 6):
+        effect = ((opens > 0) & (t >= opens) & (small == 1)) * (1 + 0.5 * (t - opens))
+        y = np.cos(0.9 * i) + 0.3 * t * (opens > 0) + 0.2 * t * small + 0.1 * t * x * (1 + small)
+        y += effect + np.sin(3.1 * i + 5.3 * t) * 0.8
+        parts.append({"unit": i, "time": t, "cohort": opens, "small": small, "x": x, "outcome": y})
+    return pd.concat([pd.DataFrame(part) for part in parts])
+
+
+# diff-diff 3.13.0, TripleDifference(base_period="universal"): effect and error of (g, t).
+DIFF_DIFF = {
+    ("never_treated", (), "doubly_robust"): {
+        (3, 1): (-0.03515979183192208, 0.1706896257230766),
+        (3, 5): (1.9854682860673876, 0.3818689889066695),
+        (4, 4): (1.068560134085817, 0.1754673603350171),
+    },
+    ("never_treated", ("x",), "doubly_robust"): {
+        (3, 1): (-0.036785013577045, 0.16960335035328),
+        (3, 5): (2.0035160404196293, 0.3653266150942963),
+        (4, 4): (1.0698424474699888, 0.1752168675806035),
+    },
+    ("never_treated", ("x",), "regression"): {
+        (3, 3): (1.0346772196452179, 0.17517808382333985),
+        (4, 5): (1.5532854362750976, 0.30077335653685927),
+    },
+    ("never_treated", ("x",), "inverse_probability"): {
+        (3, 3): (1.0347266479518118, 0.1751302491721814),
+        (4, 5): (1.5532995445479933, 0.30066573953766607),
+    },
+    ("not_yet_treated", (), "doubly_robust"): {
+        (3, 1): (-0.024603153358161038, 0.16120514388103357),
+        (3, 3): (1.0003008621816436, 0.16878467862865187),
+        (4, 5): (1.5501868680299995, 0.30435446219882856),
+    },
+    ("not_yet_treated", ("x",), "doubly_robust"): {
+        (3, 3): (1.0028772037291749, 0.16486844920014726),
+        (3, 4): (1.5363482320217448, 0.3095949162146312),
+    },
+}
+
+
+@pytest.mark.parametrize("settings", DIFF_DIFF, ids=str)
+def test_several_dates_equal_diff_diff(settings):
+    comparison, covariates, method = settings
+    design = {"never_treated": 0, "covariates": covariates}
+    result = fit(waves(), design=design, comparison=comparison, method=method)
+    cells = result.cells.set_index(["cohort", "time"])
+    cells["std_error"] = result.std_errors
+    for (cohort, period), (effect, error) in DIFF_DIFF[settings].items():
+        # Where comparisons are combined, theirs carries n / (n - 1).
+        several = comparison == "not_yet_treated" and cohort == 3 and period <= 3
+        error *= np.sqrt(239 / 240) if several else 1.0
+        row = cells.loc[(cohort, period)]
+        assert row["estimate"] == pytest.approx(effect, rel=1e-8)
+        assert row["std_error"] == pytest.approx(error, rel=1e-8)
+
+
+def test_without_covariates_a_cell_is_a_regression_with_eight_means():
+    frame = waves().query("cohort in (0, 3) and time in (2, 3)")
+    design = {"never_treated": 0}
+    ours = fit(frame, design=design).att()
+    change = frame.pivot(index="unit", columns="time", values="outcome")
+    units = frame.drop_duplicates("unit").set_index("unit").loc[change.index]
+    opens, small = units["cohort"] > 0, units["small"]
+    X = np.stack((np.ones(len(units)), opens, small, opens * small), axis=1)
+    y = (change[3] - change[2]).to_numpy()
+    inverse = np.linalg.inv(X.T @ X)
+    beta = inverse @ X.T @ y
+    meat = (X * (y - X @ beta)[:, None]).T @ (X * (y - X @ beta)[:, None])
+    assert ours.estimates[0] == pytest.approx(beta[3], rel=EXACT)
+    assert ours.std_errors[0] == pytest.approx(np.sqrt((inverse @ meat @ inverse)[3, 3]), rel=EXACT)
+
+
 def test_effects_are_recovered_exactly_where_double_differences_miss(comparison):
     frame = places(noise=0.0)
     result = fit(frame, comparison=comparison)

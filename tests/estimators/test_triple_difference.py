@@ -58,7 +58,6 @@ def test_by_hand():
     assert result.std_errors[0] == pytest.approx(np.sqrt(1.5 + 8 / 9), rel=EXACT)
 
 
-@pytest.mark.parametrize("comparison", ["never_treated", "not_yet_treated"])
 def waves():
     """Simulate without random numbers, so that another program gets the same data."""
     i = np.arange(240)
@@ -136,6 +135,7 @@ def test_without_covariates_a_cell_is_a_regression_with_eight_means():
     assert ours.std_errors[0] == pytest.approx(np.sqrt((inverse @ meat @ inverse)[3, 3]), rel=EXACT)
 
 
+@pytest.mark.parametrize("comparison", ["never_treated", "not_yet_treated"])
 def test_effects_are_recovered_exactly_where_double_differences_miss(comparison):
     frame = places(noise=0.0)
     result = fit(frame, comparison=comparison)

@@ -246,18 +246,27 @@ class Result:
         where the estimator has degrees of freedom. With few it is scaled for the smaller arm's
         n_1 clusters and compared as Hotelling's two-sample statistic,
         W (n_1 - 1)/n_1 (G - 1 - q) / (q (G - 2)) ~ F(q, G - 1 - q); where the smaller arm has no
-        more clusters than there are restrictions, there is no p-value.
+        more clusters than there are restrictions, there is no p-value. Regressions with CR2, asked
+        for as covariance or by ``infer("cr2")``, are tested by Hotelling's approximation with
+        estimated degrees of freedom (HTZ); the statistic is then F itself.
 
         Source
         ------
-        Hotelling (1931), Annals of Mathematical Statistics 2(3).
+        Hotelling (1931), Annals of Mathematical Statistics 2(3); Pustejovsky and Tipton (2018),
+        Journal of Business and Economic Statistics 36(4), section 3.2.
         """
         if not keep.any():
             raise EstimationError(
                 f"{question!r} cannot be tested: none of the {plural(len(self), 'estimate')} is of "
                 "that kind with a standard error. More periods before treatment would be needed."
             )
-        matrix = self.uncertainty.covariance()[: len(self), : len(self)][np.ix_(keep, keep)]
+        own = self.uncertainty
+        if isinstance(own, BlockScores) and "CR2" in (own.kind, str(self.request.method).upper()):
+            rows = np.eye(len(own.contrast))[np.flatnonzero(keep)]
+            cr2 = own.combine(rows).hotelling_test(self.estimates[keep])
+            note = "Hotelling's F with CR2" + ("" if cr2.p_value >= 0 else ", too few clusters")
+            return JointTest(question, cr2.statistic, cr2.restrictions, cr2.p_value, cr2.df, note)
+        matrix = own.covariance()[: len(self), : len(self)][np.ix_(keep, keep)]
         statistic, rank, p_value = bands.joint_wald(
             self.estimates[keep], matrix, df=self.uncertainty.df
         )

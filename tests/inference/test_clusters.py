@@ -3,9 +3,11 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from linearmodels.panel import PanelOLS
 
+from impact import Design, FixedEffects, Panel
 from impact.errors import InferenceError
 from impact.inference.clusters import (
     BlockScores,
@@ -233,6 +235,24 @@ def test_joint_test_equals_matrices_written_out(weighted):
     twice = got.combine(picked[[0, 1, 2, 2]]).hotelling_test(b[[0, 1, 2, 2]])
     np.testing.assert_allclose([twice.statistic, twice.df], [test.statistic, test.df], rtol=1e-8)
     assert twice.restrictions == 3
+
+
+def test_results_with_cr2_are_tested_jointly_by_hotelling(panel):
+    y, (x, z), unit, time, place = panel
+    columns = {"unit": unit.codes, "time": time.codes, "place": place.codes}
+    frame = pd.DataFrame({**columns, "y": y, "x": x, "z": z})
+    design = Design(
+        Panel(frame, unit="unit", time="time"), outcome="y", covariates=["x", "z"], clusters="place"
+    )
+    result = FixedEffects(covariance="CR2").fit(design)
+    test = result.joint_test(np.ones(2, dtype=bool))
+    wanted = result.uncertainty.hotelling_test(result.estimates)
+    assert (test.statistic, test.df) == (wanted.statistic, wanted.df)
+    assert test.note == "Hotelling's F with CR2"
+    plain = FixedEffects().fit(design)
+    later = plain.infer("cr2").joint_test(np.ones(2, dtype=bool))
+    np.testing.assert_allclose(later.p_value, test.p_value, rtol=1e-10)
+    assert plain.joint_test(np.ones(2, dtype=bool)).note == ""
 
 
 def test_joint_test_has_no_p_value_where_restrictions_are_too_many():

@@ -107,11 +107,15 @@ def simultaneous_critical_value(
 
 
 def correlation_root(covariance: Floats) -> Floats:
-    """Return L with L L' the correlation matrix, shape (K, rank), from its eigenvalues."""
+    """Return the symmetric L with L L the correlation matrix, shape (K, K).
+
+    Unlike eigenvectors, whose signs and order within ties are rounding's choice, it moves no more
+    than the covariance does, so that the same draws give the same band on any machine.
+    """
     scale = np.sqrt(np.diagonal(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    keep = values > 1e-12 * values[-1]
-    return np.asarray(vectors[:, keep] * np.sqrt(values[keep]))
+    kept = np.where(values > 1e-12 * values[-1], values, 0.0)
+    return np.asarray((vectors * np.sqrt(kept)) @ vectors.T)
 
 
 def multiplier_draws(

@@ -11,7 +11,7 @@ from impact.report.text import LANGUAGES, Text, text
 from impact.report.values import Value
 
 if TYPE_CHECKING:
-    from impact.report import chapters, charts, effect_tables, narrative, three_provinces
+    from impact.report import chapters, charts, effect_tables, narrative, province, three_provinces
     from impact.report.effects import estimate_outcomes
     from impact.report.population import population_of
 
@@ -30,12 +30,13 @@ __all__ = [
     "estimate_outcomes",
     "narrative",
     "population_of",
+    "province",
     "report_style",
     "text",
     "three_provinces",
 ]
 
-_MODULES = ("chapters", "charts", "effect_tables", "narrative", "three_provinces")
+_MODULES = ("chapters", "charts", "effect_tables", "narrative", "province", "three_provinces")
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,18 @@ def effects(seed=1, **settings):
     return panel, CallawaySantAnna().fit(design)
 
 
+def simulate_effects_of_one():
+    """One treated unit, for which nothing valid exists against three others."""
+    return effects(n_units=4, periods=4, cohorts={3: 0.25})[1]
+
+
+def ratio_panel(**settings):
+    panel = staggered_panel(3, effect=2.0, noise=0.5, **settings)
+    noise = np.random.default_rng(1).normal(size=len(panel.frame))
+    frame = panel.frame.assign(subsidy=panel.frame["treated"] * 4.0 + 0.1 * noise)
+    return Panel(frame, unit="unit", time="time")
+
+
 def rejects(theta, n, d, v):
     spread = v[0][0] - 2 * theta * v[0][1] + theta**2 * v[1][1]
     return (n - theta * d) ** 2 > Z95**2 * spread
@@ -135,17 +147,15 @@ def test_refusals_of_cost_per_unit():
         value.cost_per_unit(result, cost=0, scale=5)
     with pytest.raises(EstimationError, match="displacement is a share of at least 0 and below 1"):
         value.cost_per_unit(result, cost=1, scale=5, displacement=1.0)
-    _, exact = effects(noise=0)
+    alone = simulate_effects_of_one()
+    assert np.isnan(alone.att().tidy()["std_error"].iloc[0])
     with pytest.raises(InferenceError, match="no standard error"):
-        value.cost_per_unit(exact, cost=1, scale=5)
+        value.cost_per_unit(alone, cost=1, scale=5)
 
 
 def test_ratio_of_effects_of_one_panel():
-    panel = staggered_panel(3, effect=2.0, noise=0.5)
-    noise = np.random.default_rng(1).normal(size=len(panel.frame))
-    subsidy = panel.frame["treated"] * 4.0
-    frame = panel.frame.assign(subsidy=subsidy + 0.1 * noise)
-    whole = Panel(frame, unit="unit", time="time")
+    whole = ratio_panel()
+    frame = whole.frame
     fit = CallawaySantAnna().fit
     invested = fit(Design(whole, outcome="outcome", cohort="cohort"))
     received = fit(Design(whole, outcome="subsidy", cohort="cohort"))
@@ -159,6 +169,34 @@ def test_ratio_of_effects_of_one_panel():
     other = fit(Design(fewer, outcome="subsidy", cohort="cohort"))
     with pytest.raises(InferenceError, match="same units and clusters"):
         value.ratio_of_effects(invested, other)
+
+
+def test_a_ratio_in_few_clusters_inverts_the_bootstrap_that_holds_there():
+    whole = ratio_panel(n_units=30, periods=8, cohorts={4: 1 / 6, 6: 1 / 5})
+    fit = CallawaySantAnna().fit
+    invested = fit(Design(whole, outcome="outcome", cohort="cohort"))
+    received = fit(Design(whole, outcome="subsidy", cohort="cohort"))
+    ratio, chosen = value.ratio_of_effects(invested, received)
+    assert chosen.is_connected
+    assert chosen.low < ratio < chosen.high
+    for at, kept in ((chosen.low, True), (chosen.high, True), (chosen.low - 1e-3, False)):
+        frame = whole.frame.assign(gap=lambda f, at=at: f["outcome"] - at * f["subsidy"])
+        gap = fit(Design(Panel(frame, unit="unit", time="time"), outcome="gap", cohort="cohort"))
+        found = gap.att().infer("wild").inferences()[0]
+        assert (found.p_value > 0.05) == kept
+    with pytest.raises(InferenceError, match="the ratio has no confidence set"):
+        value.ratio_of_effects(simulate_effects_of_one(), simulate_effects_of_one())
+
+
+def test_benefits_in_few_clusters_rest_on_the_inference_that_holds_there():
+    _, result = effects(n_units=30, periods=8, cohorts={4: 1 / 6, 6: 1 / 5}, noise=0.5)
+    ruled = value.benefit_cost(result, cost=1.0, units={0: 1.0}, value=1.0, rate=0.0)
+    study = result.event_study()
+    row = (study.cells["event_time"] == 0).argmax()
+    wild = study.infer("wild").inferences()[row].confidence_set
+    assert ruled.benefit_set.intervals[0] == pytest.approx(wild.intervals[0], rel=1e-9)
+    normal = 2 * Z95 * study.std_errors[row]
+    assert ruled.benefit_set.high - ruled.benefit_set.low > normal
 
 
 def test_leverage_by_content_by_hand():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from impact.errors import EstimationError, listing
-from impact.inference import bands
-from impact.inference.sets import ConfidenceSet, interval
+from impact.inference.sets import ConfidenceSet
 from impact.result import Result
+from impact.value.costs import own_set
 
 __all__ = ["BenefitCost", "benefit_cost"]
 
@@ -77,6 +77,10 @@ def benefit_cost(
     funds_cost : cost of a dong of public money, 1 if taxes cost nothing
     level : confidence level
 
+    Notes
+    -----
+    The set of the benefit is that of the same inference the effects are reported with.
+
     Raises
     ------
     EstimationError : a year in ``units`` has no estimated effect
@@ -92,12 +96,11 @@ def benefit_cost(
     times = study.cells["event_time"].astype(int).to_numpy()
     weights = np.array([units.get(int(e), 0.0) * value * (1 + rate) ** -float(e) for e in times])
     benefit = float(np.where(weights != 0, weights * study.estimates, 0.0).sum())
-    error = float(np.sqrt(study.uncertainty.combine(weights[None, :]).variances()[0]))
-    reach = float(bands.pointwise_critical_value(level, study.uncertainty.df)) * error
-    return BenefitCost(
-        benefit,
-        cost * funds_cost,
-        interval(benefit - reach, benefit + reach, level),
-        rate,
-        funds_cost,
+    cell = study.cells.iloc[:1].assign(
+        term="benefit", cohort=np.nan, time=np.nan, event_time=np.nan, estimate=benefit, note=""
     )
+    total = replace(
+        study, cells=cell, uncertainty=study.uncertainty.combine(weights[None, :]),
+        estimand="discounted benefit",
+    )  # fmt: skip
+    return BenefitCost(benefit, cost * funds_cost, own_set(total, level), rate, funds_cost)

@@ -8,15 +8,26 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from impact.design import Design
 from impact.errors import EstimationError, InferenceError, listing
-from impact.inference.sets import ConfidenceSet, interval
+from impact.inference.sets import ConfidenceSet, interval, invert
+from impact.inference.wild import score_blocks, wild_cluster_test
 from impact.result import Result
 from impact.value.accounting import check_share
 from impact.value.ratios import Language, fieller, inverted, spell_set
 
-__all__ = ["CostPerUnit", "cost_per_unit", "gross_and_net", "pooled_cost", "ratio_of_effects"]
+__all__ = [
+    "CostPerUnit",
+    "cost_per_unit",
+    "gross_and_net",
+    "own_set",
+    "pooled_cost",
+    "ratio_of_effects",
+]
 
+Floats = NDArray[np.float64]
 Weighting = Literal["cohort", "cell", "event_time", "time"]
 
 
@@ -100,9 +111,9 @@ def cost_per_unit(
             "treated units there is no cost per unit."
         )
     check_share("displacement", displacement)
-    row = result.att(weighting).tidy(level).iloc[0]
+    average = result.att(weighting)
     if effect_set is None:
-        effect_set = interval(row["conf_low"], row["conf_high"], level)
+        effect_set = own_set(average, level)
     if np.isnan([effect_set.low, effect_set.high]).any():
         raise InferenceError(
             "the average effect has no standard error, so no confidence set of the cost exists. "
@@ -110,9 +121,17 @@ def cost_per_unit(
         )
     factor = scale * (1 - displacement)
     gained = tuple((factor * low, factor * high) for low, high in effect_set.intervals)
-    return CostPerUnit(
-        cost, factor * row["estimate"], ConfidenceSet(gained, effect_set.level), unit, price_base
-    )
+    gains = factor * float(average.estimates[0])
+    return CostPerUnit(cost, gains, ConfidenceSet(gained, effect_set.level), unit, price_base)
+
+
+def own_set(average: Result, level: float) -> ConfidenceSet:
+    """Return the confidence set that a single estimate is reported with; NaN ends if none."""
+    found = average.inferences(level)[0]
+    if found is not None and found.method != "none":
+        return found.confidence_set
+    row = average.tidy(level).iloc[0]
+    return interval(row["conf_low"], row["conf_high"], level)
 
 
 def pooled_cost(parts: Sequence[CostPerUnit]) -> CostPerUnit:
@@ -152,7 +171,7 @@ def pooled_cost(parts: Sequence[CostPerUnit]) -> CostPerUnit:
 
 
 def ratio_of_effects(
-    numerator: Result, denominator: Result, *, level: float = 0.95
+    numerator: Result, denominator: Result, *, level: float = 0.95, seed: int = 0
 ) -> tuple[float, ConfidenceSet]:
     """Return the ratio of two average effects estimated on the same clusters, and its set.
 
@@ -161,7 +180,14 @@ def ratio_of_effects(
     Raises
     ------
     InferenceError : the two do not share their clusters, or keep no contributions of clusters, so
-        that their covariance is unknown
+        that their covariance is unknown; or no valid inference of them exists
+
+    Notes
+    -----
+    The set holds the ratios r at which "the first effect is r times the second" is not rejected.
+    With many clusters that is Fieller's set from clustered standard errors; where these do not
+    hold, and the effects alone are inferred otherwise, the test is the restricted wild score
+    bootstrap (draws by ``seed``).
     """
     parts = [numerator.att(), denominator.att()]
     psi = [part.uncertainty.contributions() for part in parts]
@@ -173,11 +199,37 @@ def ratio_of_effects(
             "both on the same panel."
         )
     joint = np.column_stack([psi[0][:, 0], psi[1][:, 0]])
+    n, d = (float(part.estimates[0]) for part in parts)
+    own = [found for part in parts if (found := part.inferences(level)[0]) is not None]
+    if own:
+        without = next((found for found in own if found.method == "none"), None)
+        if without is not None:
+            raise InferenceError(f"the ratio has no confidence set: {without.reason}.")
+        return n / d, _bootstrapped_ratio(n, d, joint, parts[1].design, level, seed)
     variances = [part.uncertainty.variances()[0] for part in parts]
     scaled = joint * np.sqrt(variances / (joint**2).sum(axis=0))
-    n, d = parts[0].estimates[0], parts[1].estimates[0]
     chosen = fieller(n, d, scaled.T @ scaled, level=level, df=parts[0].uncertainty.df)
-    return float(n / d), chosen
+    return n / d, chosen
+
+
+def _bootstrapped_ratio(
+    n: float, d: float, joint: Floats, design: Design, level: float, seed: int
+) -> ConfidenceSet:
+    """Return the ratios r for which n - r d is not rejected by the wild score bootstrap."""
+    clusters = design.cluster_codes
+    sizes = np.bincount(clusters).astype(np.float64)
+    treated = np.bincount(clusters, ~np.isnan(design.cohorts))
+    share = treated.sum() / sizes.sum()
+    weight = treated * (1 - share) ** 2 + (sizes - treated) * share**2
+
+    def p_value(ratio: float) -> float:
+        gram, cross = score_blocks(n - ratio * d, joint[:, 0] - ratio * joint[:, 1], weight)
+        return wild_cluster_test(gram, cross, np.ones(1), seed=seed, level=None).p_value
+
+    spread = float(np.sqrt(((joint[:, 0] - n / d * joint[:, 1]) ** 2).sum()) / abs(d))
+    if not spread > 0:
+        return interval(n / d, n / d, level)
+    return invert(p_value, scale=spread, level=level, centre=n / d)
 
 
 def gross_and_net(net: CostPerUnit, reported: Mapping[str, tuple[float, float]]) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer
 from impact.inference.evidence import Label, Sample, gather
 from impact.inference.scores import Replicates, Uncertainty
+from impact.warehouse import TableSample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -417,6 +418,8 @@ class Result:
     def _sample(self) -> Sample:
         design = self.design
         absorbing = design.dose is None and not len(design.reversing_units)
+        if design.table is not None:
+            return _sample_of_table(design, design.table, absorbing)
         cohorts = design.cohorts if absorbing else None
         try:
             clusters, weights = design.cluster_codes, design.unit_weights
@@ -721,6 +724,21 @@ def _shown_df(inference: Inference) -> float:
     if inference.df is not None:
         return inference.df
     return np.inf if inference.method in CLUSTERED else np.nan
+
+
+def _sample_of_table(design: Design, table: TableSample, absorbing: bool) -> Sample:
+    """Return a sample whose rows are each cluster's units of one cohort, by their mean outcome."""
+    if design.covariates:
+        raise InferenceError(
+            f"with covariates ({listing(design.covariates)}), inference for few clusters needs the "
+            'rows of units, which stay in their table. Ask for covariance="CR1" with many '
+            "clusters, or draw units into memory with design.collect(share=...)."
+        )
+    rows = table.cluster_means
+    cohorts = np.append(design.cohort_values, np.nan)[rows.codes] if absorbing else None
+    return Sample(
+        rows.outcomes, cohorts, rows.clusters, rows.sizes, design.periods, design.anticipation
+    )
 
 
 def _sample_of_stays(design: Design, cohorts: Floats | None) -> Sample:

@@ -58,6 +58,8 @@ class ExtendedTWFE(Estimator):
     effects : "unit" gives each unit an intercept, "cohort" each cohort only (with covariates
         and their slopes by cohort among the regressors), as R etwfe does; on balanced panels
         with covariates constant in time they differ by the small-sample factor alone
+    covariance : "CR1", clustered; "classical" takes errors as independent with one variance
+        (linear only)
 
     Raises
     ------
@@ -84,6 +86,7 @@ class ExtendedTWFE(Estimator):
     comparison: Comparison = "not_yet_treated"
     cohort_trends: bool = False
     effects: Literal["unit", "cohort"] = "unit"
+    covariance: Literal["CR1", "classical"] = "CR1"
 
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
@@ -122,7 +125,10 @@ def _fit_linear(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Boo
         parts.append(_trends(design))
     regressors = np.concatenate(parts, axis=2)
     covariates = _interactions(design, own, by_unit) if design.covariates else None
-    fit = regress(design, regressors, covariates=covariates, unit_effects=by_unit)
+    fit = regress(
+        design, regressors, covariates=covariates, unit_effects=by_unit,
+        classical=estimator.covariance == "classical",
+    )  # fmt: skip
     functionals = np.zeros((len(cells) + n_cohorts, len(fit.solution.scale)))
     functionals[np.flatnonzero(~base), n_periods + np.arange((~base).sum())] = 1.0
     known = fit.solution.estimable(functionals[: len(cells)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,8 @@ class SunAbraham(Estimator):
     ----------
     base_event_times : event times whose effects are set to zero; if None, each cohort's last
         period before treatment (less the design's anticipation)
+    covariance : "CR1", clustered; "classical" takes errors as independent with one variance
+        (fixest's default)
 
     Raises
     ------
@@ -65,6 +67,7 @@ class SunAbraham(Estimator):
     """
 
     base_event_times: tuple[int, ...] | None = None
+    covariance: Literal["CR1", "classical"] = "CR1"
 
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects, interaction-weighted"
@@ -88,8 +91,9 @@ class SunAbraham(Estimator):
         columns = cells[free].indicators(len(dummies), n_periods)
         covariates = design.covariate_array() if design.covariates else None
         fit = regress(
-            design, np.concatenate((dummies, columns), axis=2), used=used, covariates=covariates
-        )
+            design, np.concatenate((dummies, columns), axis=2), used=used, covariates=covariates,
+            classical=self.covariance == "classical",
+        )  # fmt: skip
         functionals = np.zeros((len(cells) + len(design.cohort_values), len(fit.solution.scale)))
         functionals[np.flatnonzero(free), n_periods + np.arange(free.sum())] = 1.0
         known = fit.solution.estimable(functionals[: len(cells)]) & (free | base)

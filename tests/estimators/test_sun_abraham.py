@@ -48,6 +48,65 @@ def test_fixest(reference_case):
         assert estimate == pytest.approx(wanted["estimate"], rel=REFERENCE)
 
 
+def test_classical_errors_equal_fixests_default(reference_case):
+    case, frame = reference_case("sunab_base_stagg")
+    reference = case["reference"]
+    columns = {"outcome": "y", "unit": "id", "time": "year", "cohort": "year_treated",
+               "never_treated": 10000, "covariates": "x1"}  # fmt: skip
+    result = SunAbraham(covariance="classical").fit(design(frame, **columns))
+    study = result.event_study()
+    for e, estimate, error in zip(
+        study.cells["event_time"], study.estimates, study.std_errors, strict=True
+    ):
+        if e == -1:
+            continue
+        wanted = reference["event_time"][f"year::{e:g}"]
+        assert (estimate, error) == pytest.approx((wanted["estimate"], wanted["se"]), rel=REFERENCE)
+    slope = result.extra["covariates"].loc["x1"]
+    assert slope["std_error"] == pytest.approx(reference["event_time"]["x1"]["se"], rel=REFERENCE)
+    overall, wanted = result.att("cell"), reference["ATT"]["ATT"]
+    assert overall.estimates[0] == pytest.approx(wanted["estimate"], rel=REFERENCE)
+    assert overall.std_errors[0] == pytest.approx(wanted["se"], rel=REFERENCE)
+    by_cohort = result.by("cohort")
+    assert len(by_cohort) == 9
+    for cohort, error in zip(by_cohort.cells["cohort"], by_cohort.std_errors, strict=True):
+        wanted = reference["cohort"][f"cohort::{cohort:g}"]
+        assert error == pytest.approx(wanted["se"], rel=REFERENCE)
+    # Rows less cells, periods, units and x1.
+    assert result.uncertainty.df == 950 - len(columns_estimated(result)) - 9 - 95 - 1
+
+
+def columns_estimated(result):
+    return result.cells[result.cells["note"] == ""]
+
+
+def test_classical_errors_are_those_of_dense_least_squares_with_weights_and_gaps():
+    frame = staggered(4, missing=0.1)
+    result = SunAbraham(covariance="classical").fit(
+        design(frame, covariates="z", weights="w", clusters="cluster")
+    )
+    kept = result.cells[result.cells["note"] == ""]
+    X = np.concatenate(
+        (cell_columns(frame, kept), frame[["z"]], dummies(frame, "unit", "time")), axis=1
+    )
+    w, y = frame["w"].to_numpy(), frame["outcome"].to_numpy()
+    inverse = np.linalg.pinv((X * w[:, None]).T @ X)
+    left = y - X @ (inverse @ X.T @ (w * y))
+    df = len(y) - np.linalg.matrix_rank(X)
+    # Weights of the design have mean one by unit; s^2 and the inverse undo any scale.
+    errors = np.sqrt(np.diag(inverse)[: len(kept)] * (w @ left**2) / df)
+    np.testing.assert_allclose(result.std_errors[kept.index], errors, rtol=1e-8)
+    assert result.uncertainty.df == df
+    assert "classical" in result.summary()
+    with pytest.raises(DesignError, match="covariance may be 'CR1', 'classical'"):
+        SunAbraham(covariance="HC3")
+
+
+def test_classical_errors_need_degrees_of_freedom():
+    with pytest.raises(EstimationError, match="leave nothing to estimate the variance from"):
+        SunAbraham(covariance="classical").fit(design(two_by_two().query("unit in (1, 3)")))
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.1])
 @pytest.mark.parametrize("weights", [None, "w"])
 @pytest.mark.parametrize("covariates", [(), ("z",)])
@@ -103,7 +162,8 @@ def test_anticipation_moves_the_base_period():
     )
     result = SunAbraham().fit(design(truth.frame, anticipation=1))
     assert result.att().estimates[0] == pytest.approx(2.0, abs=EXACT)
-    assert set(result.cells.loc[result.cells["note"] != "", "event_time"]) == {-2.0}
+    based = result.cells["note"].str.startswith("base period")
+    assert set(result.cells.loc[based, "event_time"]) == {-2.0}
 
 
 def test_refusals():

@@ -233,6 +233,7 @@ def regress(
     covariates: Floats | None = None,
     unit_effects: bool = True,
     moments: CohortMoments | None = None,
+    classical: bool = False,
 ) -> Regression:
     """Regress the design's outcome on cohort-by-period regressors, unit effects and covariates.
 
@@ -243,13 +244,17 @@ def regress(
     covariates : array, shape (N, T, k), whose coefficients follow the regressors'
     unit_effects : whether each unit has its own intercept
     moments : the design's, where they are already known
+    classical : take errors as independent with one variance instead of clustering
 
     Notes
     -----
     Covariances are clustered with the factor G/(G-1) (n-1)/(n-K), unit effects nested in the
-    clusters counting as one, and G - 1 degrees of freedom.
+    clusters counting as one, and G - 1 degrees of freedom; classical ones divide by n - K, each
+    unit effect counted, and have as many degrees of freedom.
     """
     n_clusters = design.n_clusters
+    if classical:
+        return _regress_classically(design, regressors, used, covariates, unit_effects)
 
     def scale(n_rows: int, solution: Solution) -> float:
         return small_sample_factor(n_clusters, n_rows, solution.rank + int(unit_effects))
@@ -277,6 +282,49 @@ def regress(
         rows.covariate_scale,
         lambda functionals: Scores(
             rows.contributions(functionals, clusters), factor, float(n_clusters - 1)
+        ),
+    )
+
+
+def _regress_classically(
+    design: Design,
+    regressors: Floats,
+    used: Booleans | None,
+    covariates: Floats | None,
+    unit_effects: bool,
+) -> Regression:
+    """Regress row by row, with the covariance s^2 (X'WX)^-1."""
+    if design.table is not None:
+        raise EstimationError(
+            'covariance="classical" needs the residual of every row, and a design on a table keeps '
+            'cohort moments only. Use covariance="CR1".'
+        )
+    codes, clusters = design.cohort_codes, cluster_codes(design)
+    kept = design.outcomes if used is None else np.where(used[codes], design.outcomes, np.nan)
+    fit = fit_rows(
+        kept, codes, regressors, covariates, design.unit_weights, unit_effects=unit_effects
+    )
+    n_effects = int((fit.weights > 0).any(axis=1).sum()) if unit_effects else 0
+    df = fit.n_rows - fit.solution.rank - n_effects
+    if df < 1:
+        raise EstimationError(
+            f"{fit.n_rows} rows and {fit.solution.rank + n_effects} coefficients leave nothing to "
+            'estimate the variance from. Use covariance="CR1", or a longer panel.'
+        )
+    within = np.divide(
+        fit.residuals**2, fit.weights, out=np.zeros(fit.weights.shape), where=fit.weights > 0
+    )
+    variance = within.sum() / df
+    return Regression(
+        fit.solution,
+        fit.n_rows,
+        fit.covariate_scale,
+        lambda functionals: CovarianceScores(
+            variance * functionals @ fit.solution.inverse @ functionals.T,
+            lambda: fit.contributions(functionals, clusters),
+            design.n_clusters,
+            float(df),
+            "classical",
         ),
     )
 

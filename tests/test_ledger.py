@@ -97,6 +97,8 @@ def test_amounts_as_departments_write_them(written, scale, dong):
         ("99999999999999999999", 1, "amount_unreadable"),
         ("300 5", 1, "amount_unreadable"),
         ("1250.000", 1, "amount_unreadable"),
+        (0.3, 1, "amount_unreadable"),
+        (350.5, 1, "amount_unreadable"),
     ],
 )
 def test_amounts_that_are_not_guessed(written, scale, rule):
@@ -121,7 +123,10 @@ def test_millions_with_a_decimal_comma_survive(tenths, gap, unit):
 
 def test_dates():
     day = pd.Timestamp(2020, 12, 3)
-    for written in ("03/12/2020", "3-12-2020", "3.12.2020", "2020-12-03", day.to_pydatetime()):
+    for written in (
+        "03/12/2020", "3-12-2020", "3.12.2020", "2020-12-03", day.to_pydatetime(),
+        "03/12/2020 00:00:00", "2020-12-03T00:00",
+    ):  # fmt: skip
         assert parse_date(written) == day
     assert parse_date("04/25/2020") == Problem("date_month_first")
     for written in (
@@ -182,6 +187,7 @@ PLANTED = {
     "code_list_date": [{"code_list": "qd1881_2020", "content_code": "1"}],
     "returned_above_support": [{"status": "returned", "returned_amount": 400 * MILLION}],
     "status_contradiction": [{"status": "rejected"}],
+    "total_row": [{"project_id": "Tổng cộng:"}],
     "value_missing": [{"status": None}],
     "choice_unknown": [{"status": "đang chờ"}],
     "content_unknown": [{"content_code": "12"}],
@@ -256,6 +262,7 @@ def test_rules_for_reported_figures(rule):
 def test_every_rule_has_a_planted_error():
     structural = {
         "column_unknown", "column_missing", "column_twice", "merged_cells", "unit_unknown",
+        "cell_broken", "sheet_unused",
     }  # fmt: skip
     assert set(RULES) == set(PLANTED) | set(REPORTED) | structural
 
@@ -395,6 +402,74 @@ def test_files_that_cannot_be_ledgers(tmp_path):
         read_ledger(tmp_path / "other.csv")
     incomplete = pd.DataFrame([CLEAN]).drop(columns="status")
     assert "column_missing" in Ledger.from_frames(incomplete).findings.rules
+
+
+def workbook_of(path, *rows, sheets=("projects",)):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.remove(book.active)
+    for title in sheets:
+        sheet = book.create_sheet(title)
+        sheet.append(list(CLEAN))
+        for row in rows:
+            sheet.append(list((CLEAN | row).values()))
+    book.save(path)
+    return path
+
+
+def test_errors_and_formulas_without_result_do_not_pass_as_empty_cells(tmp_path):
+    rows = ({"ceiling": "#REF!"}, {"project_id": "A2", "ceiling": "=300000000*1"})
+    findings = read_ledger(workbook_of(tmp_path / "broken.xlsx", *rows)).findings
+    assert findings.rules == {"cell_broken"}
+    letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[list(CLEAN).index("ceiling")]
+    assert [f.where for f in findings] == [f"projects!{letter}2", f"projects!{letter}3"]
+    assert "holds #REF! and reads as empty" in findings.items[0].text("en")
+    assert "=300000000*1" in findings.items[1].text("vi")
+
+
+def test_sheets_that_are_not_read_are_named_and_two_of_one_kind_refused(tmp_path):
+    ledger = read_ledger(workbook_of(tmp_path / "a.xlsx", {}, sheets=("Đề án", "2022")))
+    assert [(f.rule, f.where) for f in ledger.findings] == [("sheet_unused", "2022")]
+    with pytest.raises(LedgerError, match='two sheets of projects, "projects" and "Đề án"'):
+        read_ledger(workbook_of(tmp_path / "b.xlsx", {}, sheets=("projects", "Đề án")))
+    with pytest.raises(LedgerError, match='"projects" has headers and no projects below them'):
+        read_ledger(workbook_of(tmp_path / "c.xlsx"))
+
+
+@pytest.mark.parametrize(
+    ("name", "written", "words"),
+    [
+        ("a.dta", b"abc", "cannot be read as a Stata file"),
+        ("a.parquet", b"abc", "cannot be read as a Parquet file"),
+        ("a.csv", b"project_id,status\r\na\rb\x00,c\n", "cannot be read as CSV|no row of headers"),
+        ("a.xlsx", b"", "cannot be opened as an Excel workbook"),
+    ],
+)
+def test_damaged_files_are_refused_by_name(tmp_path, name, written, words):
+    (tmp_path / name).write_bytes(written)
+    with pytest.raises(LedgerError, match=words):
+        read_ledger(tmp_path / name)
+
+
+def test_mixed_units_in_one_column_are_found_where_they_stand(tmp_path):
+    rows = [
+        {"planned_support": None, "ceiling": None, "project_id": f"A{k}", "beneficiary_id": str(k),
+         "beneficiary_name": f"Cơ sở số {k}", "disbursed_support": amount,
+         "national_support": None, "counterpart": None, "total_cost": None, "eligible_cost": None,
+         "item": "other"}
+        for k, amount in enumerate(["300 triệu", 300, 900_000, 0.3, "0,3 tỷ", 300 * MILLION])
+    ]  # fmt: skip
+    ledger = read_ledger(workbook_of(tmp_path / "units.xlsx", *rows))
+    letter = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[list(CLEAN).index("disbursed_support")]
+    about = [(f.rule, f.where) for f in ledger.findings if f.rule != "status_contradiction"]
+    assert about == [
+        ("unit_thousandfold", f"projects!{letter}3"),
+        ("unit_thousandfold", f"projects!{letter}4"),
+        ("amount_unreadable", f"projects!{letter}5"),
+    ]
+    read = ledger.projects["disbursed_support"]
+    assert (read.iloc[[0, 4, 5]] == 300 * MILLION).all()
 
 
 # From projects to treatment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,17 +108,25 @@ def read_ledger(path: str | Path) -> Ledger:
 
     Raises
     ------
-    LedgerError : the file cannot be opened, or has no table of projects
+    LedgerError : the file cannot be opened, or has no table of projects, or one without rows
     """
-    tables = raw_tables(path)
-    reports = type_table(tables["reports"], REPORTS) if "reports" in tables else None
-    return _check(type_table(tables["projects"], PROJECTS), reports)
+    raw = raw_tables(path)
+    reports = type_table(raw.tables["reports"], REPORTS) if "reports" in raw.tables else None
+    unused = [Finding("sheet_unused", name) for name in raw.unused]
+    return _check(type_table(raw.tables["projects"], PROJECTS), reports, unused)
 
 
-def _check(projects: Typed, reports: Typed | None) -> Ledger:
+def _check(projects: Typed, reports: Typed | None, unused: Sequence[Finding] = ()) -> Ledger:
+    if not len(projects.frame):
+        raise LedgerError(
+            f'"{projects.sheet}" has headers and no projects below them; nobody would be treated. '
+            "Fill in a row a project."
+        )
     codes, unknown_places = resolve_provinces(projects)
     named, unknown_contents = resolve_contents(projects)
-    findings: list[Finding] = [*projects.findings, *unknown_places, *unknown_contents]
+    findings: list[Finding] = [
+        *unused, *projects.findings, *unknown_places, *unknown_contents,
+    ]  # fmt: skip
     findings += [finding for rule in PROJECT_RULES for finding in rule(projects)]
     frame = projects.frame.assign(province_code=codes, content=named)
     if reports is None:

@@ -4,38 +4,50 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from impact.errors import LedgerError, listing
-from impact.ledger.schema import SHEETS
+from impact.ledger.broken import BrokenCell, broken_cells
+from impact.ledger.schema import GUIDE, SHEETS
 from impact.places import fold
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
-__all__ = ["RawTable", "column_letter", "frame_table", "raw_tables"]
+__all__ = ["RawFile", "RawTable", "column_letter", "frame_table", "raw_tables"]
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """Hold a sheet as it was found: cells as rows, and the ranges of merged cells."""
+    """Hold a sheet as it was found: cells as rows, merged ranges, cells without their value."""
 
     sheet: str
     cells: tuple[tuple[object, ...], ...]
     merged: tuple[str, ...] = ()
+    broken: tuple[BrokenCell, ...] = ()
 
 
-def raw_tables(path: str | Path) -> dict[str, RawTable]:
+@dataclass(frozen=True)
+class RawFile:
+    """Hold the sheets of a ledger by role, "projects" and "reports", and the names of others."""
+
+    tables: Mapping[str, RawTable]
+    unused: tuple[str, ...] = field(default=())
+
+
+def raw_tables(path: str | Path) -> RawFile:
     """Return the sheets of a ledger file: "projects", and "reports" where there is one.
 
     Raises
     ------
-    LedgerError : the file does not exist, cannot be opened, is of an unknown kind, or has no
-        sheet of projects
+    LedgerError : the file does not exist, cannot be opened, is of an unknown kind, has no sheet
+        of projects, or two
     """
     file = Path(path)
     if not file.is_file():
@@ -65,7 +77,7 @@ def frame_table(frame: pd.DataFrame, sheet: str) -> RawTable:
     return RawTable(sheet, (tuple(map(str, frame.columns)), *body))
 
 
-def _read_workbook(file: Path) -> dict[str, RawTable]:
+def _read_workbook(file: Path) -> RawFile:
     from python_calamine import CalamineError, CalamineWorkbook
 
     try:
@@ -76,7 +88,16 @@ def _read_workbook(file: Path) -> dict[str, RawTable]:
             "another kind of file under this name. Open it and save it as .xlsx."
         ) from error
     names = list(book.sheet_names)
-    roles = {role: name for name in names if (role := _role(name))}
+    roles: dict[str, str] = {}
+    for name in names:
+        role = _role(name)
+        if role in roles:
+            raise LedgerError(
+                f'{file.name} has two sheets of {role}, "{roles[role]}" and "{name}"; which one '
+                "holds cannot be told. Delete or rename one."
+            )
+        if role is not None:
+            roles[role] = name
     if "projects" not in roles and len(names) == 1:
         roles["projects"] = names[0]
     if "projects" not in roles:
@@ -84,7 +105,13 @@ def _read_workbook(file: Path) -> dict[str, RawTable]:
             f'{file.name} has no sheet "projects" or "đề án"; it has {listing(names, 9)}. '
             "Name the sheet of projects so, or start from impact template."
         )
-    return {role: _sheet(book.get_sheet_by_name(name)) for role, name in roles.items()}
+    broken = broken_cells(file, roles.values()) if file.suffix.lower() in (".xlsx", ".xlsm") else {}
+    tables = {
+        role: _sheet(book.get_sheet_by_name(name), broken.get(name, ()))
+        for role, name in roles.items()
+    }
+    others = [n for n in names if n not in roles.values() and fold(n) not in map(fold, GUIDE)]
+    return RawFile(tables, tuple(n for n in others if book.get_sheet_by_name(n).to_python()))
 
 
 def _role(title: str) -> str | None:
@@ -95,13 +122,13 @@ def _role(title: str) -> str | None:
     return None
 
 
-def _sheet(sheet: CalamineSheet) -> RawTable:
+def _sheet(sheet: CalamineSheet, broken: tuple[BrokenCell, ...]) -> RawTable:
     merged = tuple(
         f"{column_letter(left)}{top + 1}:{column_letter(right)}{bottom + 1}"
         for (top, left), (bottom, right) in sheet.merged_cell_ranges or ()
     )
     rows = sheet.to_python(skip_empty_area=False)
-    return RawTable(sheet.name, tuple(tuple(row) for row in rows), merged)
+    return RawTable(sheet.name, tuple(tuple(row) for row in rows), merged, broken)
 
 
 def column_letter(position: int) -> str:
@@ -113,7 +140,7 @@ def column_letter(position: int) -> str:
     return letters
 
 
-def _read_csv(file: Path) -> dict[str, RawTable]:
+def _read_csv(file: Path) -> RawFile:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -124,10 +151,22 @@ def _read_csv(file: Path) -> dict[str, RawTable]:
     first = text.split("\n", 1)[0]
     delimiter = max((";", "\t", ","), key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    cells = tuple(tuple(cell if cell != "" else None for cell in row) for row in rows)
-    return {"projects": RawTable(file.name, cells)}
+    try:
+        cells = tuple(tuple(cell if cell != "" else None for cell in row) for row in rows)
+    except csv.Error as error:
+        raise LedgerError(
+            f"{file.name} cannot be read as CSV: {error} in line {rows.line_num}. Export it again."
+        ) from error
+    return RawFile({"projects": RawTable(file.name, cells)})
 
 
-def _read_frame(file: Path) -> dict[str, RawTable]:
-    frame = pd.read_stata(file) if file.suffix.lower() == ".dta" else pd.read_parquet(file)
-    return {"projects": frame_table(frame, file.name)}
+def _read_frame(file: Path) -> RawFile:
+    kind = "Stata" if file.suffix.lower() == ".dta" else "Parquet"
+    try:
+        frame = pd.read_stata(file) if kind == "Stata" else pd.read_parquet(file)
+    except (ValueError, OSError, struct.error) as error:
+        raise LedgerError(
+            f"{file.name} cannot be read as a {kind} file; it may be damaged or another kind of "
+            "file under this name. Export it again."
+        ) from error
+    return RawFile({"projects": frame_table(frame, file.name)})

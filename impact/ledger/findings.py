@@ -44,6 +44,15 @@ RULES: dict[str, Rule] = {
     "merged_cells": Rule("error", Text(
         "cells {value} are merged: only the first holds a value, the others read as empty",
         "các ô {value} bị gộp: chỉ ô đầu có giá trị, các ô còn lại trống")),
+    "cell_broken": Rule("error", Text(
+        "the cell holds {value} and reads as empty; mend the formula or type the value",
+        "ô chứa {value} nên bị coi là trống; hãy sửa công thức hoặc nhập giá trị")),
+    "sheet_unused": Rule("warning", Text(
+        "the sheet is neither projects nor reports; it is not read",
+        "trang tính này không phải đề án hay báo cáo; không được đọc")),
+    "total_row": Rule("error", Text(
+        '"{value}": the row looks like a total, whose amounts would count twice; leave it out',
+        '"{value}": dòng này có vẻ là dòng tổng, số tiền sẽ bị tính hai lần; hãy bỏ dòng')),
     "value_missing": Rule("error", Text(
         "{label} is empty", "{label} để trống")),
     "amount_unreadable": Rule("error", Text(

@@ -49,9 +49,12 @@ UNITS = {
 NUMBER = re.compile(r"^([-−(]?)\s*([0-9][0-9.,\s]*)\)?\s*([^0-9]*)$")
 SPACED = re.compile(r"^\d{1,3}(?: \d{3})+(?:[.,]\d+)?$")
 LARGEST = 10**18
+SMALLEST = 1_000
+ROUNDING = 1e-6
 YEARS = range(1990, 2101)
-DAY_FIRST = re.compile(r"^(\d{1,2})[/.\-](\d{1,2})[/.\-](\d{4})$")
-YEAR_FIRST = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$")
+MIDNIGHT = r"(?:[T ]00:00(?::00(?:\.0+)?)?)?"
+DAY_FIRST = re.compile(rf"^(\d{{1,2}})[/.\-](\d{{1,2}})[/.\-](\d{{4}}){MIDNIGHT}$")
+YEAR_FIRST = re.compile(rf"^(\d{{4}})-(\d{{1,2}})-(\d{{1,2}}){MIDNIGHT}$")
 
 Reason = Literal[
     "amount_unreadable", "amount_ambiguous", "date_unreadable", "date_month_first", "choice_unknown"
@@ -99,7 +102,8 @@ def parse_amount(value: object, scale: int = 1) -> int | Problem:
     -----
     A dot or comma followed by exactly three digits is a thousands separator when the unit is the
     dong, which has no decimals. In millions or billions the same text is ambiguous and is
-    returned as a problem rather than read either way.
+    returned as a problem rather than read either way. A fraction of a small number of dong, such
+    as 0.3, is no amount either: its unit is another, and rounding would make it zero.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _in_range(value * scale)
@@ -121,8 +125,10 @@ def parse_amount(value: object, scale: int = 1) -> int | Problem:
 
 
 def _in_range(dong: float) -> int | Problem:
-    """Return whole dong; what no budget could hold is no amount."""
-    return round(dong) if abs(dong) <= LARGEST else UNREADABLE
+    """Return whole dong; what no budget could hold is no amount, nor a small fraction."""
+    if not abs(dong) <= LARGEST or (abs(dong) < SMALLEST and abs(dong - round(dong)) > ROUNDING):
+        return UNREADABLE
+    return round(dong)
 
 
 def _parse_digits(digits: str, *, whole: bool) -> float | Problem:

@@ -19,10 +19,11 @@ LABELS = {column.name: column.label for column in PROJECTS}
 SUPPORT = ("planned_support", "disbursed_support", "national_support", "local_support", "ceiling")
 COSTS = ("counterpart", "eligible_cost", "total_cost")
 PLAUSIBLE = {
-    **dict.fromkeys(SUPPORT, (500_000, 50_000_000_000)),
+    **dict.fromkeys(SUPPORT, (2_000_000, 50_000_000_000)),
     **dict.fromkeys(COSTS, (500_000, 2_000_000_000_000)),
 }
 LEAST_NAME = 10
+TOTALS = ("tong", "tongcong", "tongso", "cong", "total", "totals", "sum", "grandtotal")
 SLACK = 0.001
 
 
@@ -33,6 +34,14 @@ def find_duplicate_rows(projects: Typed) -> Iterator[Finding]:
         other = first.setdefault((project, beneficiary), row)
         if other != row:
             yield projects.find("duplicate_row", row, "project_id", value=project, other=other)
+
+
+def find_totals(projects: Typed) -> Iterator[Finding]:
+    """Find rows of totals, which stand below the projects of a sheet."""
+    for column in ("project_id", "project_name", "beneficiary_id", "beneficiary_name"):
+        for row, text in projects.rows(column):
+            if fold(text).startswith(TOTALS) and fold(text).rstrip("0123456789") in TOTALS:
+                yield projects.find("total_row", row, column, value=text)
 
 
 def find_names(projects: Typed) -> Iterator[Finding]:
@@ -251,6 +260,7 @@ def _day(date: pd.Timestamp) -> str:
 
 
 PROJECT_RULES = (
+    find_totals,
     find_duplicate_rows,
     find_names,
     find_sums,

@@ -134,6 +134,11 @@ def _match_headers(
 ) -> tuple[dict[str, _Place], list[Finding]]:
     """Match the header row's cells to columns; the rest are findings."""
     findings = [Finding("merged_cells", raw.sheet, details={"value": area}) for area in raw.merged]
+    findings += [
+        Finding("cell_broken", raw.sheet, row, f"{letters}{row}", {"value": error})
+        for row, letters, error in raw.broken
+        if row >= top
+    ]
     found: dict[str, _Place] = {}
     for position, cell in enumerate(raw.cells[top - 1]):
         if not _filled(cell):
@@ -187,7 +192,7 @@ def _read_column(
     for row, cell in zip(typed.frame.index.tolist(), cells, strict=True):
         value = _read_cell(cell, place) if _filled(cell) else None
         if isinstance(value, Problem):
-            details = {"value": clean_text(cell), "known": _known(column)}
+            details = {"value": _written(cell), "known": _known(column)}
             findings.append(typed.find(value.rule, row, column.name, **details))
             value = None
         elif value is None and column.required is True:
@@ -206,9 +211,12 @@ def _read_cell(cell: object, place: _Place) -> object:
         return parse_date(cell)
     if kind == "choice":
         return parse_choice(cell, CHOICES[place.column.name])
-    if isinstance(cell, float) and cell.is_integer():
-        cell = int(cell)
-    return clean_text(cell)
+    return _written(cell)
+
+
+def _written(cell: object) -> str:
+    """Return a cell's text, whole numbers without decimals."""
+    return clean_text(int(cell) if isinstance(cell, float) and cell.is_integer() else cell)
 
 
 def _known(column: Column) -> Text:

@@ -13,6 +13,7 @@ from impact.places import fold
 
 __all__ = [
     "CHOICES",
+    "GUIDE",
     "PROJECTS",
     "REPORTS",
     "SHEETS",
@@ -152,6 +153,8 @@ SHEETS = {
     "projects": Text("projects", "đề án"),
     "reports": Text("reports", "báo cáo"),
 }
+
+GUIDE = Text("guide", "hướng dẫn")
 
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "status": {

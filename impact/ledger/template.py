@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impact.errors import LedgerError, check_choice
-from impact.ledger.schema import CHOICES, PROJECTS, REPORTS, SHEETS, Column, Language, contents
+from impact.ledger.schema import (
+    CHOICES,
+    GUIDE,
+    PROJECTS,
+    REPORTS,
+    SHEETS,
+    Column,
+    Language,
+    contents,
+)
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -17,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["write_template"]
 
 ROWS = 5_000
-GUIDE = {"en": "guide", "vi": "hướng dẫn"}
 FIXED = dt.datetime(2024, 1, 1)
 EXAMPLE = {
     "project_id": "KC-2021-001",
@@ -139,7 +147,7 @@ def _example(column: Column, lang: Language) -> object:
 
 
 def _write_guide(book: Workbook, lang: Language) -> None:
-    sheet = book.create_sheet(GUIDE[lang])
+    sheet = book.create_sheet(GUIDE(lang))
     head = {"en": ("column", "what it holds", "needed"), "vi": ("cột", "nội dung", "bắt buộc")}
     yes = {"en": "yes", "vi": "có"}[lang]
     sheet.append(head[lang])

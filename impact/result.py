@@ -28,6 +28,7 @@ from impact.inference.auto import Method, choose
 from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer
 from impact.inference.evidence import Label, Sample, gather
+from impact.inference.rounding import EXACT
 from impact.inference.scores import Replicates, Uncertainty
 from impact.warehouse import TableSample
 
@@ -135,14 +136,13 @@ class Result:
 
     @cached_property
     def std_errors(self) -> Floats:
-        """Standard errors, shape (K,); NaN where none exists."""
+        """Standard errors, shape (K,); NaN where none exists or rounding alone is left of one."""
         variances = self.uncertainty.variances()[: len(self)]
         with np.errstate(invalid="ignore"):
             errors = np.sqrt(variances)
-        unknown = np.isnan(self.estimates) | (
-            variances <= 1e-30 * np.nanmax(variances, initial=0.0)
-        )
-        return np.where(unknown, np.nan, errors)
+            rounding = errors <= EXACT * np.abs(self.estimates)
+        none = variances <= 1e-30 * np.nanmax(variances, initial=0.0)
+        return np.where(np.isnan(self.estimates) | none | rounding, np.nan, errors)
 
     def covariance(self) -> pd.DataFrame:
         """Return the covariance of the estimates, labelled by term, shape (K, K)."""

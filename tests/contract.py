@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from impact import Design, Panel, Result
+from impact.errors import ImpactError
 from impact.estimators.base import Estimator
 
 # Rounding of sums over a few hundred rows in another order.
@@ -105,6 +106,29 @@ def check_constant_effect(subject: Subject) -> None:
     np.testing.assert_allclose(after.estimates - before.estimates, 2.5, rtol=1e-8)
 
 
+def check_no_variation(subject: Subject) -> None:
+    """An outcome that does not vary is refused; one with nothing to explain gives exact zeros."""
+    constant = subject.frame.assign(outcome=5.3)
+    with pytest.raises(ImpactError, match=r"is 5\.3 in all [\d,]+ rows: it does not vary"):
+        subject.fit(constant)
+    moved = np.zeros(len(subject.frame))
+    if "unit_constants" not in subject.exempt:
+        moved += 1e3 * np.sin(subject.frame["unit"])
+    if "time_path" not in subject.exempt:
+        moved += np.cos(subject.frame["time"])
+    if not moved.any():
+        return
+    try:
+        result = subject.fit(subject.frame.assign(outcome=moved))
+    except ImpactError:
+        return
+    for view in (result, result.att()):
+        assert (np.isnan(view.estimates) | (view.estimates == 0)).all()
+        assert np.isnan(view.std_errors).all()
+        assert view.tidy()["p_value"].isna().all()
+    assert (result.cells["note"] != "").any() or not result.uncertainty.variances().any()
+
+
 def check_result(subject: Subject) -> None:
     """Estimates come with reasons where missing, a coherent covariance and a tidy table."""
     result = subject.fit()
@@ -159,6 +183,7 @@ CHECKS: dict[str, Callable[[Subject], None]] = {
     "unit_constants": check_unit_constants,
     "time_path": check_time_path,
     "constant_effect": check_constant_effect,
+    "no_variation": check_no_variation,
     "result": check_result,
     "settings": check_settings,
 }

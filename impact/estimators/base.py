@@ -9,8 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from impact.design import Design
-from impact.errors import DesignError, TableError, check_choice, listing, near, plural
+from impact.errors import (
+    DesignError,
+    EstimationError,
+    TableError,
+    check_choice,
+    listing,
+    near,
+    plural,
+)
+from impact.inference.rounding import is_constant, rounding_rows
 from impact.result import Result
 
 __all__ = [
@@ -42,6 +53,10 @@ class Requirement:
 
     text: str
     fault: Callable[[Design], str | None]
+
+
+NO_VARIATION = "the outcome does not vary beyond rounding, so there is no error to measure"
+NO_ERROR = "the model fits without error, so there is no error to measure"
 
 
 class _Settings(ABCMeta):
@@ -121,11 +136,40 @@ class Estimator(metaclass=_Settings):
             if fault:
                 raise DesignError(f"{self.name} needs {requirement.text}: {fault}")
         if design.table is None:
-            return self._estimate(design)
+            outcome = design.sample.numeric(design.outcome)
+            if is_constant(outcome):
+                raise EstimationError(
+                    f'outcome "{design.outcome}" is {outcome[0]:g} in all '
+                    f"{plural(len(outcome), 'row')}: it does not vary, so nothing can be told of "
+                    "what moves it. Check the column and how the file was read."
+                )
+            return _without_rounding(self._estimate(design))
         return _fit_table(self._estimate, design, self.name)
 
     @abstractmethod
     def _estimate(self, design: Design) -> Result: ...
+
+
+def _without_rounding(result: Result) -> Result:
+    """Return the result with zero for estimates, and no error for rows, that are rounding alone."""
+    sample = result.design.sample
+    noise, exact = rounding_rows(
+        result.estimates,
+        result.uncertainty.variances()[: len(result)],
+        sample.numeric(result.design.outcome),
+        sample.unit_codes,
+        sample.time_codes,
+    )
+    if not exact.any():
+        return result
+    note = np.where(noise, NO_VARIATION, NO_ERROR)
+    cells = result.cells.assign(
+        estimate=np.where(noise, 0.0, result.estimates),
+        note=np.where(exact & (result.cells["note"] == ""), note, result.cells["note"]),
+    )
+    keep = np.ones(result.uncertainty.covariance().shape[0])
+    keep[: len(exact)][exact] = 0.0
+    return replace(result, cells=cells, uncertainty=result.uncertainty.combine(np.diag(keep)))
 
 
 def _fit_table(estimate: Callable[[Design], Result], design: Design, name: str) -> Result:

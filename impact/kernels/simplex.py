@@ -215,7 +215,7 @@ def simplex_ridge(
     centre = columns.mean(axis=1)
     columns, targets = columns - centre[:, None], targets - centre
     weights, residuals = np.zeros(shape), np.full(len(targets), np.inf)
-    if np.einsum("ij,ij->j", columns, columns).max() <= DUAL_RATIO * ridge:
+    if ridge > 0 and np.einsum("ij,ij->j", columns, columns).max() <= DUAL_RATIO * ridge:
         weights = dual_newton(*compressed(columns, targets), ridge, allowed)
         residuals = _batch_residuals(columns, targets, ridge, allowed, weights)
     for b in np.flatnonzero(residuals > CERTIFIED):

@@ -88,7 +88,9 @@ def test_cancelled_projects_by_hand(make_frame, design_of):
     by_hand = CallawaySantAnna().fit(design_of(untreated)).att()
     placebo = finding.table.iloc[1]
     assert placebo["estimate"] == pytest.approx(by_hand.estimates[0], rel=CLOSED_FORM)
-    assert placebo["std_error"] == pytest.approx(by_hand.std_errors[0], rel=CLOSED_FORM)
+    shown = by_hand.tidy().iloc[0]
+    assert placebo["std_error"] == pytest.approx(shown["std_error"], rel=CLOSED_FORM)
+    assert shown["inference"] == "cr2"
     assert "20 units with a cancelled project" in finding.sentence
 
 

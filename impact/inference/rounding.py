@@ -1,0 +1,64 @@
+"""Estimates that are zero, or have no error, but for the rounding of sums."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.kernels.absorb import absorb
+
+__all__ = ["EXACT", "is_constant", "rounding_rows"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+_ROUNDING = 1e-13
+"""Share of the largest outcome below which variation is rounding."""
+_SUSPECT = 1e-7
+"""Share of it below which an estimate and its error are looked into."""
+EXACT = 1e-8
+"""Share of an estimate below which its standard error, the root of a variance, is rounding."""
+_NO_CELL_ERROR = 1e-14
+"""Share of the largest standard error below which that of one cell is rounding."""
+
+
+def is_constant(outcome: Floats) -> bool:
+    """Tell whether an outcome, shape (n,), is the same in all rows."""
+    return bool(np.ptp(outcome) <= _ROUNDING * np.abs(outcome).max())
+
+
+def rounding_rows(
+    estimates: Floats, variances: Floats, outcome: Floats, units: Integers, times: Integers
+) -> tuple[Booleans, Booleans]:
+    """Mark estimates that are rounding alone, and those whose standard error is, both (K,).
+
+    An estimate is rounding where it and its standard error are below 1e-7 of the largest outcome
+    and the outcome is a unit's constant plus a period's, to 1e-13 of that; or where its standard
+    error is below 1e-14 of the largest one and itself no larger. A standard error is rounding where
+    its estimate is, and where it is below 1e-8 of the estimate: the model fits without error. What
+    is exactly zero, such as the period compared with, is left as it is.
+
+    Parameters
+    ----------
+    estimates, variances : arrays, shape (K,)
+    outcome : array, shape (n,)
+    units, times : arrays, shape (n,), unit and period of each row
+    """
+    size = np.abs(estimates)
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(variances)
+        largest = np.nanmax(errors, initial=0.0)
+        noise = (errors <= _NO_CELL_ERROR * largest) & (size <= 10 * _NO_CELL_ERROR * largest)
+        suspect = np.fmax(size, errors) <= _SUSPECT * np.abs(outcome).max()
+        exact = (errors <= EXACT * size) & (errors > 0)
+    if suspect.any() and not _varies(outcome, units, times):
+        noise = noise | suspect
+    noise = noise & ((size > 0) | (errors > 0))
+    return noise, noise | exact
+
+
+def _varies(outcome: Floats, units: Integers, times: Integers) -> bool:
+    """Tell whether an outcome is more than a unit's constant plus a period's."""
+    rest = absorb([units, times]).sweep(outcome[None, :].copy())
+    return bool(np.abs(rest).max() > _ROUNDING * np.abs(outcome).max())

@@ -4,11 +4,12 @@
 #   make verify   style, types, every test, and the committed reports rebuilt and compared
 #   make bench    speed beside the peers, as ratios in one run (installs the peers)
 #   make lab      JupyterLab on the tutorials
+#   make notebooks  run the notebooks anew and store what they show, which the tests compare
 #   make lock     resolve the dependencies anew
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := report
-.PHONY: report test verify lint types check bench lab lock clean
+.PHONY: report notebooks test verify lint types check bench lab lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ SPECS := $(wildcard reports/*/evaluation.toml)
 PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS ?= auto
 export PYTEST_ADDOPTS
-NOTEBOOKS := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks/tutorials
+NOTEBOOKS := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 TESTS ?= tests $(NOTEBOOKS)
 
 report: $(STAMP)
@@ -49,6 +50,13 @@ $(BENCH): $(STAMP)
 	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ;\\]*\).*/\1/p' requirements.lock > $(VENV)/constraints.txt
 	@$(BIN)/python -m pip install --constraint $(VENV)/constraints.txt --editable ".[bench]"
 	@touch $@
+
+notebooks: $(STAMP)
+	@$(BIN)/jupyter nbconvert --log-level WARN --to notebook --inplace --execute \
+	  --ExecutePreprocessor.record_timing=False --ClearMetadataPreprocessor.enabled=True \
+	  --ClearMetadataPreprocessor.preserve_cell_metadata_mask=tags \
+	  --ClearMetadataPreprocessor.preserve_nb_metadata_mask=kernelspec \
+	  notebooks/*.ipynb notebooks/tutorials/*.ipynb
 
 lab: $(STAMP)
 	@$(BIN)/jupyter lab notebooks/tutorials

@@ -6,13 +6,23 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from impact.errors import SpecError
+from impact.evaluation.one_province import compare_with_known, load_case
+
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "one_province.ipynb"
 
 
-def test_it_is_stored_without_outputs():
-    book = nbformat.read(NOTEBOOK, as_version=4)
-    assert not any(cell.get("outputs") for cell in book.cells)
-    assert [c.metadata.get("tags") for c in book.cells if "tags" in c.metadata] == [["parameters"]]
+def test_an_unknown_case_is_refused():
+    with pytest.raises(SpecError, match="case may be 'texas', 'simulated'"):
+        load_case("texsa", 1)
+
+
+def test_the_published_weights_are_beaten_before_treatment():
+    pytest.importorskip("causaldata")
+    found = compare_with_known(load_case("texas", 7), 0.0)
+    fits = found["fit before (root mean square)"]
+    assert fits["this search"] < fits["published weights"]
+    assert found.loc["published weights", "gap in 2000"] == pytest.approx(26140.6, abs=0.1)
 
 
 @pytest.mark.slow

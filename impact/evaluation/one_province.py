@@ -1,0 +1,138 @@
+"""Two cases of one treated unit: Texas prisons, published, and a simulated province."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from impact.design import Design
+from impact.errors import SpecError, check_choice
+from impact.estimators.base import Estimator
+from impact.estimators.parts.predictors import Predictor
+from impact.estimators.synthetic_control import SyntheticControl
+from impact.inference.placebo import PlaceboDraws
+from impact.panel import Panel
+from impact.result import Result
+from impact.simulate import staggered_panel
+
+__all__ = ["PUBLISHED_WEIGHTS", "OneProvince", "compare_methods", "compare_with_known", "load_case"]
+
+CASES = ("texas", "simulated")
+TRUE_EFFECT = 1.0
+PUBLISHED_WEIGHTS = {"California": 0.408, "Illinois": 0.360, "Louisiana": 0.122, "Florida": 0.109}
+"""Weights of the synthetic Texas in Cunningham (2021), chapter 10."""
+
+
+@dataclass(frozen=True, eq=False)
+class OneProvince:
+    """A case with one treated unit.
+
+    Parameters
+    ----------
+    name : "texas" or "simulated"
+    design : the question
+    start : first treated period
+    pretended : a period before, for a placebo
+    neighbours : units that border on the treated one
+    """
+
+    name: str
+    design: Design
+    start: int
+    pretended: int
+    neighbours: tuple[str, ...] = ()
+
+
+def load_case(name: str, seed: int) -> OneProvince:
+    """Return the published case, or 63 provinces of 20 years with one treated from year 15 on.
+
+    Raises
+    ------
+    SpecError : there is no such case, or the package that carries its data is not installed
+
+    Source
+    ------
+    Cunningham, S. (2021), Causal Inference: The Mixtape, chapter 10.
+    """
+    check_choice("case", name, CASES, SpecError)
+    if name == "simulated":
+        frame = staggered_panel(
+            seed, n_units=63, periods=20, cohorts={15: 1 / 63}, effect=TRUE_EFFECT, noise=0.5,
+            serial_correlation=0.4,
+        ).frame  # fmt: skip
+        panel = Panel(frame, unit="unit", time="time")
+        return OneProvince(name, Design(panel, outcome="outcome", treated="treated"), 15, 10)
+    try:
+        from causaldata import texas
+    except ModuleNotFoundError:
+        raise SpecError(
+            'the case "texas" ships with causaldata, which is not installed. Install the extra: '
+            "pip install 'impact-panel[data]'"
+        ) from None
+    frame = texas.load_pandas().data
+    treated = (frame["state"] == "Texas") & (frame["year"] >= 1993)
+    panel = Panel(frame.assign(treated=treated.astype(int)), unit="state", time="year")
+    design = Design(panel, outcome="bmprison", treated="treated")
+    return OneProvince(
+        name, design, 1993, 1990, ("Louisiana", "Oklahoma", "New Mexico", "Arkansas")
+    )
+
+
+def compare_methods(case: OneProvince, methods: Mapping[str, Estimator]) -> pd.DataFrame:
+    """Return the average effect by each method, the spread of its placebos and its rank."""
+    views = {name: method.fit(case.design).att() for name, method in methods.items()}
+    return pd.DataFrame(
+        {
+            name: {
+                "effect": view.estimates[0],
+                "placebo spread": view.std_errors[0],
+                "rank p-value": _rank(view),
+            }
+            for name, view in views.items()
+        }
+    ).T
+
+
+def compare_with_known(case: OneProvince, estimate: float) -> pd.DataFrame:
+    """Set the case beside what is known: the published fit and gap, or the simulated truth."""
+    if case.name == "simulated":
+        return pd.DataFrame(
+            {"estimate": [estimate], "truth": [TRUE_EFFECT]}, index=["synthetic control"]
+        )
+    control = SyntheticControl(predictors=_predictors(), inference="none")
+    ours = control.fit(case.design).extra["fit"].paths.set_index("time")["gap"]
+    frame = case.design.panel.frame
+    wide = frame.pivot(index="year", columns="state", values="bmprison")
+    book = wide["Texas"] - sum(weight * wide[state] for state, weight in PUBLISHED_WEIGHTS.items())
+    gaps = {"published weights": book, "this search": ours}
+    return pd.DataFrame(
+        {
+            name: {
+                "fit before (root mean square)": np.sqrt((gap[gap.index < case.start] ** 2).mean()),
+                "gap in 2000": gap[2000],
+            }
+            for name, gap in gaps.items()
+        }
+    ).T
+
+
+def _rank(view: Result) -> float:
+    """Return the p-value by rank among placebos; NaN where the method draws none."""
+    drawn = view.uncertainty
+    return float(drawn.p_values(view.estimates)[0]) if isinstance(drawn, PlaceboDraws) else np.nan
+
+
+def _predictors() -> tuple[Predictor, ...]:
+    """Return the predictors that the book matches Texas on."""
+    return (
+        Predictor("poverty"),
+        Predictor("income"),
+        *(Predictor("bmprison", year, year) for year in (1988, 1990, 1991, 1992)),
+        Predictor("alcohol", 1990, 1990),
+        *(Predictor("aidscapita", year, year) for year in (1990, 1991)),
+        *(Predictor("black", year, year) for year in (1990, 1991, 1992)),
+        Predictor("perc1519", 1990, 1990),
+    )

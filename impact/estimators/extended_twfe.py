@@ -28,6 +28,7 @@ from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import by_cohort, group_sums
 from impact.kernels.moments import LinearCells, cohort_moments
 from impact.kernels.poisson_cells import PoissonCells, fit_poisson_cells
+from impact.kernels.poisson_slopes import cells_of, fit_own_means, fit_poisson_slopes
 from impact.result import Result
 
 __all__ = ["ExtendedTWFE"]
@@ -64,7 +65,7 @@ class ExtendedTWFE(Estimator):
     Raises
     ------
     DesignError : treatment reverses, a unit has no untreated period, nobody to compare with;
-        with "poisson", a negative outcome or covariates
+        with "poisson", a negative outcome, cohort trends or a classical covariance
     EstimationError : ``comparison="never_treated"`` without such units; no cell is identified
 
     Notes
@@ -73,7 +74,9 @@ class ExtendedTWFE(Estimator):
     and interacted with each cell after their cell's mean is taken off, so that a cell's
     coefficient is its average effect. Standard errors are clustered with the factor G/(G-1)
     (n-1)/(n-K) and t(G-1); cohort shares and covariate means are taken as given. The Poisson form
-    always has cohort effects: with unit effects it would be the same on a balanced panel.
+    always has cohort effects: without covariates, unit effects would give the same on a balanced
+    panel. Its effects with covariates average, over the cell's rows, the difference between the
+    mean fitted with and without the cell's own level and slopes.
 
     Source
     ------
@@ -223,6 +226,8 @@ def _fit_poisson(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Bo
     used = sizes > 0
     used[cells.cohort[~base], cells.period[~base]] = False
     used = _with_positive_margins(means, used)
+    if design.covariates:
+        return _fit_poisson_slopes(estimator, design, cells, base, used)
     fit = fit_poisson_cells(means, sizes, used)
 
     known = fit.solution.estimable(fit.regressors[cells.cohort, cells.period])
@@ -232,20 +237,71 @@ def _fit_poisson(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Bo
     estimates[base & known] = 0.0
     n_parameters = fit.solution.rank + int((~base).sum())
     factor = small_sample_factor(design.n_clusters, design.n_rows, n_parameters)
-    cell_notes = np.where(base & known, BASE_NOTE, "").astype(object)
-    cell_notes[~known] = [
-        note
-        if note.startswith(("no ", "nobody"))
-        else "all untreated outcomes it rests on are zero"
-        for note in reasons_lost(design, cells[~known])
-    ]
     return cell_result(
         estimator,
         design,
         cells,
         estimates,
         _poisson_uncertainty(design, fit, means, sizes, used, cells, known & ~base, factor),
-        [str(note) for note in cell_notes],
+        _poisson_cell_notes(design, cells, base, known),
+        notes=_notes(estimator, design),
+        comparison=_compares(estimator, design),
+    )
+
+
+def _poisson_cell_notes(design: Design, cells: Cells, base: Booleans, known: Booleans) -> list[str]:
+    notes = np.where(base & known, BASE_NOTE, "").astype(object)
+    zeros = "all untreated outcomes it rests on are zero"
+    if design.covariates:
+        zeros += ", or covariates are not told apart"
+    notes[~known] = [
+        note if note.startswith(("no ", "nobody")) else zeros
+        for note in reasons_lost(design, cells[~known])
+    ]
+    return [str(note) for note in notes]
+
+
+def _fit_poisson_slopes(
+    estimator: ExtendedTWFE, design: Design, cells: Cells, base: Booleans, used: Booleans
+) -> Result:
+    """Impute each cell from untreated rows at its rows' own covariates."""
+    codes, outcomes, n_cohorts = design.cohort_codes, design.outcomes, len(used)
+    weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
+    fit = fit_poisson_slopes(outcomes, design.covariate_array(), codes, weights, used)
+    own = np.zeros(used.shape, dtype=bool)
+    own[cells.cohort[~base], cells.period[~base]] = True
+    means, spent = fit_own_means(outcomes, fit.Z, codes, weights, own)
+    seen = {(c, t): rows for c, t, rows in cells_of(~np.isnan(outcomes), codes, n_cohorts)}
+
+    estimates = np.full(len(cells), np.nan)
+    psi = np.zeros((len(codes), len(cells) + n_cohorts - 1))
+    gradient = np.zeros((len(cells), fit.maps.shape[3]))
+    for k, (c, t) in enumerate(zip(cells.cohort, cells.period, strict=True)):
+        rows = seen.get((c, t))
+        if rows is None or not fit.known(c, t, rows):
+            continue
+        estimates[k] = 0.0
+        if not base[k]:
+            share = weights[rows] / weights[rows].sum()
+            estimates[k] = share @ (outcomes[rows, t] - fit.means[rows, t])
+            psi[rows, k] = share * (outcomes[rows, t] - means[rows, t])
+            gradient[k] = -fit.gradient(c, t, rows, weights)
+    moved = gradient @ fit.solution.inverse
+    for (c, t), rows in seen.items():
+        if used[c, t]:
+            score = (weights[rows] * (outcomes[rows, t] - fit.means[rows, t]))[:, None]
+            psi[rows, : len(cells)] += (score * fit.Z[rows, t]) @ (fit.maps[c, t] @ moved.T)
+    known = ~np.isnan(estimates)
+    factor = small_sample_factor(design.n_clusters, design.n_rows, fit.solution.rank + spent)
+    clusters = cluster_codes(design)
+    psi = psi if clusters is None else group_sums(psi, clusters, design.n_clusters)
+    return cell_result(
+        estimator,
+        design,
+        cells,
+        estimates,
+        Scores(psi, factor, float(design.n_clusters - 1)),
+        _poisson_cell_notes(design, cells, base, known),
         notes=_notes(estimator, design),
         comparison=_compares(estimator, design),
     )
@@ -259,10 +315,10 @@ def _check_poisson(estimator: ExtendedTWFE, design: Design) -> None:
             f"zero in {plural(len(negative), 'unit')}, first {design.panel.unit} "
             f'{listing(design.sample.units[negative])}. Use family="linear".'
         )
-    if design.covariates:
+    if estimator.covariance == "classical":
         raise DesignError(
-            f'family="poisson" takes no covariates here; this design has '
-            f'{listing(design.covariates)}. Leave them out, or use family="linear".'
+            'family="poisson" has no classical covariance here: its variance would have to equal '
+            'its mean. Use covariance="CR1".'
         )
     if estimator.cohort_trends:
         raise DesignError('family="poisson" takes no cohort_trends here. Use family="linear".')

@@ -134,6 +134,83 @@ def test_poisson_equals_the_generalised_linear_model(missing, weights, compariso
     )
 
 
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, "w"])
+@pytest.mark.parametrize("comparison", ["not_yet_treated", "never_treated"])
+def test_poisson_with_covariates_equals_the_saturated_model(missing, weights, comparison):
+    """One regression with all interactions, and the delta method over each cell's rows."""
+    sm = pytest.importorskip("statsmodels.api")
+    frame = staggered(6, missing=missing, n_units=90).assign(
+        outcome=lambda f: np.exp(f["outcome"] / 4)
+    )
+    estimator = ExtendedTWFE(family="poisson", comparison=comparison)
+    result = estimator.fit(
+        design(frame, weights=weights, clusters="cluster", always_treated="drop", covariates="z")
+    )
+    frame = frame[frame["unit"].isin(result.design.sample.units)].reset_index(drop=True)
+    free = result.cells[result.cells["note"] == ""]
+    rows = cell_columns(frame, free)
+    z = ((frame["z"] - frame["z"].mean()) / frame["z"].std()).to_numpy()[:, None]
+    groups = dummies(frame.assign(group=frame["cohort"].fillna(0.0)), "group")
+    times = dummies(frame, "time")
+    X = np.column_stack(
+        (rows, rows * z, groups, times[:, 1:], z, z * groups[:, 1:], z * times[:, 1:])
+    )
+    w = np.ones(len(frame))
+    if weights is not None:
+        w = (frame[weights] / frame.groupby("unit")[weights].first().mean()).to_numpy()
+    fit = sm.GLM(frame["outcome"], X, family=sm.families.Poisson(), freq_weights=w).fit(
+        tol=1e-14, maxiter=200
+    )
+    mean = np.exp(X @ fit.params)
+    bread = np.linalg.inv((X * (w * mean)[:, None]).T @ X)
+    scores = X * (w * (frame["outcome"].to_numpy() - mean))[:, None]
+    psi = np.stack([np.bincount(frame["cluster"], c) for c in (scores @ bread).T], axis=1)
+    slopes, effects = [], []
+    for k in range(len(free)):
+        x = X[rows[:, k] == 1]
+        own = w[rows[:, k] == 1] / w[rows[:, k] == 1].sum()
+        without = x * ~np.isin(np.arange(x.shape[1]), (k, len(free) + k))
+        treated, untreated = np.exp(x @ fit.params), np.exp(without @ fit.params)
+        effects.append(own @ (treated - untreated))
+        slopes.append((own * treated) @ x - (own * untreated) @ without)
+    np.testing.assert_allclose(free["estimate"], effects, rtol=1e-7, atol=1e-8)
+    n, k, n_clusters = len(frame), X.shape[1], len(psi)
+    factor = n_clusters / (n_clusters - 1) * (n - 1) / (n - k)
+    errors = np.sqrt(factor * np.square(psi @ np.array(slopes).T).sum(axis=0))
+    np.testing.assert_allclose(result.std_errors[free.index], errors, rtol=1e-6)
+
+
+def test_poisson_covariates_mend_trends_that_differ_with_them():
+    frame = staggered(11, n_units=400, n_clusters=400, cluster_noise=0.0)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=400) + 0.8 * (frame.groupby("unit")["cohort"].first() == 3)
+    frame["x"] = x.to_numpy()[frame["unit"]]
+    on = frame["time"] >= frame["cohort"].fillna(np.inf)
+    level = np.exp(0.1 * frame["x"] * frame["time"] + 0.05 * frame["time"])
+    frame["outcome"] = level * np.where(on, 1.5, 1.0)
+    result = ExtendedTWFE(family="poisson").fit(design(frame, covariates="x"))
+    truth = (level / 2)[on].groupby([frame["cohort"], frame["time"]]).mean()
+    after = result.cells[result.cells["event_time"] >= 0]
+    wanted = [truth[c.cohort, c.time] for c in after.itertuples()]
+    np.testing.assert_allclose(after["estimate"], wanted, rtol=1e-9)
+    plain = ExtendedTWFE(family="poisson").fit(design(frame)).cells
+    assert np.abs(plain.loc[after.index, "estimate"] / wanted - 1).max() > 0.1
+
+
+def test_poisson_cells_of_zeros_and_separated_covariates_have_effects_and_errors():
+    frame = staggered(6, n_units=90).assign(outcome=lambda f: np.exp(f["outcome"] / 4))
+    cell = (frame["cohort"] == 3) & (frame["time"] == 5)
+    none = frame.assign(outcome=frame["outcome"].where(~cell, 0.0))
+    split = frame.assign(outcome=frame["outcome"].where(~cell | (frame["z"] > 2), 0.0))
+    for changed in (none, split):
+        result = ExtendedTWFE(family="poisson").fit(design(changed, covariates="z"))
+        k = result.cells.query("cohort == 3 and time == 5").index[0]
+        assert result.estimates[k] < 1
+        assert 0 < result.std_errors[k] < 1
+    assert ExtendedTWFE(family="poisson").fit(design(none, covariates="z")).estimates[k] < 0
+
+
 def test_poisson_names_what_zeros_leave_undetermined():
     frame = staggered(6).assign(outcome=lambda f: np.exp(f["outcome"] / 4))
     nothing = (frame["cohort"] == 3) & (frame["time"] < 3)
@@ -180,8 +257,8 @@ def test_refusals():
     with pytest.raises(DesignError, match="outcomes that are not negative"):
         ExtendedTWFE(family="poisson").fit(design(frame))
     positive = frame.assign(outcome=np.exp(frame["outcome"]))
-    with pytest.raises(DesignError, match='family="poisson" takes no covariates here'):
-        ExtendedTWFE(family="poisson").fit(design(positive, covariates="z"))
+    with pytest.raises(DesignError, match='family="poisson" has no classical covariance'):
+        ExtendedTWFE(family="poisson", covariance="classical").fit(design(positive))
     with pytest.raises(DesignError, match='family="poisson" takes no cohort_trends here'):
         ExtendedTWFE(family="poisson", cohort_trends=True).fit(design(positive))
 
@@ -193,3 +270,13 @@ def test_cohort_trends_without_two_untreated_periods_say_so():
     lost = result.cells[np.isnan(result.estimates)]
     assert set(lost["cohort"]) == {3.0}
     assert set(lost["note"]) == {"not identified beside the other regressors"}
+
+
+def test_poisson_covariates_that_separate_untreated_rows_are_refused():
+    frame = staggered(6, n_units=90)
+    untreated = ~(frame["time"] >= frame["cohort"])
+    frame["half"] = frame["unit"] % 2
+    nothing = untreated & (frame["time"] == 1) & (frame["half"] == 0)
+    frame["outcome"] = np.exp(frame["outcome"] / 4).where(~nothing, 0.0)
+    with pytest.raises(EstimationError, match="does not settle in 100 steps; covariates"):
+        ExtendedTWFE(family="poisson").fit(design(frame, covariates="half"))

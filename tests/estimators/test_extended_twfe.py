@@ -280,3 +280,29 @@ def test_poisson_covariates_that_separate_untreated_rows_are_refused():
     frame["outcome"] = np.exp(frame["outcome"] / 4).where(~nothing, 0.0)
     with pytest.raises(EstimationError, match="does not settle in 100 steps; covariates"):
         ExtendedTWFE(family="poisson").fit(design(frame, covariates="half"))
+
+
+# etwfe differentiates numerically.
+NUMERICAL_DERIVATIVE = 1e-5
+
+
+def test_poisson_with_covariates_equals_r_etwfe(reference_case):
+    """etwfe 0.6, its own test: etwfe(emp ~ lpop, family = "poisson", vcov = ~countyreal), event."""
+    _, frame = reference_case("etwfe_mpdta")
+    columns = {"outcome": "emp", "unit": "countyreal", "time": "year", "cohort": "first.treat",
+               "never_treated": 0, "covariates": "lpop"}  # fmt: skip
+    result = ExtendedTWFE(family="poisson").fit(
+        design(frame.assign(emp=np.exp(frame["lemp"])), **columns)
+    )
+    study = result.event_study()
+    assert list(study.cells["event_time"]) == [0, 1, 2, 3]
+    np.testing.assert_allclose(
+        study.estimates,
+        [-25.3497484355494, 1.09175116997388, -75.1246321552693, -101.823979344829],
+        rtol=1e-7,
+    )
+    np.testing.assert_allclose(
+        study.std_errors,
+        [15.8862762958862, 40.2952222352926, 23.1541376499351, 27.0877431076141],
+        rtol=NUMERICAL_DERIVATIVE,
+    )

@@ -28,6 +28,7 @@ _MOST_BYTES = 2**27
 _FEWEST_DRAWS = 199
 _CLASSES = ((3, 2), (3, 1))
 _FEWEST_ALIKE = 40
+_FEWEST_IN_ARM = 3
 _MOST_DRAWN = 2**22
 _SAME_SIZE = 1e-9
 
@@ -111,7 +112,9 @@ def comparable_assignments(
 
     Reassignments fall into six classes: thirds by the arm's total size, halves of each by its
     effective number of clusters, (sum n)^2 / sum n^2. Those of the actual one's class are kept.
-    Where a class would hold fewer than 40, the thirds alone are taken, or all.
+    Where a class would hold fewer than 40, the thirds alone are taken, or all; and all where sizes
+    are equal, or the arm has fewer than 3 clusters or more than a third of them, since then
+    tests/calibration shows no better size within classes.
 
     Parameters
     ----------
@@ -132,7 +135,8 @@ def comparable_assignments(
     Hennessy, Dasgupta, Miratrix, Pattanayak and Sarkar (2016), Journal of Causal Inference 4(1),
     on conditional randomisation tests.
     """
-    if np.ptp(sizes) <= _SAME_SIZE * sizes.max():
+    even, count = np.ptp(sizes) <= _SAME_SIZE * sizes.max(), int(np.isin(labels, arm).sum())
+    if even or not _FEWEST_IN_ARM <= count <= len(labels) / 3:
         return assignments(labels, strata=strata, draws=draws, seed=seed)
     pool = max(draws, min(6 * draws, _MOST_DRAWN // len(labels)))
     drawn = assignments(labels, strata=strata, draws=pool, seed=seed)

@@ -110,10 +110,11 @@ def choose(facts: Facts) -> Choice:
     rests on enough clusters; else no p-value.
 
     Thresholds come from tests/calibration. In its tables, at the 5 % level, a true null of no
-    effect is rejected in 3 % to 7 % of samples, within simulation error, where treated places
-    are drawn whatever their size, but for one treated of 34 and two of 11, where the count of
-    reassignments allows 2.9 % and 3.6 % at most. Where the largest places are always the treated
-    ones the tests are cautious (about 2 % to 3 % with five treated or fewer).
+    effect is rejected in 3 % to 7 % of samples, within simulation error, whether treated places
+    are drawn whatever their size or are the smallest or the largest, with two exceptions. With one
+    treated of 34 and two of 11 the count of reassignments allows 2.9 % and 3.6 % at most. Where
+    the two largest places, or a third to half of so few as 11, the largest, are treated, the test
+    is cautious (2 % to 3 %).
 
     Source
     ------

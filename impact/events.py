@@ -29,7 +29,10 @@ class SingleEvents:
     n_events : events in the frame given
     n_used : events that remain as a cohort
     share_with_later : of the events used, the share followed by another of the same unit within
-        ``after`` periods of it, in rows kept
+        ``after`` periods: mixed into the effect under "first", cut off under "censored", none
+        under "clean"
+    share_with_earlier : of the events used, the share preceded by another of the same unit,
+        however long before: its effect may not have ended
     n_rows_dropped : rows left out
     rule, after : as given
     """
@@ -38,16 +41,28 @@ class SingleEvents:
     n_events: int
     n_used: int
     share_with_later: float
+    share_with_earlier: float
     n_rows_dropped: int
     rule: Rule
     after: int
 
     def sentence(self) -> str:
         """Say in a line which events are used and how many had another inside the window."""
+        fate = {
+            "first": ", whose effect is mixed in",
+            "censored": ", where their rows end",
+            "clean": "",
+        }[self.rule]
+        earlier = (
+            f"{self.share_with_earlier:.1%} preceded by another before the window; "
+            if self.rule == "clean"
+            else ""
+        )
         return (
             f"{self.n_used:,} of {plural(self.n_events, 'event')} used ({self.rule}); "
             f"{self.share_with_later:.1%} followed by another within "
-            f"{plural(self.after, 'period')}; {plural(self.n_rows_dropped, 'row')} left out."
+            f"{plural(self.after, 'period')}{fate}; {earlier}"
+            f"{plural(self.n_rows_dropped, 'row')} left out."
         )
 
 
@@ -132,12 +147,12 @@ def single_events(
     result = rows.iloc[kept].assign(
         event_unit=label, cohort=cohort, later_events=np.maximum(later, 0)
     )
-    followed = used["until"] <= after if rule == "first" else np.zeros(len(used), dtype=bool)
     return SingleEvents(
         frame=result.reset_index(drop=True),
         n_events=len(events),
         n_used=len(used),
-        share_with_later=float(np.mean(followed)),
+        share_with_later=float((used["until"] <= after).mean()),
+        share_with_earlier=float(used["since"].notna().mean()),
         n_rows_dropped=len(frame) - len(np.unique(kept)),
         rule=rule,
         after=after,

@@ -35,7 +35,9 @@ def test_first_keeps_all_rows_and_shows_what_is_mixed_in():
     assert sample.share_with_later == 0.25
     b = sample.frame[sample.frame["event_unit"] == "b"].set_index("year")["later_events"]
     assert list(b) == [0, 0, 0, 0, 1, 1, 1, 1]
-    assert "25.0% followed by another within 3 periods" in sample.sentence()
+    assert (
+        "25.0% followed by another within 3 periods, whose effect is mixed in" in sample.sentence()
+    )
 
 
 def test_censored_stops_at_the_second():
@@ -45,7 +47,9 @@ def test_censored_stops_at_the_second():
     last = sample.frame.groupby("event_unit")["year"].max().to_dict()
     assert last == {"a": 8, "b": 4, "c": 7, "d": 8, "e": 7}
     assert sample.n_rows_dropped == 4 + 1 + 1
-    assert sample.share_with_later == 0.0
+    # b's second comes within three years and cuts its window short.
+    assert sample.share_with_later == 0.25
+    assert "25.0% followed by another within 3 periods, where their rows end" in sample.sentence()
     assert (sample.frame["later_events"] == 0).all()
 
 
@@ -58,6 +62,10 @@ def test_clean_windows_hold_one_event_each():
     assert tuple(windows.loc["e (4)"]) == (2, 6)
     assert tuple(windows.loc["e (8)"]) == (6, 8)
     assert sample.n_used == 5
+    assert sample.share_with_later == 0.0
+    # The later ones of c and e.
+    assert sample.share_with_earlier == 0.4
+    assert "40.0% preceded by another before the window" in sample.sentence()
     assert (sample.frame["later_events"] == 0).all()
 
 

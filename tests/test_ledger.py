@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impact.errors import LedgerError
+from impact.errors import LedgerError, PanelError
 from impact.ledger import (
     RULES,
     AssignmentRules,
@@ -654,6 +654,90 @@ def test_refusals_of_assignment():
         assigned({"counterpart": -5 * MILLION, "total_cost": None})
 
 
+def test_refusals_of_outcome_tables():
+    with pytest.raises(PanelError, match="unit and time do not identify rows"):
+        assigned({}, frame=pd.concat([outcomes(), outcomes()]))
+    with pytest.raises(PanelError, match='time column "year" holds dates'):
+        assigned({}, frame=outcomes().assign(year=pd.Timestamp(2019, 1, 1)))
+    unknown = outcomes().astype({"eligible": "boolean"})
+    unknown.loc[unknown["id"] == "103", "eligible"] = pd.NA
+    with pytest.raises(LedgerError, match='"eligible" is missing in 8 rows of units 103'):
+        assigned({}, frame=unknown)
+    known = assigned({}, frame=outcomes().astype({"eligible": "boolean"}))
+    assert set(known.frame["id"]) == {"100", "101", "102", "103"}
+
+
+def test_refusals_of_rules():
+    with pytest.raises(LedgerError, match='contents may be .*Did you mean "technology"'):
+        AssignmentRules(contents=("technolgy",))
+    with pytest.raises(LedgerError, match=r"anticipation counts whole periods.*it was -1"):
+        AssignmentRules(anticipation=-1)
+    assert AssignmentRules(contents="training") == AssignmentRules(contents=("training",))
+    printed = AssignmentRules(contents=["training", "technology"], price_base=2020).table()
+    assert printed["contents"] == "training, technology"
+    assert printed["anticipation"] == "0"
+    assert printed["price_base"] == "2020"
+    assert AssignmentRules().table()["contents"] == "all"
+
+
+def test_an_advance_makes_a_cancelled_project_no_placebo():
+    advanced = {"status": "cancelled", "returned_amount": 300 * MILLION}
+    assert assigned(advanced).frame.query("id == '100'")["cohort"].unique() == [2019]
+    kept = never_ran(100, "cancelled")
+    assert "100" not in set(assigned({"beneficiary_id": "101"}, kept).frame["id"])
+
+
+def test_codes_changed_twice_are_followed_and_circles_refused():
+    def cohorts(same_unit):
+        frame = assign(
+            ledger_of({"beneficiary_id": "7"}, {"project_id": "A2", "beneficiary_id": "101",
+                      "beneficiary_name": "Cơ sở Hoa Sen"}), outcomes(),
+            unit="id", time="year", eligible="eligible", same_unit=same_unit,
+        ).frame  # fmt: skip
+        return set(frame.dropna(subset=["cohort"])["id"])
+
+    assert cohorts({"7": "8", "8": "102"}) == {"101", "102"}
+    with pytest.raises(LedgerError, match="same_unit leads 7 to 8 to 7, round in a circle"):
+        cohorts({"7": "8", "8": "7"})
+
+
+def test_projects_since_july_2025_have_no_district_and_are_refused_with_a_remedy():
+    later = {"project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Cơ sở Hoa Sen",
+             "district": None, "commune": "Ân Thi", "province_vintage": 34,
+             "approval_date": "01/08/2025", "contract_date": None,
+             "disbursement_date": "01/09/2025", "acceptance_date": None, "settlement_date": None,
+             "status": "in_progress", "code_list": "qd1881_2020", "content_code": "1"}  # fmt: skip
+    words = r"1 paid project without district, first in rows 3.*Districts ended on 30 June 2025"
+    with pytest.raises(LedgerError, match=words):
+        assign(
+            ledger_of({}, later), outcomes(units=("Ân Thi",)), unit="id", time="year",
+            eligible="eligible", rules=AssignmentRules(unit="district", after_panel="drop"),
+        )  # fmt: skip
+    with pytest.raises(LedgerError, match='fill the column "former district"'):
+        exposure(
+            ledger_of({}, later), by="district", places=["Ân Thi"], years=[2019], price_base=2020
+        )
+
+
+def test_projects_outside_craft_villages_count_in_none():
+    outside = {"project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Cơ sở Hoa Sen"}
+    ledger = ledger_of({"village": "Làng nghề Nôm"}, outside)
+    table = exposure(ledger, by="village", places=["Làng nghề Nôm"], years=[2019], price_base=2019)
+    assert table["support"].to_list() == [300e6]
+    result = assign(
+        ledger, outcomes(units=("Làng nghề Nôm", "Làng nghề Chạm")), unit="id", time="year",
+        eligible="eligible", rules=AssignmentRules(unit="village"),
+    )  # fmt: skip
+    assert result.frame.groupby("id")["arm"].first().to_dict() == {
+        "Làng nghề Nôm": "treated", "Làng nghề Chạm": "eligible",
+    }  # fmt: skip
+    assert "no unit named" in set(result.waterfall["step"])
+    assert repr(result) == (
+        "Assignment(1 treated, 0 rejected, 1 eligible; onset first_disbursement, 300,000,000 of "
+        "600,000,000 dong in treatment)"
+    )
+
+
 def test_exposure_sums_projects_of_a_place_by_hand():
     second = {"project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Cơ sở Hoa Sen",
               "approval_date": "10/01/2020", "contract_date": "10/02/2020",
@@ -679,8 +763,16 @@ def test_refusals_of_exposure():
     known = {"by": "district", "years": [2019], "price_base": 2020}
     with pytest.raises(LedgerError, match=r'1 place of the ledger\'s "district" is not among'):
         exposure(ledger_of(), places=["Văn Lâm"], **known)
-    with pytest.raises(LedgerError, match="1 paid project without district or disbursement_date"):
+    with pytest.raises(LedgerError, match="1 paid project without district, first in rows 2"):
         exposure(ledger_of({"district": None}), places=["Ân Thi"], **known)
+    with pytest.raises(LedgerError, match="1 paid project without disbursement_date"):
+        exposure(ledger_of({"disbursement_date": None}), places=["Ân Thi"], **known)
+    with pytest.raises(LedgerError, match="by may be 'commune', .*Did you mean \"district\""):
+        exposure(ledger_of(), places=["Ân Thi"], **(known | {"by": "distric"}))
+    with pytest.raises(LedgerError, match="places names Ân Thi more than once"):
+        exposure(ledger_of(), places=["Ân Thi", "Ân Thi"], **known)
+    with pytest.raises(LedgerError, match="years is empty"):
+        exposure(ledger_of(), places=["Ân Thi"], **(known | {"years": []}))
     with pytest.raises(LedgerError, match="Văn Lâm has no positive denominator"):
         exposure(ledger_of(), places=["Ân Thi", "Văn Lâm"], per={"Ân Thi": 5.0}, **known)
 

@@ -86,6 +86,32 @@ class Ledger:
                 'distinct, for instance "Châu Thành (Tiền Giang)".'
             )
 
+    def require_placed(self, column: str) -> None:
+        """Refuse paid projects that name no place; without a village they lie outside of all.
+
+        Raises
+        ------
+        LedgerError : a paid project without province, district or commune
+        """
+        frame = self.projects
+        paid = (frame["disbursed_support"].fillna(0) != 0).astype(bool)
+        unplaced = frame.index[paid & frame[column].isna()]
+        if column == "village" or not len(unplaced):
+            return
+        vintages = set(frame.loc[unplaced, "province_vintage"])
+        remedy = (
+            "Districts ended on 30 June 2025, and no list of communes with their former district "
+            'is at hand here: fill the column "former district" from the resolution on each '
+            "province's communes, or end the panel in 2024."
+            if column == "district" and "34" in vintages
+            else "Fill the cells."
+        )
+        raise LedgerError(
+            f"{plural(len(unplaced), 'paid project')} without {column}, first in rows "
+            f"{listing(unplaced)}; their money would be missing from the sums, and their places "
+            f"would pass as untreated. {remedy}"
+        )
+
     def require_sound(self, accept: Iterable[str] = ()) -> None:
         """Refuse a ledger with errors, except those of the rules accepted by name.
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from impact.errors import LedgerError, check_choice, listing, plural
-from impact.ledger.assign import ONSETS
 from impact.ledger.book import Ledger
+from impact.ledger.rules import ONSETS, UNITS
 from impact.prices import PriceIndex, consumer_prices
 
 __all__ = ["exposure"]
@@ -36,7 +36,8 @@ def exposure(
     Parameters
     ----------
     ledger : a ledger without errors, or with errors accepted by rule
-    by : column of the ledger that names the place
+    by : column of the ledger that names the place; paid projects without a village lie outside
+        all of them, without another place they are refused
     places : all places that could have had projects; those without any get zeros
     years : years of the table
     onset : date whose year a project counts in
@@ -59,9 +60,13 @@ def exposure(
         denominator
     """
     ledger.require_sound(accept)
-    ledger.require_distinct_places(by)
+    check_choice("by", by, UNITS[1:], LedgerError)
     check_choice("onset", onset, ONSETS, LedgerError)
+    ledger.require_distinct_places(by)
+    ledger.require_placed(by)
     paid = _paid_projects(ledger, by, ONSETS[onset])
+    if not len(years):
+        raise LedgerError("years is empty; name the years of the table, such as range(2015, 2025).")
     _check_places(paid, by, places, per)
     real = (index or consumer_prices()).real(paid["money"], paid["year"], price_base)
     amounts = paid.assign(real=real, projects=1)
@@ -89,11 +94,12 @@ def _paid_projects(ledger: Ledger, by: str, date: str) -> pd.DataFrame:
     frame = ledger.projects
     money = frame["disbursed_support"].fillna(0) - frame["returned_amount"].fillna(0)
     paid = frame[(money != 0).astype(bool)]
-    unplaced = paid.index[paid[by].isna() | paid[date].isna()]
-    if len(unplaced):
+    paid = paid.dropna(subset=[by])
+    undated = paid.index[paid[date].isna()]
+    if len(undated):
         raise LedgerError(
-            f"{plural(len(unplaced), 'paid project')} without {by} or {date}, first in rows "
-            f"{listing(unplaced)}; their money would be missing from the sums. Fill the cells."
+            f"{plural(len(undated), 'paid project')} without {date}, first in rows "
+            f"{listing(undated)}; their money would be missing from the sums. Fill the cells."
         )
     return pd.DataFrame(
         {
@@ -107,6 +113,9 @@ def _paid_projects(ledger: Ledger, by: str, date: str) -> pd.DataFrame:
 def _check_places(
     paid: pd.DataFrame, by: str, places: Sequence[str], per: Mapping[str, float] | None
 ) -> None:
+    twice = sorted({place for place in places if list(places).count(place) > 1})
+    if twice:
+        raise LedgerError(f"places names {listing(twice)} more than once. Name each place once.")
     strangers = sorted(set(paid[by]) - set(places))
     if strangers:
         raise LedgerError(

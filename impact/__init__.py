@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from impact.panel import Panel
     from impact.recommendation import recommend
     from impact.result import Result
+    from impact.warehouse import scan
 
 __version__ = "0.1.0"
 
@@ -149,6 +150,7 @@ _HOMES = {
     "poolability_test": "impact.estimators.specification_tests",
     "read_formula": "impact.formula",
     "recommend": "impact.recommendation",
+    "scan": "impact.warehouse",
     "set_threads": "impact.kernels.parallel",
 }
 
@@ -214,6 +216,7 @@ __all__ = [
     "prices",
     "read_formula",
     "recommend",
+    "scan",
     "sensitivity",
     "set_threads",
     "simulate",

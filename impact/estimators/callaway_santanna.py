@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from impact.design import Design
-from impact.errors import EstimationError, plural
+from impact.errors import DesignError, EstimationError, plural
 from impact.estimators.base import SECTIONS, Estimator, Requirement
 from impact.estimators.parts.cells import BASE_NOTE
 from impact.estimators.parts.group_time import (
@@ -102,6 +102,12 @@ class CallawaySantAnna(Estimator):
             )
         if self.unbalanced == "complete_units" and not design.is_balanced:
             return replace(self, unbalanced="pairs").fit(_complete_units(design))
+        if design.table is not None and not design.is_balanced:
+            raise DesignError(
+                f"units of this table are not all observed in all {len(design.periods)} periods, "
+                f"and unbalanced={self.unbalanced!r} pairs their rows in memory. Use "
+                "unbalanced='complete_units', or draw units with design.collect(share=...)."
+            )
         plan = plan_cells(design, self.comparison, self.base_period)
         if design.is_repeated_cross_section or (
             self.unbalanced == "observations" and not design.is_balanced

@@ -22,7 +22,13 @@ from impact.estimators.parts.regression import (
     regress,
     unit_trend,
 )
+from impact.estimators.parts.table_regression import (
+    Regressor,
+    covariate_regressors,
+    regress_table,
+)
 from impact.result import Result
+from impact.warehouse import TableSample
 
 __all__ = ["TwoWayFixedEffects"]
 
@@ -88,26 +94,53 @@ class TwoWayFixedEffects(RegressionEstimator):
 
     def _estimate(self, design: Design) -> Result:
         self._insist(design)
+        events = None if self.effect == "static" else self._event_times(design)
+        treated = 1 if events is None else len(events) - 1
+        fit = self._regress(design, events)
+        self._check_identified(design, fit, treated)
+        if events is None:
+            return self._static(design, fit)
+        return self._event_study(design, fit, events)
+
+    def _regress(self, design: Design, events: NDArray[np.int64] | None) -> Regression:
+        if design.table is not None:
+            return self._regress_table(design, design.table, events)
         base = design_variables(design)
-        treated = 1
-        if self.effect == "static":
-            variables, events = base, None
-        else:
-            events = self._event_times(design)
-            variables = self._event_variables(design, base, events)
-            treated = len(events) - 1
-        fit = regress(
+        return regress(
             design,
-            variables,
+            base if events is None else self._event_variables(design, base, events),
             effects=effect_groups(design, base.rows, ("unit", "time")),
             slopes=unit_trend(design) if self.trends else None,
             covariance=self.covariance,
             convention=self.convention,
         )
-        self._check_identified(design, fit, treated)
-        if events is None:
-            return self._static(design, fit)
-        return self._event_study(design, fit, events)
+
+    def _regress_table(
+        self, design: Design, table: TableSample, events: NDArray[np.int64] | None
+    ) -> Regression:
+        if self.trends:
+            raise DesignError(
+                "trends=True fits a slope to each unit's rows, which stay in their table. Draw "
+                "units into memory with design.collect(share=...), or leave trends out."
+            )
+        treatment = [Regressor(str(design.treated or design.dose or "treated"))]
+        if events is not None:
+            ends = (self.first, self.last)
+            treatment = [
+                Regressor(
+                    f"event_time {e}",
+                    (-np.inf if e == ends[0] else float(e), np.inf if e == ends[1] else float(e)),
+                )
+                for e in events
+                if e != self._reference(design)
+            ]
+        return regress_table(
+            design,
+            table,
+            [*treatment, *covariate_regressors(design)],
+            covariance=self.covariance,
+            convention=self.convention,
+        )
 
     def _insist(self, design: Design) -> None:
         """Refuse staggered or reversing adoption unless the user said to go on."""
@@ -156,14 +189,18 @@ class TwoWayFixedEffects(RegressionEstimator):
         return -1 - design.anticipation if self.reference is None else self.reference
 
     def _relative(self, design: Design) -> Floats:
-        """Return the binned event time of each row, NaN for the never treated, shape (n,)."""
-        sample = design.sample
-        relative = design.periods[sample.time_codes] - design.cohorts[sample.unit_codes]
-        return np.clip(
-            relative,
-            -np.inf if self.first is None else self.first,
-            np.inf if self.last is None else self.last,
-        )
+        """Return the binned event time of each row, NaN for the never treated, shape (n,).
+
+        For a table there is one row for each cohort and period it is observed in.
+        """
+        if design.table is not None:
+            cohort, period = np.nonzero(design.table.by_cell(weighted=False))
+            relative = design.periods[period] - np.append(design.cohort_values, np.nan)[cohort]
+        else:
+            sample = design.sample
+            relative = design.periods[sample.time_codes] - design.cohorts[sample.unit_codes]
+        first = -np.inf if self.first is None else self.first
+        return np.asarray(np.clip(relative, first, np.inf if self.last is None else self.last))
 
     def _event_variables(
         self, design: Design, base: Variables, events: NDArray[np.int64]
@@ -227,7 +264,8 @@ class TwoWayFixedEffects(RegressionEstimator):
             estimand=self.estimand,
             settings=self.settings(),
             notes=(*fit.notes(), *self._warnings(design)),
-            extra={**fit.facts(), "covariates": covariates, "regression": fit},
+            extra={**fit.facts(), "covariates": covariates}
+            | ({"regression": fit} if design.table is None else {}),
         )
 
     def _warnings(self, design: Design) -> tuple[str, ...]:

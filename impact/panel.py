@@ -287,9 +287,10 @@ def _index_rows(frame: pd.DataFrame, unit: str, time: str) -> _PanelIndex:
         return _PanelIndex(*grid, order=None, codes=None)
     unit_codes, units = _factorize(frame[unit])
     time_codes, periods = _code_integers(times)
-    steps = np.diff(unit_codes * len(periods) + time_codes)
+    later = unit_codes[1:] > unit_codes[:-1]
+    later |= (unit_codes[1:] == unit_codes[:-1]) & (time_codes[1:] > time_codes[:-1])
     order: Integers | None = None
-    if len(steps) and steps.min() <= 0:
+    if not later.all():
         keys = unit_codes * len(periods) + time_codes
         order = np.argsort(keys, kind="stable")
         unit_codes, time_codes = unit_codes[order], time_codes[order]
@@ -379,15 +380,19 @@ def _factorize(column: pd.Series) -> tuple[Integers, pd.Index]:
 
 def _code_integers(values: Integers) -> tuple[Integers, Integers]:
     """Code integers by their sorted distinct values, by run, by lookup table or by hashing."""
-    steps = np.diff(values)
-    if not len(steps) or steps.min() >= 0:
-        starts = np.concatenate(([True], steps > 0))
-        return np.cumsum(starts) - 1, values[starts]
+    rises = values[1:] > values[:-1]
+    if rises.sum() + (values[1:] == values[:-1]).sum() == len(rises):
+        starts = np.concatenate(([0], np.flatnonzero(rises) + 1))
+        counts = np.diff(starts, append=len(values))
+        return np.repeat(np.arange(len(starts)), counts), values[starts]
     low, high = int(values.min()), int(values.max())
     if high - low < max(4 * len(values), 1024):
+        codes = values - low
         present = np.zeros(high - low + 1, dtype=bool)
-        present[values - low] = True
+        present[codes] = True
+        if present.all():
+            return codes, np.arange(low, high + 1)
         table = np.cumsum(present) - 1
-        return table[values - low], np.flatnonzero(present) + low
+        return table[codes], np.flatnonzero(present) + low
     codes, labels = pd.factorize(values, sort=True)
     return codes.astype(np.int64, copy=False), np.asarray(labels)

@@ -403,7 +403,7 @@ class BlockScores:
     def _cluster_meat(self) -> Floats:
         """Sum products of cluster scores, by inclusion and exclusion over dimensions."""
         if len(self.clusters) == 1:
-            scores = self.clusters[0].total(self.fit.row_scores())
+            scores = self.cluster_scores.T
             return self._factor(self.clusters[0].size) * inner(scores, scores)
         rows = self.fit.row_scores()
         meat = np.zeros((len(rows), len(rows)))

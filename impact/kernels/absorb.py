@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from impact.errors import EstimationError
-from impact.kernels.parallel import for_each
+from impact.kernels.parallel import for_each, get_threads
 from impact.kernels.products import column_gram
 
 __all__ = [
@@ -195,6 +196,14 @@ class UnitBlock:
         """Bases times weights, shape (1 + q, n)."""
         return self.bases if self.weights is None else self.bases * self.weights
 
+    def room(self) -> Floats:
+        """Make no working space; none is needed."""
+        return np.empty(0)
+
+    def sweep_into(self, column: Floats, swept: Floats, room: Floats) -> None:
+        """Write what units leave of a column, shape (n,), into ``swept``."""
+        swept[:] = self.sweep(column)
+
     def sweep(self, column: Floats) -> Floats:
         """Take each unit's projection off a column, shape (n,)."""
         total = self.units.total(column if self.weights is None else column * self.weights)
@@ -255,9 +264,14 @@ class Absorber:
         part = self.block if self.levels is None else self.levels
         n = len(self.block.units.codes)
         swept = np.empty((len(columns), n))
+        rooms: SimpleQueue[Floats] = SimpleQueue()
+        for _ in range(min(get_threads(), len(columns))):
+            rooms.put(part.room())
 
         def sweep_one(j: int) -> None:
-            swept[j] = part.sweep(columns[j])
+            room = rooms.get()
+            part.sweep_into(columns[j], swept[j], room)
+            rooms.put(room)
 
         for_each(sweep_one, range(len(columns)), n)
         return swept if columns is values else swept[0]
@@ -483,14 +497,19 @@ class _DenseLevels:
         """Number of parameters beyond the unit block."""
         return sum(factor.rank for factor in self.factors)
 
-    def sweep(self, column: Floats) -> Floats:
-        """Take units and levels off a column, shape (n,)."""
-        table = self.layout.table(column)
-        self._sweep_table(table)
+    def room(self) -> Floats:
+        """Make working space for one column: a groups x levels table."""
+        return np.empty(self.layout.shape)
+
+    def sweep_into(self, column: Floats, swept: Floats, room: Floats) -> None:
+        """Write what units and levels leave of a column, shape (n,), into ``swept``."""
+        room[:] = 0.0
+        room.ravel()[self.layout.cells] = column
+        self._sweep_table(room)
         if any(factor.is_weak for factor in self.factors):
-            table[self.weights == 0] = 0
-            self._sweep_table(table)
-        return table.ravel()[self.layout.cells]
+            room[self.weights == 0] = 0
+            self._sweep_table(room)
+        np.take(room.ravel(), self.layout.cells, out=swept, mode="clip")
 
     def _sweep_table(self, table: Floats) -> None:
         for (rows, width), factor in zip(self.layout.blocks, self.factors, strict=True):
@@ -499,9 +518,12 @@ class _DenseLevels:
                 self.weights[rows, :width],
                 self.sizes[rows],
             )
-            product = block * weights if self.is_weighted else block
-            mean = np.einsum("nl->n", product) / sizes
-            right = product.sum(axis=0) - np.einsum("n,nl->l", mean, weights)
+            if self.is_weighted:
+                mean = np.einsum("nl,nl->n", block, weights) / sizes
+                right = np.einsum("nl,nl->l", block, weights)
+            else:
+                mean, right = np.einsum("nl->n", block) / sizes, block.sum(axis=0)
+            right -= np.einsum("n,nl->l", mean, weights)
             slopes = self.slopes[:, rows, :width]
             crossings = self.weighted_slopes[:, rows, :width]
             parts = [np.einsum("nl,nl->n", crossing, block) for crossing in crossings]
@@ -545,7 +567,7 @@ def _dense_levels(
     for rows, width in layout.blocks:
         part = laid[rows, :width]
         margin = part.sum(axis=0)
-        system = np.diag(margin) - column_gram(part / np.sqrt(sizes[rows])[:, None])
+        system = np.diag(margin) - column_gram(part, 1 / np.sqrt(sizes[rows]))
         rank = width - (_count_components(system) if len(layout.blocks) == 1 else 1)
         for crossing in weighted_slopes[:, rows, :width]:
             system -= column_gram(crossing)
@@ -578,6 +600,14 @@ class _SparseLevels:
     diagonal: Floats
     factor: _Factor | None
     rank: int
+
+    def room(self) -> Floats:
+        """Make no working space; none is needed."""
+        return np.empty(0)
+
+    def sweep_into(self, column: Floats, swept: Floats, room: Floats) -> None:
+        """Write what units and levels leave of a column, shape (n,), into ``swept``."""
+        swept[:] = self.sweep(column)
 
     def sweep(self, column: Floats) -> Floats:
         """Take units and levels off a column, shape (n,)."""

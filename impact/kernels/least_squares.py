@@ -159,26 +159,26 @@ def least_squares(
     )
     coefficients = np.zeros(0)
     bread = np.zeros((0, 0))
+    variation = float(np.einsum("n,n->", y, y if weights is None else y * weights))
     residuals = y
     if factor is not None:
         bread = scipy.linalg.cho_solve(factor, np.eye(len(kept))) / np.outer(scale, scale)
         coefficients = scipy.linalg.cho_solve(factor, cross[kept] / scale) / scale
-        residuals = y - weighted_rows(coefficients, x)
+        # What sweeping returned is nobody else's and becomes the residuals in place.
+        residuals = np.subtract(y, weighted_rows(coefficients, x), out=None if sweep is None else y)
         # One step of refinement: the normal equations square the condition number.
         left = residuals if weights is None else residuals * weights
         right = inner(x, left[None, :])[:, 0]
         correction = scipy.linalg.cho_solve(factor, right / scale) / scale
-        coefficients, residuals = (
-            coefficients + correction,
-            residuals - weighted_rows(correction, x),
-        )
+        coefficients = coefficients + correction
+        residuals -= weighted_rows(correction, x)
     return LeastSquares(
         kept,
         coefficients,
         bread,
         x,
         residuals,
-        float(np.einsum("n,n->", y, y if weights is None else y * weights)),
+        variation,
         weights,
         n_effects,
         redundant,

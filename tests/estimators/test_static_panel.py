@@ -270,14 +270,18 @@ def test_robust_hausman_holds_its_size_and_finds_correlation():
 
 def test_differences_respect_gaps_and_spans():
     frame = pd.DataFrame(
-        {"unit": [1, 1, 1, 1, 2, 2, 2], "time": [1, 2, 4, 5, 1, 2, 3], "x": [0, 1, 3, 7, 2, 2, 5.0]}
+        {
+            "unit": [1, 1, 1, 1, 2, 2, 2, 3, 3],
+            "time": [1, 2, 4, 5, 1, 2, 3, 1, 4],
+            "x": [0, 1, 3, 7, 2, 2, 5.0, 1, 3],
+        }
     )
     frame["y"] = 2 * frame["x"] + 10 * frame["unit"]
     design = Design(Panel(frame, unit="unit", time="time"), outcome="y", covariates="x")
     one = FirstDifference(constant=False).fit(design)
     np.testing.assert_allclose(one.estimates, 2)
     assert one.extra["n_rows"] == 4
-    assert FirstDifference(span=3, constant=False).fit(design).extra["n_rows"] == 2
+    assert FirstDifference(span=3, constant=False).fit(design).extra["n_rows"] == 3
     with pytest.raises(EstimationError, match="no unit is observed at two periods 9 steps apart"):
         FirstDifference(span=9).fit(design)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ __all__ = ["Design", "DesignFacts", "DesignRows"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 # Up to so many cohorts, comparing with each is faster than searching among them.
 FEW_COHORTS = 32
@@ -385,9 +386,9 @@ class Design:
         return DesignRows(
             unit_codes=sample.unit_codes,
             time_codes=sample.time_codes,
-            cluster_codes=np.stack(clusters, axis=1),
+            cluster_codes=_side_by_side(clusters),
             outcome=sample.numeric(self.outcome),
-            regressors=np.stack(columns, axis=1) if columns else np.empty((sample.n_rows, 0)),
+            regressors=_side_by_side(columns) if columns else np.empty((sample.n_rows, 0)),
             names=tuple(str(name) for name in names),
             weights=None if self.weights is None else sample.numeric(self.weights),
         )
@@ -712,6 +713,11 @@ def _values(design: Design, name: str) -> list[Any]:
     if isinstance(design.panel, TablePanel):
         return design.panel.distinct(name)
     return design.sample.frame[name].unique().tolist()
+
+
+def _side_by_side(columns: list[NDArray[Scalar]]) -> NDArray[Scalar]:
+    """Lay columns out as (n, k), each contiguous; a single one is not copied."""
+    return columns[0][:, None] if len(columns) == 1 else np.stack(columns).T
 
 
 def _row_codes(panel: Panel, name: str) -> Integers:

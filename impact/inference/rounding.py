@@ -25,7 +25,7 @@ _NO_CELL_ERROR = 1e-14
 
 def is_constant(outcome: Floats) -> bool:
     """Tell whether an outcome, shape (n,), is the same in all rows."""
-    return bool(np.ptp(outcome) <= _ROUNDING * np.abs(outcome).max())
+    return bool(np.ptp(outcome) <= _ROUNDING * _largest(outcome))
 
 
 def rounding_rows(
@@ -50,7 +50,7 @@ def rounding_rows(
         errors = np.sqrt(variances)
         largest = np.nanmax(errors, initial=0.0)
         noise = (errors <= _NO_CELL_ERROR * largest) & (size <= 10 * _NO_CELL_ERROR * largest)
-        suspect = np.fmax(size, errors) <= _SUSPECT * np.abs(outcome).max()
+        suspect = np.fmax(size, errors) <= _SUSPECT * _largest(outcome)
         exact = (errors <= EXACT * size) & (errors > 0)
     if suspect.any() and not _varies(outcome, units, times):
         noise = noise | suspect
@@ -61,4 +61,9 @@ def rounding_rows(
 def _varies(outcome: Floats, units: Integers, times: Integers) -> bool:
     """Tell whether an outcome is more than a unit's constant plus a period's."""
     rest = absorb([units, times]).sweep(outcome[None, :].copy())
-    return bool(np.abs(rest).max() > _ROUNDING * np.abs(outcome).max())
+    return bool(np.abs(rest).max() > _ROUNDING * _largest(outcome))
+
+
+def _largest(values: Floats) -> float:
+    """Return the largest absolute value without a copy."""
+    return float(max(values.max(), -values.min()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def regress_table(
         (Groups(np.zeros(0, dtype=np.int64), 0),),
         contrast,
         EffectCounts(fit.n_effects, len(design.periods), all_nested=False),
-        partial(_full, table, kept),
+        cache(partial(_full, table, kept)),
         covariance,
         convention,
         size=design.n_clusters,

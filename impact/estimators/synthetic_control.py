@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, InferenceError, plural
+from impact.errors import DesignError, InferenceError, check_choice, plural
 from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
 from impact.estimators.parts.donors import (
     SYNTHETIC,
@@ -26,46 +26,19 @@ from impact.estimators.parts.donors import (
     needs_of_placebos,
     with_rank_note,
 )
-from impact.estimators.parts.predictors import (
-    Predictor,
-    PredictorWeights,
-    predictor_matrix,
-    predictor_windows,
-)
-from impact.estimators.parts.synthetic_control_fit import (
-    MatchingFit,
-    MatchingProblem,
-    describe,
-    fit_notes,
-)
-from impact.inference.placebo import (
-    Assignment,
-    CrossFit,
-    PlaceboDraws,
-    conformal_interval,
-    conformal_p_value,
-    cross_fit_t,
-    no_uncertainty,
-)
+from impact.estimators.parts.matching import Matching, MatchingProblem, Solver
+from impact.estimators.parts.one_treated import conformal_frame, debiased, predicted_frame
+from impact.estimators.parts.predictors import Predictor, PredictorWeights
+from impact.estimators.parts.synthetic_control_fit import describe, fit_notes
+from impact.inference.placebo import CrossFit, PlaceboDraws, no_uncertainty
+from impact.inference.prediction import Dependence, Errors, Moments
 from impact.inference.scores import Uncertainty
-from impact.kernels.bilinear import (
-    BilinearChoice,
-    bilinear_fit,
-    effect_paths,
-    gap_paths,
-    noise_level,
-    placebo_paths,
-)
-from impact.kernels.predictor_weights import nested_fit, weighted_fit
 from impact.result import Result
 
 __all__ = ["Predictor", "SyntheticControl"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Blocks: TypeAlias = tuple[Block, ...]
-
-# Ridge and stop of synthdid's sc_estimate, in units of the noise.
-STOPPED_RIDGE, EARLY_STOP = 1e-6, 1e-5
 
 
 @dataclass(frozen=True)
@@ -134,7 +107,7 @@ class SyntheticControl(Estimator):
     inference: Literal["placebo", "none"] = "placebo"
     draws: int = 200
     seed: int = 0
-    solver: Literal["exact", "frank_wolfe"] = "exact"
+    solver: Solver = "exact"
 
     requires: ClassVar[tuple[Requirement, ...]] = (*SYNTHETIC, NO_COVARIATES)
     estimand: ClassVar[str] = "effects on the treated by cohort and period"
@@ -167,9 +140,9 @@ class SyntheticControl(Estimator):
         return (*self.requires, *needs_of_placebos(self.inference))
 
     def _estimate(self, design: Design) -> Result:
-        blocks = donor_blocks(design, self.pool, separate=not self.pooled)
-        problems = [self._problem(design, block) for block in blocks]
-        fits = [_solve(problem, self) for problem in problems]
+        blocks, matching = self._blocks(design), self._matching
+        problems = [matching.problem(design, block) for block in blocks]
+        fits = [matching.solve(problem) for problem in problems]
         paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
         uncertainty, placebos = self._placebos(design, blocks, problems)
         description = describe(self.predictors, design, problems, fits, placebos)
@@ -197,16 +170,16 @@ class SyntheticControl(Estimator):
         ------
         Abadie, Diamond and Hainmueller (2015), section 4.3.
         """
-        frames = []
-        for block in donor_blocks(design, self.pool, separate=not self.pooled):
-            problem = self._problem(design, block)
-            for k in np.flatnonzero(_solve(problem, self).omega):
+        frames, matching = [], self._matching
+        for block in self._blocks(design):
+            problem = matching.problem(design, block)
+            for k in np.flatnonzero(matching.solve(problem).omega):
                 if len(block.donors) == 1:
                     raise InferenceError(
                         "one donor carries all weight and there is no other: leaving it out "
                         "leaves nothing to compare with. Widen the donor pool."
                     )
-                path = _solve(_without(problem, np.array([k])), self).path
+                path = matching.solve(problem.without(np.array([k]))).path
                 frames.append(
                     pd.DataFrame(
                         {
@@ -235,8 +208,8 @@ class SyntheticControl(Estimator):
         ------
         Abadie, Diamond and Hainmueller (2015), section 4.3.
         """
-        frames = []
-        for block in donor_blocks(design, self.pool, separate=not self.pooled):
+        frames, matching = [], self._matching
+        for block in self._blocks(design):
             times = design.periods[block.pre]
             if (times < period).sum() < 2 or times[-1] < period:
                 raise DesignError(
@@ -248,7 +221,7 @@ class SyntheticControl(Estimator):
             pretended = replace(
                 block, pre=design.periods < period, post=block.pre & (design.periods >= period)
             )
-            path = _solve(self._problem(design, pretended), self).path[block.pre]
+            path = matching.solve(matching.problem(design, pretended)).path[block.pre]
             frames.append(
                 pd.DataFrame(
                     {
@@ -282,29 +255,71 @@ class SyntheticControl(Estimator):
         ------
         Chernozhukov, Wuthrich and Zhu (2021), JASA 116(536), sections 2.2 and 4.
         """
-        block, treated, donors = self._single_path(design, "conformal inference")
-        n_before = int(block.pre.sum())
-        if (n_before + 1) * (1.0 - level) < 1.0:
+        problem = self._single(design, "conformal inference is")
+        return conformal_frame(self._matching, problem, design.periods, level)
+
+    def prediction_intervals(
+        self,
+        design: Design,
+        level: float = 0.9,
+        *,
+        dependence: Dependence = "none",
+        errors: Errors = "location_scale",
+        moments: Moments = "constant",
+        draws: int = 200,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Bound the effect of each treated period by what weights and later errors leave open.
+
+        Parameters
+        ----------
+        level : probability that the effect of a period lies between the bounds, at least
+        dependence : between later errors and the noise the weights were fitted through: "none",
+            or "any", which spends half of 1 - level on each and is wider
+        errors : "location_scale", Student's law of scaled residuals; with dependence="any" also
+            "subgaussian" or "quantile"
+        moments : whether mean and scale of errors are "constant", or "linear" in the outcomes of
+            the donors with weight
+        draws, seed : of the noise in the weights' problem
+
+        Returns
+        -------
+        DataFrame with time, estimate, conf_low, conf_high, and weights_low and weights_high:
+        the part of the bounds that the uncertainty of the weights has by itself
+
+        Raises
+        ------
+        DesignError : an unknown choice, or a level outside (0, 1)
+        InferenceError : several treated units, predictors, proximity, a perfect fit before
+            treatment, or too few periods (see ``prediction_bounds``)
+
+        Source
+        ------
+        Cattaneo, Feng and Titiunik (2021), JASA 116(536), sections 3-5.
+        """
+        for name, value, known in (
+            ("dependence", dependence, get_args(Dependence)),
+            ("errors", errors, get_args(Errors)),
+            ("moments", moments, get_args(Moments)),
+        ):
+            check_choice(name, value, known)
+        if self.proximity:
             raise InferenceError(
-                f"{plural(n_before, 'period')} before treatment give p-values no smaller than "
-                f"{1 / (n_before + 1):.3f}, too coarse for {level:.0%} intervals. Ask for a lower "
-                "level."
+                "prediction intervals rest on weights that fit the pre-period best, and "
+                "proximity trades fit for nearness. Leave proximity out."
             )
-        estimates = _solve(self._problem(design, block), self).path
-        rows = []
-        for t in np.flatnonzero(block.post):
-            used = np.append(np.flatnonzero(block.pre), t)
-
-            def p_value(effect: float, used: NDArray[np.intp] = used) -> float:
-                path = treated[used].copy()
-                path[-1] -= effect
-                return conformal_p_value(self._residuals(path, donors[:, used]), 1)
-
-            spread = 4.0 * float(np.std(treated[block.pre] - donors[:, block.pre].mean(axis=0)))
-            low, high = conformal_interval(p_value, float(estimates[t]), spread, level)
-            rows.append((design.periods[t], estimates[t], p_value(0.0), low, high))
-        columns = ["time", "estimate", "p_value", "conf_low", "conf_high"]
-        return pd.DataFrame(rows, columns=columns)
+        problem = self._single(design, "prediction intervals are")
+        return predicted_frame(
+            self._matching,
+            problem,
+            design.periods,
+            level,
+            dependence=dependence,
+            errors=errors,
+            moments=moments,
+            draws=draws,
+            seed=seed,
+        )
 
     def debiased_average(self, design: Design, *, folds: int = 3) -> CrossFit:
         """Estimate the average effect with its bias measured in held-out pre-periods.
@@ -321,59 +336,30 @@ class SyntheticControl(Estimator):
         ------
         Chernozhukov, Wuthrich and Zhu, "A t-test for synthetic controls", arXiv:1812.10820.
         """
-        block, treated, donors = self._single_path(design, "the debiased average")
-        order = np.concatenate([np.flatnonzero(block.pre), np.flatnonzero(block.post)])
-        treated, donors = treated[order], donors[:, order]
+        problem = self._single(design, "the debiased average is")
+        return debiased(self._matching, problem, folds)
 
-        def fitted(kept: NDArray[np.intp]) -> Floats:
-            return np.asarray(treated - self._residuals(treated, donors, kept))
+    @property
+    def _matching(self) -> Matching:
+        """How donors are weighed."""
+        return Matching(
+            self.predictors, self.predictor_weights, self.demean, self.proximity, self.solver
+        )
 
-        return cross_fit_t(treated, fitted, int(block.pre.sum()), folds=folds)
+    def _blocks(self, design: Design) -> Blocks:
+        return donor_blocks(design, self.pool, separate=not self.pooled)
 
-    def _residuals(
-        self, path: Floats, donors: Floats, kept: NDArray[np.intp] | None = None
-    ) -> Floats:
-        """Return gaps of all periods with weights fitted to the periods kept."""
-        pre = np.ones(len(path), dtype=bool)
-        if kept is not None:
-            pre = np.isin(np.arange(len(path)), kept)
-        return bilinear_fit(path, donors, pre, pre, self._choice(donors[:, pre])).path
-
-    def _single_path(self, design: Design, what: str) -> tuple[Block, Floats, Floats]:
-        blocks = donor_blocks(design, self.pool, separate=not self.pooled)
+    def _single(self, design: Design, what: str) -> MatchingProblem:
+        """Return the only treated unit's problem, or refuse."""
+        blocks = self._blocks(design)
         if len(blocks) > 1 or self.predictors:
             raise InferenceError(
-                f"{what} is for one treated unit matched on its outcomes; here are "
+                f"{what} for one treated unit matched on its outcomes; here are "
                 f"{plural(len(blocks), 'treated unit')} and "
                 f"{plural(len(self.predictors), 'predictor')}. "
                 "Keep one treated unit (or pooled=True with one cohort) and no predictors."
             )
-        treated = design.outcomes[blocks[0].treated].mean(axis=0)
-        return blocks[0], treated, design.outcomes[blocks[0].donors]
-
-    def _choice(self, before: Floats) -> BilinearChoice:
-        """Say how donors, with pre-period outcomes (n, T0), are weighed."""
-        choice = BilinearChoice(
-            times="uniform" if self.demean else "none",
-            intercept=self.demean,
-            proximity=self.proximity,
-        )
-        if self.solver == "exact":
-            return choice
-        noise = noise_level(before)
-        ridge = (STOPPED_RIDGE * noise) ** 2 * before.shape[1]
-        return replace(choice, unit_ridge=ridge, early_stop=EARLY_STOP * noise)
-
-    def _problem(self, design: Design, block: Block) -> MatchingProblem:
-        halves = predictor_windows(design, block, self.predictor_weights)
-        return MatchingProblem(
-            treated=design.outcomes[block.treated].mean(axis=0),
-            donors=design.outcomes[block.donors],
-            predictors=[
-                predictor_matrix(design, block, self.predictors, window) for window in halves
-            ],
-            block=block,
-        )
+        return self._matching.problem(design, blocks[0])
 
     def _placebos(
         self, design: Design, blocks: Blocks, problems: list[MatchingProblem]
@@ -385,78 +371,10 @@ class SyntheticControl(Estimator):
             return no_uncertainty(width, design.n_units), []
         assignments = donor_assignments(design, blocks, self.draws, self.seed)
         paths = [
-            _placebo_block(problem, assignment, self)
+            self._matching.placebos(problem, assignment)
             for problem, assignment in zip(problems, assignments, strict=True)
         ]
         joint = cohort_paths(design, blocks, np.stack(paths, axis=1))
         draws = joint.reshape(len(joint), -1)
         draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
         return PlaceboDraws(draws, design.n_units), paths
-
-
-def _solve(problem: MatchingProblem, settings: SyntheticControl) -> MatchingFit:
-    block = problem.block
-    if not settings.predictors:
-        choice = settings._choice(problem.donors[:, block.pre])
-        fit = bilinear_fit(problem.treated, problem.donors, block.pre, block.post, choice)
-        return MatchingFit(fit.omega, fit.path, np.empty(0), fit.residual, fit.unique)
-    first, last = (_standardised(X) for X in (problem.predictors[0], problem.predictors[-1]))
-    judged = np.flatnonzero(block.pre)
-    if settings.predictor_weights == "cross_validation":
-        judged = judged[len(judged) // 2 :]
-    importance = np.full(len(first), 1.0 / len(first))
-    if settings.predictor_weights != "equal":
-        importance = nested_fit(
-            first[:, 1:], first[:, 0], problem.donors[:, judged].T, problem.treated[judged]
-        ).importance
-    inner = weighted_fit(last[:, 1:], last[:, 0], importance)
-    gaps = gap_paths(problem.treated, problem.donors, inner.weights)
-    n_before = int(block.pre.sum())
-    level = np.full(n_before, 1.0 / n_before if settings.demean else 0.0)
-    path = effect_paths(gaps, block.pre, level)
-    return MatchingFit(inner.weights, path, importance, inner.residual, inner.unique)
-
-
-def _standardised(values: Floats) -> Floats:
-    """Divide each predictor by its standard deviation over treated and donors."""
-    spread = values.std(axis=1, ddof=1, keepdims=True)
-    return values / np.where(spread > 0.0, spread, 1.0)
-
-
-def _without(problem: MatchingProblem, dropped: NDArray[np.intp]) -> MatchingProblem:
-    """Take donors out of a problem."""
-    return replace(
-        problem,
-        donors=np.delete(problem.donors, dropped, axis=0),
-        predictors=[np.delete(X, dropped + 1, axis=1) for X in problem.predictors],
-    )
-
-
-def _placebo_block(
-    problem: MatchingProblem, assignment: Assignment, settings: SyntheticControl
-) -> Floats:
-    """Return the paths of donors taken as treated, shape (B, T)."""
-    block = problem.block
-    if not settings.predictors:
-        return placebo_paths(
-            problem.donors,
-            block.pre,
-            block.post,
-            assignment.groups,
-            assignment.barred,
-            settings._choice(problem.donors[:, block.pre]),
-            np.empty(0),
-        )
-    paths = []
-    for group, barred in zip(assignment.groups, assignment.barred, strict=True):
-        pretended = MatchingProblem(
-            treated=problem.donors[group].mean(axis=0),
-            donors=problem.donors[~barred],
-            predictors=[
-                np.column_stack([X[:, 1 + group].mean(axis=1), X[:, 1:][:, ~barred]])
-                for X in problem.predictors
-            ],
-            block=block,
-        )
-        paths.append(_solve(pretended, settings).path)
-    return np.stack(paths)

@@ -1,15 +1,16 @@
-"""Figures of a synthetic control: paths and gap, donors' weights, fans of placebos."""
+"""Figures of a synthetic control: paths and gap, donors' weights, fans of placebos, a map."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact.errors import EstimationError, listing
+from impact.errors import EstimationError, check_choice, listing
+from impact.places import Vintage, codes, crosswalk, provinces, tile_map
 from impact.plots import BLUE, INK, ORANGE, PALE, QUIET
 
 if TYPE_CHECKING:
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
     from impact.estimators.parts.synthetic_control_fit import SyntheticControlFit
 
-__all__ = ["donor_weights", "gap_fan", "leave_one_out_fan", "paths_and_gap", "placebo_fan"]
+__all__ = [
+    "donor_map",
+    "donor_weights",
+    "gap_fan",
+    "leave_one_out_fan",
+    "paths_and_gap",
+    "placebo_fan",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -72,6 +80,61 @@ def donor_weights(
     return ax
 
 
+def donor_map(
+    fit: SyntheticControlFit,
+    *,
+    show: Literal["weights", "gaps"] = "weights",
+    start: float | None = None,
+    treated: Hashable = None,
+    vintage: Vintage = 63,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw donors on the tile map of Vietnam's provinces; the treated one is outlined.
+
+    Parameters
+    ----------
+    show : "weights" colours donors by their weight, those without any in grey; "gaps" colours the
+        treated province by its mean gap from ``start`` on, and donors by that of their placebo
+    start : first treated period, for gaps
+    vintage : 63 provinces, or 34 as merged in July 2025
+
+    Raises
+    ------
+    PlaceError : a unit is no province of the vintage
+    EstimationError : gaps without ``start`` or without placebos; several treated units, none named
+    """
+    from matplotlib.patches import Rectangle
+
+    check_choice("show", show, ("weights", "gaps"), EstimationError)
+    column = _column_of(fit, treated)
+    if show == "weights":
+        weights = fit.unit_weights[column].dropna()
+        values, label, form = weights[weights > 0.0], f"weight in the synthetic {column}", "{:.2f}"
+    else:
+        values, label, form = _mean_gaps(fit, start), "mean gap after treatment", "{:,.3g}"
+    ax = tile_map(values, vintage=vintage, ax=ax, label=label, form=form)
+    code = codes([column], vintage).iloc[0]
+    today = crosswalk().set_index("code_63")["code_34"]
+    own = [code] if vintage == 63 else list(today.index[today == code])
+    for tile in provinces(63).loc[own].to_dict("records"):
+        corner = (tile["tile_column"], tile["tile_row"])
+        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=ORANGE, linewidth=2.4))
+    return ax
+
+
+def _mean_gaps(fit: SyntheticControlFit, start: float | None) -> pd.Series:
+    """Return the mean gap from a period on of the treated unit and of each placebo."""
+    _need_placebos(fit)
+    if start is None:
+        raise EstimationError(
+            'show="gaps" averages gaps over treated periods: say from which on, start=.'
+        )
+    unit = fit.placebos.columns[0]
+    own = fit.paths.rename(columns={"treated": unit})
+    both = pd.concat([own[[unit, "time", "gap"]], fit.placebos], ignore_index=True)
+    return both[both["time"] >= start].groupby(unit)["gap"].mean()
+
+
 def placebo_fan(
     fit: SyntheticControlFit, start: float, *, within: float | None = 5.0, ax: Axes | None = None
 ) -> Axes:
@@ -90,11 +153,7 @@ def placebo_fan(
     ------
     Abadie, Diamond and Hainmueller (2010), figures 4-7.
     """
-    if fit.placebos.empty:
-        raise EstimationError(
-            "this fit holds no placebos of a single treated unit: fit SyntheticControl with one "
-            'treated unit and inference="placebo".'
-        )
+    _need_placebos(fit)
     unit = fit.placebos.columns[0]
     wide = fit.placebos.pivot(index="time", columns=unit, values="gap")
     path = _path_of(fit, None)
@@ -110,6 +169,14 @@ def placebo_fan(
         title += f"; those that fit {within:g} times worse before are not drawn"
     ax.set_title(title, fontsize=9, color=QUIET, loc="left")
     return ax
+
+
+def _need_placebos(fit: SyntheticControlFit) -> None:
+    if fit.placebos.empty:
+        raise EstimationError(
+            "this fit holds no placebos of a single treated unit: fit SyntheticControl with one "
+            'treated unit and inference="placebo".'
+        )
 
 
 def leave_one_out_fan(

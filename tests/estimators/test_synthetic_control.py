@@ -8,6 +8,7 @@ from impact import Design, Panel
 from impact.errors import DesignError, InferenceError
 from impact.estimators.parts.donors import DonorPool
 from impact.estimators.synthetic_control import Predictor, SyntheticControl
+from impact.inference.prediction import prediction_bounds
 
 # Abadie, Diamond and Hainmueller (2010), table 2.
 CALIFORNIA = {
@@ -298,6 +299,45 @@ def test_debiased_average_removes_a_constant_gap():
     fit = SyntheticControl().debiased_average(design_of(y, cohorts))
     assert abs(fit.estimate - 2.0) < 6 * fit.std_error + 0.5
     assert SyntheticControl().fit(design_of(y, cohorts)).att().estimates[0] > 30
+
+
+def test_prediction_intervals_are_those_of_the_arrays():
+    y, cohorts = factor_panel(11, n=8, periods=30, start=28, effect=2.0)
+    design = design_of(y, cohorts)
+    for settings in (SyntheticControl(inference="none"), SyntheticControl(demean=True)):
+        intervals = settings.prediction_intervals(design, 0.8, draws=50, seed=3)
+        fit = settings.fit(design)
+        omega = fit.extra["fit"].unit_weights[0].to_numpy()
+        bounds = prediction_bounds(
+            y[0, :27], y[1:, :27], y[1:, 27:], omega,
+            level=0.8, intercept=settings.demean, draws=50, seed=3,
+        )  # fmt: skip
+        estimate = fit.cells["estimate"].to_numpy()[27:]
+        np.testing.assert_allclose(intervals["estimate"], estimate, atol=1e-12)
+        np.testing.assert_allclose(
+            intervals[["conf_low", "conf_high"]], estimate[:, None] + bounds.total, rtol=1e-6
+        )
+        assert list(intervals["time"]) == [28, 29, 30]
+
+
+def test_prediction_intervals_refuse_what_they_cannot_bound():
+    y, cohorts = factor_panel(12)
+    design = design_of(y, cohorts)
+    with pytest.raises(InferenceError, match="proximity trades fit for nearness"):
+        SyntheticControl(proximity=0.1).prediction_intervals(design)
+    with pytest.raises(DesignError, match="errors may be 'location_scale', 'subgaussian'"):
+        SyntheticControl().prediction_intervals(design, errors="gaussian")
+    with pytest.raises(InferenceError, match="level is a share between 0 and 1"):
+        SyntheticControl().prediction_intervals(design, 95)
+    with pytest.raises(InferenceError, match="level is a share between 0 and 1"):
+        SyntheticControl().conformal(design, 95)
+    with pytest.raises(InferenceError, match="draws is a number of simulations, 20 or more"):
+        SyntheticControl().prediction_intervals(design, draws=5)
+    two = design_of(y, np.where(np.arange(25) < 2, 15.0, np.nan))
+    with pytest.raises(InferenceError, match="prediction intervals are for one treated unit"):
+        SyntheticControl().prediction_intervals(two)
+    pooled = SyntheticControl(pooled=True).prediction_intervals(two, draws=20)
+    assert len(pooled) == 6
 
 
 @pytest.mark.slow

@@ -6,14 +6,16 @@ import pandas as pd
 import pytest
 
 from impact import Design, Panel
-from impact.errors import EstimationError
+from impact.errors import EstimationError, PlaceError
 from impact.estimators.synthetic_control import SyntheticControl
 from impact.estimators.synthetic_figures import (
+    donor_map,
     donor_weights,
     leave_one_out_fan,
     paths_and_gap,
     placebo_fan,
 )
+from impact.places import codes, crosswalk, provinces
 
 
 def design_of(n_treated=1):
@@ -64,6 +66,42 @@ def test_leave_one_out_fan_has_a_line_for_each_donor_used(fit):
     without = SyntheticControl().leave_one_out(design_of())
     ax = leave_one_out_fan(fit, without, 9)
     assert len(ax.lines) == without["left_out"].nunique() + 3
+
+
+def provinces_fit(vintage):
+    """Nine provinces, the first of them treated from 9 on."""
+    frame = design_of().panel.frame
+    names = provinces(vintage)["name_vi"].iloc[:9].to_numpy()
+    frame = frame.assign(unit=np.repeat(names, 12))
+    design = Design(Panel(frame, unit="unit", time="time"), outcome="y", cohort="g")
+    return SyntheticControl().fit(design).extra["fit"], names
+
+
+@pytest.mark.parametrize("vintage", [63, 34])
+def test_donors_are_drawn_on_the_map_of_provinces(vintage):
+    fit, names = provinces_fit(vintage)
+    ax = donor_map(fit, vintage=vintage)
+    weights = fit.unit_weights[names[0]].dropna()
+    written = {text.get_text().split("\n")[-1] for text in ax.texts}
+    assert {f"{w:.2f}" for w in weights[weights > 0]} <= written
+    outlined = [patch for patch in ax.patches if patch.get_linewidth() == 2.4]
+    merged = crosswalk()["code_34"].eq(codes([names[0]], vintage).iloc[0]).sum()
+    assert len(outlined) == (1 if vintage == 63 else merged)
+    gaps = donor_map(fit, show="gaps", start=9, vintage=vintage)
+    own = fit.paths.loc[fit.paths["time"] >= 9, "gap"].mean()
+    assert f"{own:,.3g}" in {text.get_text().split("\n")[-1] for text in gaps.texts}
+    plt.close("all")
+
+
+def test_a_map_refuses_units_that_are_no_provinces_and_gaps_without_a_start(fit):
+    with pytest.raises(PlaceError):
+        donor_map(fit)
+    provincial, _ = provinces_fit(63)
+    with pytest.raises(EstimationError, match=r"say from which on, start="):
+        donor_map(provincial, show="gaps")
+    with pytest.raises(EstimationError, match="show may be 'weights', 'gaps'; it was 'map'"):
+        donor_map(provincial, show="map")
+    plt.close("all")
 
 
 def test_refusals():

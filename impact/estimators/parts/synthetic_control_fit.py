@@ -12,37 +12,17 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import listing
 from impact.estimators.parts.donors import Block, block_label, weight_frame
+from impact.estimators.parts.matching import MatchingFit, MatchingProblem
 from impact.estimators.parts.predictors import Predictor
 from impact.inference.placebo import rank_p_value, rmspe_ratios
 from impact.kernels.simplex import simplex_least_squares
 
-__all__ = ["MatchingFit", "MatchingProblem", "SyntheticControlFit", "describe", "fit_notes"]
+__all__ = ["SyntheticControlFit", "describe", "fit_notes"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
 # A pre-period gap below this share of the donors' spread counts as a perfect fit.
 PERFECT = 1e-8
-
-
-@dataclass(frozen=True, eq=False)
-class MatchingProblem:
-    """Paths (T,) and (n, T) to match; predictors (k, 1 + n) by window, the treated first."""
-
-    treated: Floats
-    donors: Floats
-    predictors: list[Floats]
-    block: Block
-
-
-@dataclass(frozen=True, eq=False)
-class MatchingFit:
-    """Donor weights (n,), effect path (T,), predictor weights (k,) and the certificate."""
-
-    omega: Floats
-    path: Floats
-    importance: Floats
-    residual: float
-    unique: bool
 
 
 @dataclass(frozen=True, eq=False)

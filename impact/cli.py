@@ -3,7 +3,7 @@
 Exit codes
 ----------
 0   done; every report checked is identical
-1   a build failed (a cell raised, a folder could not be written)
+1   a build failed (a cell raised, a folder could not be written); of a matrix, at least one
 2   a plan, its data or the command is invalid
 3   published files differ from what the same inputs give
 4   plan, notebook or data changed since the report was published
@@ -76,9 +76,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("--force", action="store_true", help="build even what is up to date")
     report.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_junit(report)
     report.set_defaults(run=_report)
+    matrix = commands.add_parser("matrix", help="build a report for each province, or other value")
+    matrix.add_argument("plan", metavar="PLAN")
+    matrix.add_argument(
+        "--over", required=True, metavar="NAME", help="a column of the data, or a parameter"
+    )
+    matrix.add_argument(
+        "--values", nargs="+", metavar="VALUE", help="default: all those of the column"
+    )
+    matrix.add_argument(
+        "--jobs", type=int, default=-1, help="reports built at a time; default: one a processor"
+    )
+    matrix.add_argument("--force", action="store_true", help="build even what is up to date")
+    matrix.add_argument("--quiet", action="store_true", help="no progress bar")
+    matrix.set_defaults(run=_matrix)
     check = commands.add_parser("check", help="say everything that is wrong with plans")
     check.add_argument("plans", nargs="+", metavar="PLAN")
+    _add_junit(check)
     check.set_defaults(run=_check_plans)
     plan = commands.add_parser("plan", help="freeze a plan, or show how it differs since")
     plan.add_argument("action", choices=("freeze", "diff"))
@@ -90,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     new.set_defaults(run=_new)
     verify = commands.add_parser("verify", help="compare a report's files with its manifest")
     verify.add_argument("folder", metavar="FOLDER")
+    _add_junit(verify)
     verify.set_defaults(run=_verify)
     rerun = commands.add_parser("reprun", help="run a notebook twice and name unstable cells")
     rerun.add_argument("notebook", metavar="NOTEBOOK")
@@ -106,10 +123,19 @@ def _parser() -> argparse.ArgumentParser:
     package = commands.add_parser("package", help="write a report's replication package")
     package.add_argument("plan", metavar="PLAN")
     package.set_defaults(run=_package)
+    lab = commands.add_parser("lab", help="open the tutorials in JupyterLab")
+    lab.add_argument("folder", nargs="?", default=".", help="the project's folder")
+    lab.set_defaults(run=_lab)
     lists = commands.add_parser("list", help="show evaluations, notebooks, datasets and estimators")
     lists.add_argument("folder", nargs="?", default=".", help="the project's folder")
     lists.set_defaults(run=_list)
     return parser
+
+
+def _add_junit(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write what was found as JUnit XML too"
+    )
 
 
 def _guarded(command: Callable[[], int]) -> int:
@@ -146,7 +172,61 @@ def _ledger(given: argparse.Namespace) -> int:
 
 def _report(given: argparse.Namespace) -> int:
     command = _check if given.check else _build
-    return max(_guarded(partial(command, name, given)) for name in given.plans)
+    suite = "impact report --check" if given.check else "impact report"
+    return _each(suite, given.plans, partial(command, given=given), given)
+
+
+def _each(
+    suite: str, names: Sequence[str], command: Callable[[str], int], given: argparse.Namespace
+) -> int:
+    """Run a command for each name, none stopping the others; return the largest code."""
+    if given.junit is None:
+        return max(_guarded(partial(command, name)) for name in names)
+    from impact.report.junit import run_case, write_junit
+
+    cases = [run_case(name, partial(_guarded, partial(command, name))) for name in names]
+    write_junit(given.junit, suite, cases)
+    return max(case.code for case in cases)
+
+
+def _matrix(given: argparse.Namespace) -> int:
+    """Build a report for each value of a column or parameter; end with 1 if one failed."""
+    from impact.evaluation import Evaluation
+    from impact.report.matrix import build_matrix
+
+    plan = Evaluation.read(given.plan)
+    started = time.perf_counter()
+    matrix = build_matrix(
+        plan,
+        given.over,
+        given.values,
+        jobs=given.jobs,
+        force=given.force,
+        progress=not given.quiet,
+    )
+    for cell in matrix.having("failed"):
+        print(f"{cell.value}: {cell.error}", file=sys.stderr)
+    seconds = time.perf_counter() - started
+    print(f"{plan.id} by {given.over}: {matrix.counts()}, in {seconds:.1f} s.")
+    print(f"Open {matrix.folder / 'index.html'}")
+    return 1 if matrix.having("failed") else 0
+
+
+def _lab(given: argparse.Namespace) -> int:
+    """Open JupyterLab on the tutorials; return when it ends."""
+    import importlib.util
+    import subprocess
+
+    tutorials = Path(given.folder) / "notebooks" / "tutorials"
+    if not tutorials.is_dir():
+        raise SpecError(
+            f"there are no tutorials in {tutorials}. Name the project's folder: impact lab FOLDER"
+        )
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise SpecError(
+            "JupyterLab is not installed. Install the extra: pip install 'impact-panel[lab]'"
+        )
+    return subprocess.call([sys.executable, "-m", "jupyterlab", str(tutorials)])
 
 
 def _build(name: str, given: argparse.Namespace) -> int:
@@ -187,7 +267,7 @@ def _check_plans(given: argparse.Namespace) -> int:
         print(f"{plan.id}: nothing wrong with the plan, its data and its designs")
         return 0
 
-    return max(_guarded(partial(check, name)) for name in given.plans)
+    return _each("impact check", given.plans, check, given)
 
 
 def _plan(given: argparse.Namespace) -> int:
@@ -221,10 +301,14 @@ def _new(given: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> int:
+    return _each("impact verify", [given.folder], _verify_folder, given)
+
+
+def _verify_folder(name: str) -> int:
     """Compare a report's files with its manifest; needs the standard library only."""
     from impact.report.manifest import changed_outputs, read_manifest
 
-    folder = Path(given.folder)
+    folder = Path(name)
     manifest = read_manifest(folder)
     if manifest is None:
         raise SpecError(f"{folder} holds no manifest.json of a report. Name a report's folder.")

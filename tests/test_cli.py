@@ -149,3 +149,61 @@ def test_a_reader_that_stops_early_is_no_error():
     )
     assert shown.stderr == ""
     assert shown.stdout.strip() == "Evaluations"
+
+
+def test_junit_counts_what_passed_failed_and_broke(folder, tmp_path):
+    from xml.etree import ElementTree
+
+    file = tmp_path / "found" / "junit.xml"
+    broken = make_project(tmp_path / "broken", "1 / 0")
+    plans = [str(folder), str(tmp_path / "nowhere"), str(broken)]
+    assert main(["report", *plans, "--quiet", "--junit", str(file)]) == 2
+    suite = ElementTree.parse(file).getroot()
+    counts = {name: suite.get(name) for name in ("name", "tests", "errors", "failures")}
+    assert counts == {"name": "impact report", "tests": "3", "errors": "1", "failures": "1"}
+    passed, failed, errored = suite
+    assert "small: up to date" in passed.findtext("system-out")
+    assert "there is no plan" in failed.find("failure").get("message")
+    assert failed.find("failure").get("type") == "exit 2"
+    assert "ZeroDivisionError" in errored.find("error").get("message")
+
+
+def test_junit_of_check_and_verify_and_of_what_xml_cannot_hold(folder, tmp_path, monkeypatch):
+    from xml.etree import ElementTree
+
+    for command in ("check", "verify"):
+        file = tmp_path / f"{command}.xml"
+        assert main([command, str(folder), "--junit", str(file)]) == 0
+        assert ElementTree.parse(file).getroot().get("name") == f"impact {command}"
+
+    def odd(*_, **__):
+        print("a\x00b \x1b[1m")
+        return 3
+
+    monkeypatch.setattr("impact.cli._verify_folder", odd)
+    assert main(["verify", str(folder), "--junit", str(file)]) == 3
+    assert ElementTree.parse(file).getroot()[0].find("failure").get("message").startswith("a�b")
+
+
+def test_a_junit_file_that_cannot_be_written_is_named(folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["check", str(folder), "--junit", str(tmp_path / "file" / "junit.xml")]) == 1
+    assert "--junit cannot be written" in capsys.readouterr().err
+
+
+def test_lab_opens_the_tutorials_or_names_what_is_missing(tmp_path, capsys, monkeypatch):
+    import importlib.util
+    import subprocess
+
+    started = []
+    monkeypatch.setattr(subprocess, "call", lambda command: started.append(command) or 0)
+    assert main(["lab", str(tmp_path)]) == 2
+    assert "impact lab FOLDER" in capsys.readouterr().err
+    (tmp_path / "notebooks" / "tutorials").mkdir(parents=True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main(["lab", str(tmp_path)]) == 2
+    assert "impact-panel[lab]" in capsys.readouterr().err
+    assert not started
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    assert main(["lab", str(tmp_path)]) == 0
+    assert started[0][1:] == ["-m", "jupyterlab", str(tmp_path / "notebooks" / "tutorials")]

@@ -200,6 +200,11 @@ class Evaluation:
         return ("html", *(f for f in self.content["report"]["formats"] if f != "html"))
 
     @property
+    def smallest_cell(self) -> int:
+        """Fewest units that a printed number may rest on."""
+        return int(self.content["report"]["smallest_cell"])
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the notebook."""
         return dict(self.content["parameters"])
@@ -224,6 +229,7 @@ class Evaluation:
                 f"{self.path}: [data] names {len(self.files)} files and no dataset; an evaluation "
                 "needs one table of units by time. Name it as data.dataset or one data.files."
             )
+        frame = self._rows_of_interest(frame)
         for outcome in self.outcomes:
             if outcome.name not in frame.columns:
                 raise SpecError(
@@ -239,6 +245,24 @@ class Evaluation:
                         "estimator."
                     )
                 frame[outcome.column] = np.log(frame[outcome.name])
+        return frame
+
+    def _rows_of_interest(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Keep the rows whose columns have the values that [data.where] names."""
+        for column, value in self.content["data"].get("where", {}).items():
+            if column not in frame.columns:
+                raise SpecError(
+                    f'{self.path}: data.where names "{column}", which is no column of the data. '
+                    f"{near(column, frame.columns)}Known: {listing(frame.columns, 12)}."
+                )
+            kept = frame[frame[column] == value]
+            if kept.empty:
+                known = frame[column].unique()
+                raise SpecError(
+                    f"{self.path}: no row of the data has {column} = {value!r}. "
+                    f"{near(str(value), known)}It is: {listing(known, 12)}."
+                )
+            frame = kept.reset_index(drop=True)
         return frame
 
     @property

@@ -82,6 +82,7 @@ PLAN: dict[str, Key] = {
         default={},
         table={
             "dataset": Key("string"),
+            "where": Key("free"),
             "files": Key(
                 "tables",
                 default=[],
@@ -150,7 +151,10 @@ PLAN: dict[str, Key] = {
     "report": Key(
         "table",
         default={},
-        table={"formats": Key("strings", default=["html"], choices=FORMATS)},
+        table={
+            "formats": Key("strings", default=["html"], choices=FORMATS),
+            "smallest_cell": Key("integer", default=3, low=1),
+        },
     ),
     "parameters": Key("free", default={}),
 }

@@ -78,8 +78,10 @@ def is_current(plan: Evaluation) -> bool:
     )
 
 
-def build_report(plan: Evaluation, *, progress: bool = True) -> Path:
+def build_report(plan: Evaluation, *, progress: bool = True, here: bool = False) -> Path:
     """Run a plan's notebook, write its report beside the plan, and return the page to open.
+
+    ``here`` runs the notebook in this process, which should end afterwards.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def build_report(plan: Evaluation, *, progress: bool = True) -> Path:
     """
     parameters = check_plan(plan)
     with _staging(plan.folder) as folder:
-        _write_all(plan, parameters, folder, progress=progress)
+        _write_all(plan, parameters, folder, progress=progress, here=here)
         _publish(folder, plan.folder)
     return report_page(plan)
 
@@ -187,7 +189,12 @@ def _check_formats(plan: Evaluation) -> None:
 
 
 def _write_all(
-    plan: Evaluation, parameters: dict[str, Any], folder: Path, *, progress: bool
+    plan: Evaluation,
+    parameters: dict[str, Any],
+    folder: Path,
+    *,
+    progress: bool,
+    here: bool = False,
 ) -> dict[str, Any]:
     """Compute and render everything into an empty folder; return its manifest."""
     from impact.report.document import prepare_document
@@ -202,6 +209,7 @@ def _write_all(
             kernel_environment(Path(private), folder.resolve(), plan.date),
             Path(private),
             progress=progress,
+            here=here,
         )
     record = folder / "results.json"
     if not record.exists():

@@ -25,6 +25,7 @@ __all__ = [
     "check_effects",
     "estimate_outcomes",
     "plan_panel",
+    "verdict_of",
 ]
 
 Verdict = Literal["rise", "fall", "no_effect", "cannot_tell"]
@@ -44,6 +45,17 @@ class EffectNumber:
     high: float
     p_value: float
     detectable: float
+
+
+def verdict_of(low: float, high: float, smallest: float | None) -> Verdict:
+    """Say what an interval shows, given the smallest effect of interest in the same unit."""
+    if low > 0:
+        return "rise"
+    if high < 0:
+        return "fall"
+    if smallest is not None and -smallest < low and high < smallest:
+        return "no_effect"
+    return "cannot_tell"
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,15 +106,9 @@ class OutcomeEffect:
     @property
     def verdict(self) -> Verdict:
         """What the interval of the main number says, given the smallest effect of interest."""
-        number, smallest = self.main, self.outcome.smallest_effect
-        if number.low > 0:
-            return "rise"
-        if number.high < 0:
-            return "fall"
+        smallest = self.outcome.smallest_effect
         limit = None if smallest is None else smallest * (100 if self.outcome.is_relative else 1)
-        if limit is not None and -limit < number.low and number.high < limit:
-            return "no_effect"
-        return "cannot_tell"
+        return verdict_of(self.main.low, self.main.high, limit)
 
     def number(self, result: Result, row: int = 0) -> EffectNumber:
         """Read one row of a result in the reader's unit."""

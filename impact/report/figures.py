@@ -40,13 +40,19 @@ def report_style() -> dict[Any, Any]:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG and, beside it, PNG: no date, the same bytes for the same figure."""
+    """Write a figure as SVG and, beside it, PNG: no date, the same bytes for the same figure.
+
+    The layout is worked out once and kept, so that both show the same and neither pays for it.
+    """
     import matplotlib
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "impact"}):
+        figure.draw_without_rendering()
+        figure.set_layout_engine(None)
+        box = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
         for file, metadata in (
             (path, {"Date": None, "Creator": None}),
             (path.with_suffix(".png"), {"Software": None}),
         ):
-            figure.savefig(file, metadata=metadata, bbox_inches="tight", dpi=PNG_DPI)
+            figure.savefig(file, metadata=metadata, bbox_inches=box, dpi=PNG_DPI)

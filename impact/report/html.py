@@ -18,9 +18,13 @@ from impact.report.tables import prepare_table
 from impact.report.text import fill
 from impact.report.values import Value, format_value
 
-__all__ = ["html_name", "render_html"]
+__all__ = ["html_name", "locale_words", "page_fonts", "render_html"]
 
 _WEIGHTS = {400: "Regular", 600: "SemiBold"}
+_VIETNAMESE = "àáảãạăằắẳẵặâầấẩẫậèéẻẽẹêềếểễệìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵđ₫"
+_LETTERS = frozenset(
+    {*range(0x20, 0x7F), *map(ord, _VIETNAMESE + _VIETNAMESE.upper() + "–—−×±≤≥≠’“”…•·\n\xa0")}
+)
 _STRONG = re.compile(r"\*\*(.+?)\*\*")
 
 
@@ -94,7 +98,7 @@ def render_html(
         fingerprints=fingerprints,
         others=others,
     )
-    return page.replace("/*fonts*/", _fonts(page))
+    return page.replace("/*fonts*/", page_fonts(page))
 
 
 @cache
@@ -147,29 +151,32 @@ def _image(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
 
 
-def _fonts(page: str) -> str:
-    """Return the style rules of the fonts, each cut down to the letters of the page."""
+def page_fonts(page: str) -> str:
+    """Return the style rules of the fonts, each cut down to the letters of reports and the page."""
+    letters = frozenset(map(ord, page)) | _LETTERS
+    return "\n".join(_font_rule(weight, letters) for weight in _WEIGHTS)
+
+
+@cache
+def _font_rule(weight: int, letters: frozenset[int]) -> str:
+    """Return the style rule of a font that has these letters."""
     from fontTools import subset
     from fontTools.ttLib import TTFont
 
-    letters = sorted({ord(letter) for letter in page} | set(range(0x20, 0x7F)))
     files = resources.files("fontpkg_be_vietnam_pro") / "files"
-    rules = []
-    for weight, name in _WEIGHTS.items():
-        options = subset.Options(
-            flavor="woff2", layout_features=["kern", "mark", "mkmk", "ccmp", "tnum"]
-        )
-        with (files / f"BeVietnamPro-{name}.ttf").open("rb") as stream:
-            font = TTFont(stream, recalcTimestamp=False)
-            cutter = subset.Subsetter(options)
-            cutter.populate(unicodes=letters)
-            cutter.subset(font)
-            font.flavor = "woff2"
-            packed = io.BytesIO()
-            font.save(packed)
-        data = base64.b64encode(packed.getvalue()).decode("ascii")
-        rules.append(
-            f'@font-face{{font-family:"Be Vietnam Pro";font-weight:{weight};font-display:swap;'
-            f'src:url(data:font/woff2;base64,{data}) format("woff2")}}'
-        )
-    return "\n".join(rules)
+    options = subset.Options(
+        flavor="woff2", layout_features=["kern", "mark", "mkmk", "ccmp", "tnum"]
+    )
+    with (files / f"BeVietnamPro-{_WEIGHTS[weight]}.ttf").open("rb") as stream:
+        font = TTFont(stream, recalcTimestamp=False)
+        cutter = subset.Subsetter(options)
+        cutter.populate(unicodes=sorted(letters))
+        cutter.subset(font)
+        font.flavor = "woff2"
+        packed = io.BytesIO()
+        font.save(packed)
+    data = base64.b64encode(packed.getvalue()).decode("ascii")
+    return (
+        f'@font-face{{font-family:"Be Vietnam Pro";font-weight:{weight};font-display:swap;'
+        f'src:url(data:font/woff2;base64,{data}) format("woff2")}}'
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from impact.errors import ReportError, SpecError, listing, near
+from impact.report.engine import register_engine
 
 __all__ = ["Execution", "check_parameters", "notebook_parameters", "run_notebook"]
 
@@ -112,6 +115,7 @@ def run_notebook(
     private: Path,
     *,
     progress: bool = True,
+    here: bool = False,
 ) -> Execution:
     """Run a notebook with its parameters in its own folder and environment.
 
@@ -122,6 +126,8 @@ def run_notebook(
     environment : the kernel's variables
     private : a folder of this build, for the kernel's connection file
     progress : whether to show a progress bar
+    here : whether the cells run in this process instead of a kernel, which changes the process's
+        environment and leaves its state behind; see `impact.report.preloaded`
 
     Raises
     ------
@@ -139,17 +145,23 @@ def run_notebook(
         "display_name": "Python 3",
         "language": "python",
     }
+    how: dict[str, Any] = (
+        {"engine_name": register_engine()}
+        if here
+        else {"kernel_manager_class": _manager_class(environment, private)}
+    )
     try:
-        executed = papermill.execute_notebook(
-            content,
-            None,
-            parameters=dict(parameters),
-            cwd=path.parent,
-            progress_bar={"desc": path.stem, "leave": False} if progress else False,
-            start_timeout=START_TIMEOUT,
-            execution_timeout=CELL_TIMEOUT,
-            kernel_manager_class=_manager_class(environment, private),
-        )
+        with _placed(path.parent, environment) if here else nullcontext():
+            executed = papermill.execute_notebook(
+                content,
+                None,
+                parameters=dict(parameters),
+                cwd=path.parent,
+                progress_bar={"desc": path.stem, "leave": False} if progress else False,
+                start_timeout=START_TIMEOUT,
+                execution_timeout=CELL_TIMEOUT,
+                **how,
+            )
     except PapermillExecutionError as error:
         cell = error.source.strip()
         raise ReportError(
@@ -165,6 +177,14 @@ def run_notebook(
     modules = json.loads("".join(output.get("text", "") for output in probe.outputs))
     warnings = _warnings(executed)
     return Execution(normalise(executed), tuple(Path(name) for name in modules), warnings)
+
+
+@contextmanager
+def _placed(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Be in the folder and environment that a kernel would be in."""
+    os.environ.update(environment)
+    with chdir(folder):
+        yield
 
 
 def normalise(notebook: Any) -> str:
@@ -228,7 +248,14 @@ def _manager_class(environment: Mapping[str, str], private: Path) -> type:
 
     class ReportKernelManager(base):  # type: ignore[misc]
         kernel_spec = KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[
+                sys.executable,
+                "-m",
+                "ipykernel_launcher",
+                "-f",
+                "{connection_file}",
+                "--matplotlib=inline",  # so that a figure shows, whether or not pyplot is loaded
+            ],
             display_name="Python 3",
             language="python",
         )

@@ -1,0 +1,169 @@
+"""One evaluation for many: a report for each province, or each value of a parameter or column.
+
+Each value gets a plan of its own, derived from the one given, and a report of its own beside it.
+They are built side by side by joblib's workers, each of which forks its reports from a process that
+has everything loaded. What is up to date is left alone; what fails is listed and stops nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from impact.errors import ImpactError
+from impact.evaluation import Evaluation
+from impact.report.build import build_report, is_current
+from impact.report.derive import derived_plans, slug, varied_values
+from impact.report.preloaded import Built, Preloaded, can_fork
+from impact.report.suppression import is_small
+
+__all__ = ["Cell", "Matrix", "build_matrix"]
+
+Status = Literal["built", "current", "failed", "hidden"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One report of a matrix.
+
+    Parameters
+    ----------
+    value : the province, or whatever is varied
+    status : "built"; "current" (nothing had changed); "failed", with the ``error``; or "hidden"
+        (so few units that a report would disclose them)
+    folder : where the report is; None if it is hidden
+    error : why it failed
+    """
+
+    value: object
+    status: Status
+    folder: Path | None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The reports of an evaluation by the values of ``over``, in the values' order."""
+
+    plan: Evaluation
+    over: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the reports and their index."""
+        return self.plan.folder / f"by-{slug(self.over)}"
+
+    def having(self, *status: Status) -> tuple[Cell, ...]:
+        """Return the reports that ended so."""
+        return tuple(cell for cell in self.cells if cell.status in status)
+
+    def counts(self) -> str:
+        """Count the reports by how they ended: "2 built, 61 up to date"."""
+        numbers = {status: len(self.having(status)) for status in get_args(Status)}
+        words = {"current": "up to date"}
+        return ", ".join(f"{n} {words.get(status, status)}" for status, n in numbers.items() if n)
+
+
+def build_matrix(
+    plan: Evaluation,
+    over: str,
+    values: Iterable[object] | None = None,
+    *,
+    jobs: int | None = None,
+    force: bool = False,
+    progress: bool = True,
+) -> Matrix:
+    """Build a report for each value of a parameter or column, and the index of them all.
+
+    Parameters
+    ----------
+    plan : the evaluation
+    over : a parameter of its notebook, or a column of its data
+    values : the values; all those of the column if None
+    jobs : reports built at a time; as ``joblib.parallel_config`` says if None, else one
+    force : whether to build even what is up to date
+    progress : whether to show a progress bar
+
+    Raises
+    ------
+    SpecError : there is no such parameter or column, or it has no such value
+
+    Notes
+    -----
+    ``with joblib.parallel_config(backend=...)`` around the call puts the reports wherever that
+    backend computes. The bytes are the same for any backend and any number of jobs.
+    """
+    from impact.report.index import write_index
+
+    units = varied_values(plan, over, values)
+    smallest = plan.smallest_cell
+    shown = [v for v, n in units.items() if not (n is not None and is_small(n, smallest))]
+    files = derived_plans(plan, over, shown)
+    todo = [file for file in files.values() if force or not is_current(Evaluation.read(file))]
+    built = dict(_build_all(todo, jobs, progress))
+    cells = tuple(_cell(value, files.get(value), built) for value in units)
+    matrix = Matrix(plan, over, cells)
+    write_index(matrix)
+    return matrix
+
+
+def _cell(value: object, file: Path | None, built: dict[Path, Built]) -> Cell:
+    if file is None:
+        return Cell(value, "hidden", None)
+    done = built.get(file)
+    if done is None:
+        return Cell(value, "current", file.parent)
+    return Cell(value, "failed" if done.error else "built", file.parent, done.error)
+
+
+def _build_all(files: list[Path], jobs: int | None, progress: bool) -> Iterator[tuple[Path, Built]]:
+    """Build the reports of these plans, in whatever order they are done."""
+    import joblib
+    from tqdm.auto import tqdm
+
+    backend, _ = joblib.parallel.get_active_backend(prefer="threads")
+    as_done = "generator_unordered" if backend.supports_return_generator else "list"
+    workers: Any = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as=as_done)
+    tasks = (joblib.delayed(_build_one)(file) for file in files)
+    try:
+        yield from tqdm(
+            workers(tasks), total=len(files), unit="report", disable=not progress, leave=False
+        )
+    finally:
+        while _OPEN:
+            _OPEN.pop().close()
+
+
+class _Workers(threading.local):
+    """The process of each of this process's threads."""
+
+    preloaded: Preloaded | None = None
+
+
+_WORKERS = _Workers()
+_OPEN: list[Preloaded] = []
+
+
+def _build_one(file: Path) -> tuple[Path, Built]:
+    """Build one report in a child of this worker's process; never raise what a report may raise."""
+    try:
+        plan = Evaluation.read(file)
+        if not can_fork():
+            build_report(plan, progress=False)
+            return file, Built(0.0)
+        return file, _worker(plan).build(file)
+    except ImpactError as error:
+        return file, Built(0.0, str(error))
+
+
+def _worker(plan: Evaluation) -> Preloaded:
+    """Return this thread's process, begun anew where there is none that runs."""
+    worker = _WORKERS.preloaded
+    if worker is None or not worker.is_running:
+        worker = _WORKERS.preloaded = Preloaded(plan)
+        _OPEN.append(worker)
+    return worker

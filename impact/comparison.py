@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from impact import plots, tables
 from impact.design import Design
-from impact.errors import DesignError, EstimationError, listing
+from impact.errors import DesignError, EstimationError, check_choice, listing, plural
 from impact.estimators import estimator_class
 from impact.estimators.base import Estimator
 from impact.inference import bands
@@ -37,6 +37,14 @@ USUAL = (
 )
 """Estimators compared where none are named."""
 
+Controls = Literal["not_yet_treated", "never_treated"]
+
+ALIGNED = {"base_period": "universal", "weighting": "equal"}
+"""Settings of estimators that are named, not made, where they have them: one base, one weight."""
+
+LAST_BEFORE = "last period before treatment"
+ALL_UNTREATED = "all untreated periods"
+
 AVERAGE = "average"
 """Label of the average over the periods after treatment that all estimators share."""
 
@@ -54,6 +62,9 @@ MARKERS = "osD^vPX*"
 def compare(
     source: Design | Sequence[Result],
     estimators: Sequence[Estimator | str | type[Estimator]] | None = None,
+    *,
+    comparison: Controls = "not_yet_treated",
+    complete_units: bool = False,
 ) -> Comparison:
     """Compare estimators on one design, or results that already exist.
 
@@ -63,20 +74,27 @@ def compare(
     estimators : estimators, with a design: objects, classes or names; the usual ones for
         staggered adoption if None. Those whose requirements the design does not meet are left
         out, with the reason in ``skipped``. The first one fitted is what others are compared with
+    comparison : who estimators given by class or name compare with, where they leave a choice;
+        they also measure from the last period before treatment and weigh cohorts by size, where
+        they leave a choice. Objects keep their own settings. ``alignment()`` shows what each did
+    complete_units : keep the units observed in every period only, so that all estimators use the
+        same rows; in a panel with gaps each has its own rule otherwise
 
     Raises
     ------
     DesignError : neither a design nor results; estimators named beside results; results of
         different outcomes
-    EstimationError : no estimator can be fitted
+    EstimationError : no estimator can be fitted, or no unit is observed in every period
 
     Example
     -------
     >>> comparison = compare(design)                                  # doctest: +SKIP
     >>> comparison.plot()                                             # doctest: +SKIP
     """
+    check_choice("comparison", comparison, get_args(Controls))
     if isinstance(source, Design):
-        return _fit_all(source, USUAL if estimators is None else estimators)
+        design = _complete(source) if complete_units else source
+        return _fit_all(design, USUAL if estimators is None else estimators, comparison)
     results = list(source) if isinstance(source, Sequence) else []
     if not results or not all(isinstance(result, Result) for result in results):
         raise DesignError(
@@ -100,12 +118,43 @@ def _checked(comparison: Comparison) -> Comparison:
     return comparison
 
 
-def _fit_all(design: Design, estimators: Sequence[Estimator | str | type[Estimator]]) -> Comparison:
+def _complete(design: Design) -> Design:
+    """Keep the units of a design that are observed in every period."""
+    if design.is_balanced:
+        return design
+    complete = np.asarray(~np.isnan(design.outcomes).any(axis=1))
+    if not complete.any():
+        raise EstimationError(
+            f"none of the {plural(design.n_units, 'unit')} is observed in all "
+            f"{len(design.periods)} periods, so complete_units=True leaves nobody to compare on. "
+            "Leave it out, or drop sparse periods."
+        )
+    return replace(design, panel=design.sample.select(complete[design.sample.unit_codes]))
+
+
+def _aligned(kind: type[Estimator], comparison: Controls) -> Estimator:
+    """Make an estimator with the shared settings that it has."""
+    hints = get_type_hints(kind)
+    shared = {**ALIGNED, "comparison": comparison}
+    return kind(
+        **{
+            setting.name: shared[setting.name]
+            for setting in fields(kind)  # type: ignore[arg-type]
+            if shared.get(setting.name) in get_args(hints[setting.name])
+        }
+    )
+
+
+def _fit_all(
+    design: Design,
+    estimators: Sequence[Estimator | str | type[Estimator]],
+    comparison: Controls,
+) -> Comparison:
     results: list[Result] = []
     skipped: dict[str, str] = {}
     for given in estimators:
         made = estimator_class(given) if isinstance(given, str) else given
-        estimator = made if isinstance(made, Estimator) else made()
+        estimator = made if isinstance(made, Estimator) else _aligned(made, comparison)
         try:
             result = estimator.fit(design)
             if _event_study(result) is None:
@@ -245,6 +294,52 @@ class Comparison:
                 tests[label] = JointTest(question, statistic, rank, p_value, df)
         return tests
 
+    def alignment(self) -> pd.DataFrame:
+        """Return how each estimator got its numbers, one row an estimator.
+
+        Columns are estimator, measured_from (the base period), compared_with, cohorts_weighted_by,
+        weights (the design's column), rows and n_treated (units behind the effect in the first
+        period of treatment).
+        """
+        rows = []
+        for label, result, study in zip(self.labels, self.results, self._studies, strict=True):
+            rows.append(
+                {
+                    "estimator": label,
+                    "measured_from": _measured_from(result),
+                    "compared_with": _compared_with(result),
+                    "cohorts_weighted_by": _weighted_by(result, study),
+                    "weights": result.design.weights or "none",
+                    "rows": result.design.n_rows,
+                    "n_treated": _first_treated(result),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def _misaligned(self) -> list[str]:
+        """Say where estimators differ in base period, comparison or weights, and what of it."""
+        table = self.alignment()
+        sentences = []
+        for column, head, meaning in (
+            ("measured_from", "Base periods differ",
+             "the same effects if trends are parallel in all periods before treatment, not else"),
+            ("compared_with", "Comparison units differ",
+             "the same effects if the trends of those treated later are parallel too"),
+            ("cohorts_weighted_by", "Cohorts are weighted differently",
+             "the same average only if effects do not differ between cohorts"),
+        ):  # fmt: skip
+            groups = table.groupby(column, sort=False)["estimator"].apply(listing)
+            if len(groups) > 1:
+                said = "; ".join(f"{what} ({who})" for what, who in groups.items())
+                sentences.append(f"{head}: {said}. They are {meaning}.")
+        seen = table.dropna(subset="n_treated")
+        shown = seen["n_treated"].map("{:,.0f}".format)
+        counts = seen["estimator"].groupby(shown, sort=False).apply(listing)
+        if len(counts) > 1:
+            said = "; ".join(f"{n} ({who})" for n, who in counts.items())
+            sentences.append(f"Treated units behind the first effect differ: {said}.")
+        return sentences
+
     def words(self) -> list[str]:
         """Say what each estimator estimates, from what, and who was left out."""
         sentences = []
@@ -265,6 +360,7 @@ class Comparison:
                 f"The average is over event times {listing((f'{e:g}' for e in shared), 12)}, each "
                 "with the same weight."
             )
+        sentences.extend(self._misaligned())
         sizes = sorted({result.design.n_rows for result in self.results})
         if len(sizes) > 1:
             sentences.append(f"The samples differ: {listing(sizes)} rows.")
@@ -340,6 +436,53 @@ def _distinct(result: Result, results: tuple[Result, ...]) -> str:
     ]
     position = [r for r in results if r.estimator == result.estimator].index(result) + 1
     return f"({', '.join(own)})" if own else f"({position})"
+
+
+def _measured_from(result: Result) -> str:
+    """Say which untreated periods the effects are measured from."""
+    settings = result.settings
+    if settings.get("base_period") == "varying":
+        return f"{LAST_BEFORE}; before it, the period before each"
+    if settings.get("base_event_times") is not None:
+        return f"event times {settings['base_event_times']}"
+    if int(str(settings.get("base_periods", 1))) > 1:
+        return f"mean of the last {settings['base_periods']} periods before treatment"
+    imputes = result.estimator in ("Imputation", "TwoStage")
+    pooled = result.estimator == "ExtendedTWFE" and settings["comparison"] == "not_yet_treated"
+    static = result.estimator == "TwoWayFixedEffects" and settings["effect"] == "static"
+    return ALL_UNTREATED if imputes or pooled or static else LAST_BEFORE
+
+
+def _compared_with(result: Result) -> str:
+    """Say who serves as comparison."""
+    stated = result.settings.get("comparison")
+    if stated is not None:
+        return "never treated" if stated == "never_treated" else "not yet or never treated"
+    if result.estimator == "SunAbraham":
+        alone = np.isnan(result.design.cohorts).any()
+        return "never treated" if alone else "the cohort treated last"
+    if result.estimator == "StackedDiD":
+        return "untreated throughout the window"
+    if result.estimator == "TwoWayFixedEffects":
+        return "all others, treated ones too"
+    return "not yet or never treated"
+
+
+def _weighted_by(result: Result, study: Result | None) -> str:
+    """Say what weight a cohort has in an event time's effect."""
+    if result.settings.get("weighting") in ("variance", "none"):
+        return "size and variance of treatment"
+    if study is None:
+        return "size and variance of treatment"
+    return "size"
+
+
+def _first_treated(result: Result) -> float:
+    """Count the treated units behind the effects in the first period of treatment."""
+    if "n_treated" not in result.cells or len(result) == 0:
+        return np.nan
+    first = (result.cells["event_time"] == 0) & result.cells["estimate"].notna()
+    return float(result.cells.loc[first, "n_treated"].sum()) if first.any() else np.nan
 
 
 def _event_study(result: Result) -> Result | None:

@@ -35,6 +35,76 @@ def test_the_usual_estimators_are_fitted_and_others_skipped_with_a_reason():
     assert any(s.startswith("Left out: StackedDiD") for s in comparison.words())
 
 
+def test_estimators_by_name_share_settings_and_objects_keep_their_own():
+    sample = design(staggered(2, n_units=200, periods=8, cohorts=(4, 6)))
+    found = compare(sample, ["CallawaySantAnna", LocalProjectionDiD, StackedDiD(pre=2, post=1)],
+                    comparison="never_treated")  # fmt: skip
+    group_time, local, stacked = (result.settings for result in found.results)
+    assert group_time["comparison"] == local["comparison"] == "never_treated"
+    assert group_time["base_period"] == "universal"
+    assert local["weighting"] == "equal"
+    assert (stacked["pre"], stacked["post"]) == (2, 1)
+    usual = compare(sample, ["CallawaySantAnna", LocalProjectionDiD])
+    assert usual.results[0].settings["comparison"] == "not_yet_treated"
+    # Aligned in base, comparison and weights they are the same estimator.
+    studies = [result.event_study() for result in usual.results[:1]] + [usual.results[1]]
+    after = [s.estimates[(s.cells["event_time"] >= 0).to_numpy()] for s in studies]
+    np.testing.assert_allclose(after[0], after[1], rtol=1e-9)
+    with pytest.raises(DesignError, match="comparison may be 'not_yet_treated', 'never_treated'"):
+        compare(sample, comparison="everyone")
+
+
+def test_what_is_not_aligned_is_said():
+    sample = design(staggered(2, n_units=200, periods=8, cohorts=(4, 6)))
+    found = compare(sample, [
+        "CallawaySantAnna", "Imputation", "SunAbraham", LocalProjectionDiD(), "StackedDiD",
+        CallawaySantAnna(base_period="varying"), LocalProjectionDiD(base_periods=2),
+        SunAbraham(base_event_times=(-2, -1)),
+        TwoWayFixedEffects(accept_forbidden_comparisons=True),
+    ])  # fmt: skip
+    table = found.alignment().set_index("estimator")
+    assert list(table["measured_from"]) == [
+        "last period before treatment", "all untreated periods", "last period before treatment",
+        "last period before treatment", "last period before treatment",
+        "last period before treatment; before it, the period before each",
+        "mean of the last 2 periods before treatment", "event times (-2, -1)",
+        "all untreated periods",
+    ]  # fmt: skip
+    assert list(table["compared_with"])[:5] == [
+        "not yet or never treated", "not yet or never treated", "never treated",
+        "not yet or never treated", "untreated throughout the window",
+    ]  # fmt: skip
+    assert list(table["cohorts_weighted_by"])[:4] == [
+        "size", "size", "size", "size and variance of treatment",
+    ]  # fmt: skip
+    words = " ".join(found.words())
+    for head in (
+        "Base periods differ", "Comparison units differ", "Cohorts are weighted differently"
+    ):  # fmt: skip
+        assert head in words
+    same = compare(sample, ["CallawaySantAnna", "LocalProjectionDiD"])
+    assert "differ" not in " ".join(same.words())
+    late = staggered(2, n_units=200, periods=8, cohorts=(4, 6)).dropna(subset="cohort")
+    last = compare(design(late), ["SunAbraham", "CallawaySantAnna"]).alignment()
+    assert last["compared_with"][0] == "the cohort treated last"
+
+
+def test_complete_units_put_all_estimators_on_the_same_rows():
+    frame = staggered(1, n_units=200, missing=0.1)
+    own = compare(design(frame, always_treated="drop"))
+    assert "Treated units behind the first effect differ" in " ".join(own.words())
+    found = compare(design(frame, always_treated="drop"), complete_units=True)
+    assert found.alignment()["n_treated"].nunique() == 1
+    kept = frame.groupby("unit").filter(lambda rows: len(rows) == frame["time"].nunique())
+    alone = CallawaySantAnna().fit(design(kept)).event_study()
+    np.testing.assert_allclose(found.results[0].event_study().estimates, alone.estimates)
+    balanced = design(staggered(1))
+    assert compare(balanced, complete_units=True).results[0].design is balanced
+    gone = design(frame[(frame["unit"] + frame["time"]) % 6 > 0], always_treated="drop")
+    with pytest.raises(EstimationError, match="complete_units=True leaves nobody"):
+        compare(gone, complete_units=True)
+
+
 def test_averages_are_over_the_event_times_all_share():
     sample = design(staggered(2, periods=8, cohorts=(4, 6)))
     results = [CallawaySantAnna().fit(sample), StackedDiD(pre=2, post=1).fit(sample)]

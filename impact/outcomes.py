@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from impact.errors import PanelError, listing, plural
+from impact.errors import PanelError, check_choice, listing, plural
 from impact.places import Vintage, codes, fold, lookup
 
 __all__ = ["from_json_stat", "from_yearbook", "parse_period"]
@@ -81,6 +81,9 @@ def from_yearbook(
     PanelError : no column names a year, two columns name the same year, a place comes twice, or a
         value is no number
     """
+    if not len(table.columns):
+        raise PanelError("the table has no columns; read the sheet that holds the figures.")
+    check_choice("decimal", decimal, (",", "."), PanelError)
     table = table.reset_index(drop=True)
     column = table.columns[0] if place is None else place
     if column not in table.columns:
@@ -149,6 +152,12 @@ def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
     loaded = source if isinstance(source, Mapping) else _load(Path(source))
     dataset = _dataset(loaded)
     names = [str(name) for name in dataset["id"]]
+    without = [n for n in names if "category" not in dataset["dimension"].get(n, {})]
+    if without:
+        raise PanelError(
+            f"the dataset has no categories for its dimension {listing(without)}, so its cells "
+            "cannot be named. Export it again."
+        )
     categories = [list(_categories(dataset["dimension"][name])) for name in names]
     size = [len(labels) for labels in categories]
     cells = 1
@@ -162,7 +171,7 @@ def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
     values = _spread(dataset["value"], cells, "value")
     marks = _spread(dataset.get("status", {}), cells, "status")
     frame = pd.DataFrame(list(product(*categories)), columns=names)
-    frame["value"] = pd.to_numeric(pd.Series(values, dtype=object), errors="coerce")
+    frame["value"] = _cell_values(values)
     frame["status"] = [_mark_status(mark) for mark in marks]
     period = next((name for name in names if all(map(parse_period, frame[name].unique()))), None)
     if period is not None:
@@ -171,6 +180,23 @@ def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
         frame["status"] = frame["status"].where(frame["status"] != "final", of_period)
         frame["year"] = [year for year, _ in parsed]
     return frame
+
+
+def _cell_values(values: Sequence[Any]) -> pd.Series:
+    """Return cell values as numbers; texts that mean missing become NaN."""
+    given = pd.Series(values, dtype=object)
+    numbers = pd.to_numeric(given, errors="coerce").astype(float)
+    wrong = numbers.isna() & given.notna() & ~given.map(lambda v: str(v).strip() in MISSING)
+    if wrong.any():
+        raise PanelError(
+            f"the dataset has {plural(int(wrong.sum()), 'value')} that {_are(wrong)} no number, "
+            f"first {listing(repr(v) for v in given[wrong])}. Export the table again."
+        )
+    return numbers
+
+
+def _are(which: pd.Series) -> str:
+    return "is" if which.sum() == 1 else "are"
 
 
 def _main_name(name: str) -> str:
@@ -199,7 +225,9 @@ def _numbers(column: pd.Series, header: str, decimal: Decimal) -> pd.Series:
         return column.astype(float)
     group = "." if decimal == "," else ","
     text = column.map(lambda v: "" if pd.isna(v) else str(v).strip().replace("\xa0", ""))
-    plain = text.str.replace(" ", "").str.replace(group, "").str.replace(decimal, ".")
+    spaced = text.str.replace(" ", "")
+    regular = spaced.str.fullmatch(rf"-?(\d+|\d{{1,3}}(\{group}\d{{3}})+)(\{decimal}\d+)?")
+    plain = spaced.str.replace(group, "").str.replace(decimal, ".").where(regular)
     native = column.map(lambda v: isinstance(v, (int, float)))
     plain = plain.where(~native, text)
     numbers = pd.to_numeric(plain, errors="coerce")
@@ -207,9 +235,10 @@ def _numbers(column: pd.Series, header: str, decimal: Decimal) -> pd.Series:
     if wrong.any():
         raise PanelError(
             f'column "{header}" has {plural(int(wrong.sum()), "value")} that '
-            f"{'is' if wrong.sum() == 1 else 'are'} no number, first "
-            f"{listing(repr(v) for v in column[wrong])}; a footnote mark may have stuck to it. "
-            "Mend the cells."
+            f"{_are(wrong)} no number, first "
+            f'{listing(repr(v) for v in column[wrong])}, with "{decimal}" as the decimal sign; a '
+            "footnote mark may have stuck to it, or the sign be the other one. Mend the cells, or "
+            "state decimal=."
         )
     return numbers.astype(float)
 
@@ -260,7 +289,7 @@ def _spread(given: Any, cells: int, what: str) -> list[Any]:
     if isinstance(given, Mapping):
         spread: list[Any] = [None] * cells
         for position, entry in given.items():
-            if not 0 <= int(position) < cells:
+            if not (str(position).isdigit() and int(position) < cells):
                 raise PanelError(
                     f"{what} {position} lies outside the {cells} cells of the dataset; the file "
                     "is damaged. Export it again."

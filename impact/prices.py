@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from impact.errors import PriceError, listing, plural
+from impact.errors import PriceError, listing, near, plural
 
 __all__ = ["PriceIndex", "consumer_prices", "gdp_deflator"]
 
@@ -58,8 +58,19 @@ class PriceIndex:
         return float(self.levels[base]) / levels.reshape(asked.shape)
 
     def real(self, amounts: ArrayLike, years: ArrayLike, base: int) -> Floats:
-        """Return nominal amounts at prices of ``base``; same shape as the amounts."""
-        return np.asarray(amounts, dtype=float) * self.factors(years, base)
+        """Return nominal amounts at prices of ``base``; same shape as the amounts.
+
+        Raises
+        ------
+        PriceError : amounts and years differ in number, or what ``factors`` refuses
+        """
+        nominal, asked = np.asarray(amounts, dtype=float), np.asarray(years)
+        if asked.ndim and nominal.shape != asked.shape:
+            raise PriceError(
+                f"{plural(nominal.size, 'amount')} and {plural(asked.size, 'year')} do not match; "
+                "each amount needs the year of its prices. Give one year for all, or one for each."
+            )
+        return nominal * self.factors(asked, base)
 
     def add_real(self, frame: pd.DataFrame, column: str, *, year: str, base: int) -> pd.DataFrame:
         """Add ``<column>_real_<base>`` beside a nominal column.
@@ -72,6 +83,12 @@ class PriceIndex:
             raise PriceError(
                 f'"{column}" is real by its name; deflating it again would be wrong. '
                 "Start from the nominal column."
+            )
+        missing = [name for name in (column, year) if name not in frame.columns]
+        if missing:
+            raise PriceError(
+                f"the table has no column {listing(missing)}. {near(missing[0], frame.columns)}It "
+                f"has: {listing(frame.columns, 12)}."
             )
         if frame[year].isna().any():
             raise PriceError(

@@ -141,3 +141,35 @@ def test_refusals_of_json_stat(tmp_path):
     broken.write_text("[1]", encoding="utf-8")
     with pytest.raises(PanelError, match="holds a JSON list, not a dataset"):
         outcomes.from_json_stat(broken)
+
+
+def test_the_other_decimal_sign_is_refused_and_not_read_as_thousands():
+    table = pd.DataFrame({"place": ["Hưng Yên", "Hà Nội"], "2019": ["12,3", "1,234.5"]})
+    known = {"indicator": "x", "unit": "u", "vintage": 63}
+    with pytest.raises(PanelError, match=r"""first '12,3', with "." as the decimal sign"""):
+        outcomes.from_yearbook(table, **known)
+    with pytest.raises(PanelError, match="first '1,234.5', with \",\""):
+        outcomes.from_yearbook(table, decimal=",", **known)
+    with pytest.raises(PanelError, match=r"decimal may be ',', '\.'; it was ';'"):
+        outcomes.from_yearbook(table, decimal=";", **known)
+    with pytest.raises(PanelError, match="the table has no columns"):
+        outcomes.from_yearbook(pd.DataFrame(), **known)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"dimension": {"p": {}}}, "no categories for its dimension p"),
+        ({"id": ["p", "q"], "size": [1, 1]}, "no categories for its dimension q"),
+        ({"value": ["abc"]}, "1 value that is no number, first 'abc'"),
+        ({"value": {"x": 1}}, "value x lies outside the 1 cells"),
+        ({"value": {"7": 1}}, "value 7 lies outside the 1 cells"),
+    ],
+)
+def test_damaged_json_stat_is_refused(change, words):
+    dataset = {"id": ["p"], "size": [1], "dimension": {"p": {"category": {"index": ["a"]}}},
+               "value": [1]}  # fmt: skip
+    assert outcomes.from_json_stat(dataset)["value"].to_list() == [1.0]
+    assert outcomes.from_json_stat(dataset | {"value": [".."]})["value"].isna().all()
+    with pytest.raises(PanelError, match=words):
+        outcomes.from_json_stat(dataset | change)

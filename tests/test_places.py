@@ -200,3 +200,19 @@ def test_a_missing_part_makes_the_merged_figure_missing():
     merged = merged.set_index("province_code")
     assert merged[["jobs", "wage"]].isna().loc["33"].all()
     assert merged.loc["01", ["jobs", "wage"]].to_list() == [5.0, 8.0]
+
+
+def test_refusals_of_tables_that_cannot_be_keyed_or_added_up():
+    frame = pd.DataFrame({"code": ["33", "34"], "jobs": [1, 2], "note": ["a", "b"]})
+    with pytest.raises(PlaceError, match='no column cod. Did you mean "code"'):
+        places.keyed(frame, province="cod", vintage=63)
+    keyed = places.keyed(frame, province="code", vintage=63)
+    with pytest.raises(PlaceError, match='no column job. Did you mean "jobs"'):
+        places.aggregate(keyed, sums=["job"])
+    with pytest.raises(PlaceError, match="note holds str values"):
+        places.aggregate(keyed, sums=["note"])
+    twice = pd.concat([keyed, keyed.iloc[:1]])
+    with pytest.raises(PlaceError, match=r"1 row repeats a province, first \('33',\)"):
+        places.aggregate(twice, sums=["jobs"])
+    with pytest.raises(PlaceError, match="these are str values"):
+        places.tile_map(pd.Series(["a"], index=["Hưng Yên"]), vintage=63)

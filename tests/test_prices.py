@@ -63,3 +63,13 @@ def test_real_columns_are_named_and_never_deflated_twice():
         index.add_real(deflated, "support_real_2024", year="year", base=2020)
     with pytest.raises(PriceError, match='"year" is missing in 1 row'):
         index.add_real(frame.assign(year=[2012, None]), "support", year="year", base=2020)
+
+
+def test_refusals_of_tables_that_do_not_match():
+    index = prices.consumer_prices()
+    with pytest.raises(PriceError, match="2 amounts and 3 years do not match"):
+        index.real([1.0, 2.0], [2019, 2020, 2021], 2020)
+    assert index.real([1.0, 2.0], 2020, 2020).tolist() == [1.0, 2.0]
+    frame = pd.DataFrame({"money": [1.0], "year": [2019]})
+    with pytest.raises(PriceError, match='no column mony. Did you mean "money"'):
+        index.add_real(frame, "mony", year="year", base=2020)

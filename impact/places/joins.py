@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from impact.errors import PlaceError, listing, plural
+from impact.errors import PlaceError, listing, near, plural
 from impact.places.registry import Vintage, codes, crosswalk, provinces
 
 __all__ = ["Aggregation", "aggregate", "join", "keyed"]
@@ -30,6 +30,7 @@ def keyed(
     ------
     PlaceError : values unknown in the vintage, or a name that belongs to another code
     """
+    _require_columns(frame, [province, *([name] if name is not None else [])])
     keyed_frame = frame.copy(deep=False)
     keyed_frame["province_code"] = codes(frame[province], vintage)
     keyed_frame["province_vintage"] = vintage
@@ -120,8 +121,9 @@ def aggregate(
 
     Raises
     ------
-    PlaceError : the table is not of vintage 63, or a group lacks one of the parts of a merger, so
-        that its sum would be a smaller place under the same name
+    PlaceError : the table is not of vintage 63, lacks a column or repeats a province, a column is
+        not numeric, or a group lacks one of the parts of a merger, so that its sum would be a
+        smaller place under the same name
     """
     means = dict(means or {})
     if set(sums) & set(means):
@@ -133,6 +135,16 @@ def aggregate(
         raise PlaceError(
             "aggregate takes a table keyed in the 63 provinces; this one is not. "
             "Use places.keyed(frame, province=..., vintage=63) first."
+        )
+    _require_columns(frame, [*by, *sums, *means, *means.values(), *([treated] if treated else [])])
+    _require_numbers(frame, [*sums, *means, *means.values()])
+    repeated = frame.duplicated(["province_code", *by])
+    if repeated.any():
+        cases = frame.loc[repeated, ["province_code", *by]].itertuples(index=False, name=None)
+        raise PlaceError(
+            f"{plural(int(repeated.sum()), 'row repeats', 'rows repeat')} a province"
+            f"{' and ' + listing(by) if by else ''}, first {listing(cases)}; they would be "
+            "added up as if they were parts. Name what tells them apart in by=, or drop the copies."
         )
     successor = crosswalk().set_index("code_63")["code_34"].to_dict()
     work = frame.assign(_successor=frame["province_code"].map(successor))
@@ -147,6 +159,25 @@ def aggregate(
     result.insert(2, "province", result["province_code"].map(provinces(34)["name_vi"]))
     kept = ["province_code", "province_vintage", "province", *by, *dict.fromkeys([*sums, *means])]
     return Aggregation(result[kept], _mixed_mergers(work, treated))
+
+
+def _require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise PlaceError(
+            f"the table has no column {listing(missing)}. {near(missing[0], frame.columns)}It has: "
+            f"{listing(frame.columns, 12)}."
+        )
+
+
+def _require_numbers(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    texts = [c for c in dict.fromkeys(columns) if not pd.api.types.is_numeric_dtype(frame[c])]
+    if texts:
+        raise PlaceError(
+            f"{listing(texts)} {'holds' if len(texts) == 1 else 'hold'} "
+            f"{frame[texts[0]].dtype} values, which cannot be added up or averaged. Convert them "
+            "to numbers first."
+        )
 
 
 def _mixed_vintages(left: pd.DataFrame, right: pd.DataFrame) -> str:

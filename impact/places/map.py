@@ -110,6 +110,10 @@ def _values_by_code(values: pd.Series, vintage: Vintage) -> pd.Series:
             f"{listing(twice)} {'has' if len(twice) == 1 else 'have'} two values; a tile shows "
             "one. Aggregate the values first."
         )
+    if not pd.api.types.is_numeric_dtype(values):
+        raise PlaceError(
+            f"the map shows numbers; these are {values.dtype} values. Convert them to numbers."
+        )
     return pd.Series(values.to_numpy(dtype=float), index=resolved.to_numpy())
 
 

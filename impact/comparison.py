@@ -548,16 +548,15 @@ def _matching(study: Result, other: Result) -> list[tuple[float, int, int]]:
     return [(e, rows[0][e], rows[1][e]) for e in sorted(rows[0].keys() & rows[1].keys())]
 
 
-def _scaled_contributions(result: Result) -> Floats | None:
-    """Return contributions, (G, K), scaled so that their squares sum to the variances."""
+def _contributions(result: Result) -> tuple[Floats, Floats] | None:
+    """Return contributions (G, K), and what multiplies their squares to the variances (K,)."""
     psi = result.uncertainty.contributions()
     if psi is None:
         return None
     psi = psi[:, : len(result)]
     raw = np.einsum("gk,gk->k", psi, psi)
     variances = result.uncertainty.variances()[: len(result)]
-    scale = np.sqrt(np.divide(variances, raw, out=np.zeros(len(raw)), where=raw > 0))
-    return np.asarray(psi * scale)
+    return psi, np.divide(variances, raw, out=np.ones(len(raw)), where=raw > 0)
 
 
 def _df(result: Result) -> float:
@@ -582,10 +581,16 @@ def _joint(
     values = one.estimates[mine] - other.estimates[theirs]
     if not _same_clusters(one.design, other.design):
         return values, None
-    psi, reference = _scaled_contributions(one), _scaled_contributions(other)
-    if psi is None or reference is None or len(psi) != len(reference):
+    found, reference = _contributions(one), _contributions(other)
+    if found is None or reference is None or len(found[0]) != len(reference[0]):
         return values, None
-    return values, psi[:, mine] - reference[:, theirs]
+    (psi, factor), (psi0, factor0) = found, reference
+    factor, factor0 = factor[mine], factor0[theirs]
+    if np.ptp(factor) <= NEGLIGIBLE and np.ptp(factor0) <= NEGLIGIBLE:
+        # One factor each, of small samples: shared, lest what the two have in common not cancel.
+        larger = np.sqrt(np.maximum(factor, factor0))
+        return values, (psi[:, mine] - psi0[:, theirs]) * larger
+    return values, psi[:, mine] * np.sqrt(factor) - psi0[:, theirs] * np.sqrt(factor0)
 
 
 def _difference(one: Result, other: Result, mine: int, theirs: int) -> dict[str, object]:

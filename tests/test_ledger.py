@@ -18,7 +18,13 @@ from impact.ledger import (
     read_ledger,
     write_template,
 )
-from impact.ledger.parse import Problem, parse_amount, parse_choice, parse_date
+from impact.ledger.parse import (
+    Problem,
+    parse_amount,
+    parse_choice,
+    parse_date,
+    parse_number,
+)
 from impact.ledger.schema import CHOICES, PROJECTS
 from impact.simulate import simulate_programme
 
@@ -119,6 +125,18 @@ def test_whole_dong_survive_every_grouping(dong, separator):
 def test_millions_with_a_decimal_comma_survive(tenths, gap, unit):
     written = f"{tenths // 10},{tenths % 10}{gap}{unit}"
     assert parse_amount(written) == tenths * 100_000
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("12,5", 12.5), ("12.5", 12.5), ("1.250.000", 1_250_000.0), ("7,3 tỷ", 7.3e9),
+        ("45 000", 45_000.0), (0.3, 0.3), (17, 17.0), ("12.500", Problem("amount_ambiguous")),
+        ("nhiều", Problem("amount_unreadable")), (float("inf"), Problem("amount_unreadable")),
+    ],
+)  # fmt: skip
+def test_reported_figures_may_have_decimals(written, number):
+    assert parse_number(written) == number
 
 
 def test_dates():
@@ -270,6 +288,14 @@ def test_every_rule_has_a_planted_error():
 def test_growing_figures_and_small_repeats_are_left_alone():
     assert not len(ledger_of(reports=year_rows([12_101.0, 12_617.0, 13_154.0])).findings)
     assert not len(ledger_of(reports=year_rows([3.0, 3.0, 4.0])).findings)
+    assert not len(ledger_of(reports=year_rows([0.0, 0.0, 0.0])).findings)
+
+
+def test_windows_that_end_before_they_begin():
+    rows = year_rows([5.0]).assign(period_end="31/12/2017")
+    (finding,) = ledger_of(reports=rows).findings
+    assert (finding.rule, finding.where) == ("dates_out_of_order", "reports!D2")
+    assert finding.text() == "to 31/12/2017 lies before from 01/01/2018"
 
 
 def test_clean_simulated_ledger_is_silent_and_planted_errors_are_found():

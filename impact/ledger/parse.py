@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ __all__ = [
     "parse_amount",
     "parse_choice",
     "parse_date",
+    "parse_number",
     "stated_unit",
 ]
 
@@ -107,6 +109,12 @@ def parse_amount(value: object, scale: int = 1) -> int | Problem:
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _in_range(value * scale)
+    number = _parse_text(value, scale, whole=True)
+    return number if isinstance(number, Problem) else _in_range(number)
+
+
+def _parse_text(value: object, scale: int, *, whole: bool) -> float | Problem:
+    """Read a number with its unit; ``whole`` when a bare one stands for dong, without decimals."""
     match = NUMBER.match(clean_text(value))
     if match is None:
         return UNREADABLE
@@ -118,10 +126,20 @@ def parse_amount(value: object, scale: int = 1) -> int | Problem:
     digits = digits.strip()
     if " " in digits and not SPACED.match(digits):
         return UNREADABLE
-    number = _parse_digits(digits.replace(" ", ""), whole=unit == 1)
+    number = _parse_digits(digits.replace(" ", ""), whole=whole and unit == 1)
     if isinstance(number, Problem):
         return number
-    return _in_range(-number * unit if sign else number * unit)
+    return -number * unit if sign else number * unit
+
+
+def parse_number(value: object, scale: int = 1) -> float | Problem:
+    """Return a reported figure, which may have decimals: ``12,5``, ``1.250.000``, ``7,3 tỷ``.
+
+    A dot or comma followed by exactly three digits can be either and is returned as a problem.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value * scale) if math.isfinite(value) else UNREADABLE
+    return _parse_text(value, scale, whole=False)
 
 
 def _in_range(dong: float) -> int | Problem:

@@ -19,6 +19,7 @@ from impact.ledger.parse import (
     parse_amount,
     parse_choice,
     parse_date,
+    parse_number,
     stated_unit,
 )
 from impact.ledger.schema import CHOICES, Column, Text
@@ -206,7 +207,7 @@ def _read_cell(cell: object, place: _Place) -> object:
     if kind == "money":
         return parse_amount(cell, place.scale)
     if kind == "number":
-        return float(cell) if isinstance(cell, (int, float)) else parse_amount(cell, place.scale)
+        return parse_number(cell, place.scale)
     if kind == "date":
         return parse_date(cell)
     if kind == "choice":

@@ -11,10 +11,12 @@ import pandas as pd
 
 from impact.ledger.findings import Finding
 from impact.ledger.read import Typed
+from impact.ledger.schema import REPORTS
 from impact.places import fold
 
 __all__ = ["REPORT_RULES"]
 
+LABELS = {column.name: column.label for column in REPORTS}
 LEAST_COUNT = 30
 LEAST_STOCK = 1_000
 EVEN_SHARE = 0.2
@@ -40,6 +42,17 @@ class Figure(NamedTuple):
         """Whether the window runs from 1 January to a day of the same year."""
         end = (self.end.year, self.end.month, self.end.day)
         return (self.start.month, self.start.day) == (1, 1) and end == (self.start.year, *last_day)
+
+
+def find_reversed(reports: Typed) -> Iterator[Finding]:
+    """Find windows that end before they begin."""
+    for row, start, end in reports.rows("period_start", "period_end"):
+        if end < start:
+            yield reports.find(
+                "dates_out_of_order", row, "period_end",
+                label=LABELS["period_end"], value=f"{end:%d/%m/%Y}",
+                other_label=LABELS["period_start"], other=f"{start:%d/%m/%Y}",
+            )  # fmt: skip
 
 
 def find_overlaps(reports: Typed) -> Iterator[Finding]:
@@ -69,7 +82,9 @@ def find_half_years(reports: Typed) -> Iterator[Finding]:
                 yield reports.find("half_year_as_annual", figure.row, "value", **details)
             elif year - 1 in annual and year + 1 in annual:
                 before, after = annual[year - 1].value, annual[year + 1].value
-                if 0.4 * min(before, after) <= figure.value <= 0.6 * min(before, after):
+                if figure.value > 0 and 0.4 * min(before, after) <= figure.value <= 0.6 * min(
+                    before, after
+                ):
                     details |= {"before": before, "after": after}
                     yield reports.find("half_year_suspected", figure.row, "value", **details)
 
@@ -106,6 +121,8 @@ def _series(reports: Typed) -> Iterator[list[Figure]]:
     sources = reports.frame["source"].fillna("").to_dict()
     columns = ("place", "indicator", "period_start", "period_end", "value")
     for row, place, indicator, start, end, value in reports.rows(*columns):
+        if end < start:
+            continue
         key = (fold(place), fold(indicator), sources[row])
         number = int(value) if value.is_integer() else value
         series.setdefault(key, []).append(Figure(row, place, indicator, start, end, number))
@@ -113,4 +130,4 @@ def _series(reports: Typed) -> Iterator[list[Figure]]:
         yield sorted(figures, key=lambda f: (f.start, -f.end.toordinal(), f.row))
 
 
-REPORT_RULES = (find_overlaps, find_half_years, find_carried_counts, find_heaping)
+REPORT_RULES = (find_reversed, find_overlaps, find_half_years, find_carried_counts, find_heaping)

@@ -1,6 +1,7 @@
 """Effects of a plan: verdicts from intervals, sentences from verdicts, the Michigan numbers."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from impact.errors import SpecError
 from impact.estimators import ESTIMATORS
 from impact.evaluation import Evaluation, Outcome
+from impact.inference.auto import Method
 from impact.report import (
     LANGUAGES,
     Record,
@@ -252,9 +254,32 @@ def test_words_stand_for_classes_and_columns(michigan):
     assert "TwoWayFixedEffects" not in beside["en"]
 
 
+def test_another_inference_is_named_in_words(michigan):
+    _, effects = michigan
+    found = {
+        name: inference.method
+        for name, effect in effects.items()
+        for inference in effect.result.att().inferences()
+        if inference is not None
+    }
+    assert found["scrap"] == "cr2"
+    sentences = narrative.inference_sentences(effects)
+    assert len(sentences) == len(set(found.values()))
+    scrap = next(s for s in sentences if "the scrap rate" in s["en"])
+    assert "Bell and McCaffrey" in scrap["en"]
+    assert "Bell và McCaffrey" in scrap["vi"]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_estimator_has_a_name_for_readers(language):
-    assert set(locale_words(language)["estimators"]) == set(ESTIMATORS)
+def test_every_method_of_inference_has_words(language):
+    assert set(locale_words(language)["inference"]) == set(get_args(Method))
+
+
+def test_names_of_estimators_are_those_of_estimators_in_both_languages():
+    english, vietnamese = (locale_words(code)["estimators"] for code in LANGUAGES)
+    assert set(english) == set(vietnamese)
+    assert set(english) <= set(ESTIMATORS)
+    assert narrative.estimator_name("NewKind") == text("New Kind", "New Kind")
 
 
 def test_criteria_answered_and_not_answered_are_told_apart(michigan):

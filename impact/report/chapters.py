@@ -126,6 +126,7 @@ def add_method(record: Record, plan: Evaluation, effects: Effects) -> None:
         "method",
         text("Method, and other estimators beside it", "Phương pháp và đối chiếu"),
         *narrative.method_sentences(plan, effects),
+        *narrative.inference_sentences(effects),
         effect_tables.comparison_table(record, effects),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from impact.evaluation import CRITERIA, Evaluation
@@ -21,6 +22,7 @@ __all__ = [
     "event_study_alt",
     "event_study_sentences",
     "findings",
+    "inference_sentences",
     "method_sentences",
     "sample_sentences",
     "summarise_verdicts",
@@ -315,9 +317,34 @@ def method_sentences(plan: Evaluation, effects: Mapping[str, OutcomeEffect]) -> 
     return sentences
 
 
+def inference_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
+    """Say for which outcomes few treated units call for another method, and which was taken."""
+    found: dict[str, list[Text]] = {}
+    for effect in effects.values():
+        for inference in effect.result.att().inferences(effect.level):
+            if inference is not None:
+                found.setdefault(inference.method, []).append(effect.outcome.label)
+    sentences = []
+    for method, labels in found.items():
+        words = {
+            code: str(locale_words(code)["inference"].get(method, method)) for code in LANGUAGES
+        }
+        names = {code: _enumerated([label[code] for label in labels], code) for code in LANGUAGES}
+        sentences.append(
+            text(
+                f"Few treated units report {names['en']}; there intervals and p-values come from "
+                f"[[{words['en']}]].",
+                f"Ít đơn vị được hỗ trợ có báo cáo {names['vi']}; ở đó khoảng tin cậy và giá trị p "
+                f"được tính theo [[{words['vi']}]].",
+            )
+        )
+    return sentences
+
+
 def estimator_name(name: str) -> Text:
-    """Return what a reader calls an estimator; its class's name where it has no other."""
-    return {code: str(locale_words(code)["estimators"].get(name, name)) for code in LANGUAGES}
+    """Return what a reader calls an estimator; the words of its class where it has no other."""
+    plain = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return {code: str(locale_words(code)["estimators"].get(name, plain)) for code in LANGUAGES}
 
 
 def _cluster_words(plan: Evaluation, effect: OutcomeEffect) -> Text:

@@ -1,6 +1,14 @@
 """The evaluation plan: ``evaluation.toml``, read, validated as a whole, and hashed."""
 
 from impact.evaluation.plan import Evaluation, Outcome, file_sha256
-from impact.evaluation.schema import CRITERIA, DATA_KINDS, LANGUAGES
+from impact.evaluation.schema import ASSIGNMENTS, CRITERIA, DATA_KINDS, LANGUAGES
 
-__all__ = ["CRITERIA", "DATA_KINDS", "LANGUAGES", "Evaluation", "Outcome", "file_sha256"]
+__all__ = [
+    "ASSIGNMENTS",
+    "CRITERIA",
+    "DATA_KINDS",
+    "LANGUAGES",
+    "Evaluation",
+    "Outcome",
+    "file_sha256",
+]

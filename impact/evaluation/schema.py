@@ -10,12 +10,13 @@ from typing import Any
 from impact.calendar import OUTCOMES
 from impact.errors import near
 
-__all__ = ["CRITERIA", "DATA_KINDS", "LANGUAGES", "PLAN", "Key", "check_table"]
+__all__ = ["ASSIGNMENTS", "CRITERIA", "DATA_KINDS", "LANGUAGES", "PLAN", "Key", "check_table"]
 
 LANGUAGES = ("en", "vi")
 DATA_KINDS = ("microdata", "published", "simulated")
 TRANSFORMS = ("none", "log")
 FORMATS = ("html", "pdf", "docx")
+ASSIGNMENTS = ("observational", "randomised", "discontinuity", "instrument")
 HEADLINES = ("average", "first_period")
 CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "sustainability")
 
@@ -100,6 +101,7 @@ PLAN: dict[str, Key] = {
             "unit": Key("string"),
             "time": Key("string"),
             "cohort": Key("string"),
+            "assignment": Key("string", default="observational", choices=ASSIGNMENTS),
             "treatment": Key("text"),
             "unit_name": Key("text"),
             "unit_singular": Key("text"),

@@ -21,7 +21,7 @@ from impact.estimators.parts.regression import (
     regress,
     take_rows,
 )
-from impact.kernels.absorb import compact
+from impact.kernels.groups import compact
 from impact.result import Result
 
 __all__ = ["DistributedLag"]

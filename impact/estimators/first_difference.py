@@ -17,7 +17,7 @@ from impact.estimators.parts.regression import (
     difference,
     regress,
 )
-from impact.kernels.absorb import compact
+from impact.kernels.groups import compact
 from impact.result import Result
 
 __all__ = ["FirstDifference"]

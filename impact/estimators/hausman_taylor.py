@@ -19,7 +19,8 @@ from impact.estimators.parts.regression import (
     regress,
 )
 from impact.inference.clusters import FullRegression
-from impact.kernels.absorb import Groups, absorb
+from impact.kernels.absorb import absorb
+from impact.kernels.groups import Groups
 from impact.kernels.instruments import k_class
 from impact.kernels.least_squares import least_squares
 from impact.kernels.variance_components import Components, quasi_demean

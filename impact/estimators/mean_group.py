@@ -25,7 +25,8 @@ from impact.estimators.parts.regression import (
     unit_trend,
 )
 from impact.inference.scores import Scores
-from impact.kernels.absorb import Groups, absorb
+from impact.kernels.absorb import absorb
+from impact.kernels.groups import Groups
 from impact.kernels.mean_group import UnitSlopes, unit_slopes
 from impact.result import JointTest, Result
 

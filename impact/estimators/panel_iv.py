@@ -27,7 +27,8 @@ from impact.estimators.parts.regression import (
 )
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import FullRegression
-from impact.kernels.absorb import Groups, absorb, compact
+from impact.kernels.absorb import absorb
+from impact.kernels.groups import Groups, compact
 from impact.kernels.instruments import k_class, quadratic_set
 from impact.kernels.least_squares import find_redundant
 from impact.result import JointTest, Result

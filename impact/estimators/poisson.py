@@ -24,7 +24,7 @@ from impact.estimators.parts.regression import (
     take_rows,
 )
 from impact.inference.clusters import BlockScores, FullRegression, count_effects
-from impact.kernels.absorb import Groups, compact
+from impact.kernels.groups import Groups, compact
 from impact.kernels.poisson import (
     VANISHING,
     PoissonFit,
@@ -135,10 +135,6 @@ class PoissonFixedEffects(RegressionEstimator):
                 f'outcome "{design.outcome}" is negative in {plural(len(negative), "row")}, first '
                 f"{design.panel.unit} {listing(units)}; a Poisson mean is positive. Use "
                 "FixedEffects, or an outcome that counts."
-            )
-        if not variables.outcome.any():
-            raise EstimationError(
-                f'outcome "{design.outcome}" is zero in every row, so there is nothing to explain.'
             )
 
     def _fit(

@@ -12,7 +12,7 @@ from impact.design import Design
 from impact.errors import DesignError, check_choice
 from impact.estimators.parts.generalised import averages_test, fit_random_effects, with_unit_means
 from impact.estimators.parts.regression import design_variables, effect_groups, regress
-from impact.kernels.absorb import Groups
+from impact.kernels.groups import Groups
 from impact.result import JointTest
 
 __all__ = ["breusch_pagan_test", "hausman_test", "honda_test", "poolability_test"]

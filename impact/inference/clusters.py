@@ -32,12 +32,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from impact.errors import InferenceError, check_choice
-from impact.kernels.absorb import Groups, absorb, compact, is_nested
+from impact.kernels.absorb import absorb
 from impact.kernels.blocks import (
     ClusterBlocks,
     cluster_blocks,
     weighted_adjustment,
 )
+from impact.kernels.groups import Groups, compact, is_nested
 from impact.kernels.least_squares import LeastSquares, find_redundant
 from impact.kernels.products import inner
 from impact.kernels.working_model import WorkingModel

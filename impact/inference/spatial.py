@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, check_choice
-from impact.kernels.absorb import compact
+from impact.kernels.groups import compact
 
 __all__ = [
     "BeckKatzKernel",

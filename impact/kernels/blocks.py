@@ -280,8 +280,8 @@ def weighted_adjustment(
         own[g] = within.T @ within
         left[g] = (w[:, None] * within).T @ x
         right[g] = direction.T @ x
-    crossed = (right @ bread, left @ bread, -right @ middle)
+    reach = (right @ bread, left @ bread, -right @ middle)
     model = WorkingModel(
-        own, np.concatenate((left, right, right), axis=2), np.concatenate(crossed, axis=2)
+        own, np.concatenate((left, right, right), axis=2), np.concatenate(reach, axis=2)
     )
     return scores, model

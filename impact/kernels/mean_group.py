@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from impact.kernels.absorb import Absorber, Groups
+from impact.kernels.absorb import Absorber
 from impact.kernels.blocks import cluster_blocks
+from impact.kernels.groups import Groups
 
 __all__ = ["Homogeneity", "UnitSlopes", "unit_slopes"]
 
@@ -42,7 +43,7 @@ class UnitSlopes:
     @property
     def is_known(self) -> NDArray[np.bool_]:
         """Whether each unit has slopes, shape (N,)."""
-        return ~np.isnan(self.slopes).any(axis=1)
+        return np.asarray(~np.isnan(self.slopes).any(axis=1))
 
     def homogeneity(self) -> Homogeneity:
         """Test that all units share one slope vector.

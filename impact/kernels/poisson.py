@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from impact.errors import EstimationError
-from impact.kernels.absorb import Absorber, Groups, absorb
+from impact.kernels.absorb import Absorber, absorb
+from impact.kernels.groups import Groups
 from impact.kernels.least_squares import LeastSquares, least_squares
 
 __all__ = ["PoissonFit", "fit_poisson", "separated_rows", "zero_groups"]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import EstimationError
-from impact.kernels.absorb import Groups, absorb
+from impact.kernels.absorb import absorb
+from impact.kernels.groups import Groups
 from impact.kernels.least_squares import LeastSquares, least_squares
 from impact.kernels.variance_components import Components, Method, estimated_components
 

@@ -23,7 +23,8 @@ from impact.inference.spatial import (
     NeweyWestKernel,
     great_circle,
 )
-from impact.kernels.absorb import absorb, compact
+from impact.kernels.absorb import absorb
+from impact.kernels.groups import compact
 from impact.kernels.least_squares import least_squares
 
 REFERENCE = 1e-9  # printed with 15 digits; closed forms on both sides

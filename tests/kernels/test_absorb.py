@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from impact.errors import EstimationError
-from impact.kernels import absorb as module
-from impact.kernels.absorb import absorb, compact, is_nested, lone_rows
+from impact.kernels import dense_levels, sparse_levels
+from impact.kernels.absorb import absorb
+from impact.kernels.groups import compact, is_nested, lone_rows
 from impact.kernels.parallel import get_threads, set_threads
 
 EXACT = 1e-12  # relative to the column's size: rounding of the reference and of the kernel
@@ -111,18 +112,35 @@ def test_integer_weights_equal_repeated_rows(rows):
 def test_iterative_solution_equals_the_factorised_one(rows, names, monkeypatch):
     effects = [rows[name] for name in names]
     exact = absorb(effects).sweep(rows["column"])
-    monkeypatch.setattr(module, "DENSE_SYSTEM", 2)
-    monkeypatch.setattr(module, "DENSE_FILL", 0)
+    monkeypatch.setattr(sparse_levels, "DENSE_SYSTEM", 2)
+    monkeypatch.setattr(dense_levels, "DENSE_FILL", 0)
     absorber = absorb(effects)
     np.testing.assert_allclose(absorber.sweep(rows["column"]), exact, atol=1e-10)
     with pytest.raises(EstimationError, match="leverages are not computed"):
         absorber.leverage()
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("slopes", [False, True])
+def test_a_table_swept_in_slabs_is_swept_alike(rows, weighted, slopes, monkeypatch):
+    order = np.lexsort((rows["time"], rows["unit"]))
+    unit, time, column = (rows[name][order] for name in ("unit", "time", "column"))
+    weights = np.random.default_rng(2).uniform(0.5, 2, len(unit)) if weighted else None
+    trend = time[None, :].astype(float) if slopes else None
+    whole = absorb([unit, time], weights, trend)
+    assert whole.levels.layout.slab == whole.levels.layout.shape[0]
+    expected = whole.sweep(column)
+    monkeypatch.setattr(dense_levels, "SLAB", 3 * whole.levels.layout.shape[1])
+    parts = absorb([unit, time], weights, trend)
+    assert len(parts.levels.layout.slabs) > 3
+    np.testing.assert_allclose(parts.sweep(column), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_iterative_solution_says_when_it_does_not_settle(rows, monkeypatch):
-    monkeypatch.setattr(module, "DENSE_SYSTEM", 2)
-    monkeypatch.setattr(module, "DENSE_FILL", 0)
-    monkeypatch.setattr(module, "_conjugate_gradient", lambda times, right, diagonal: 0 * right)
+    monkeypatch.setattr(sparse_levels, "DENSE_SYSTEM", 2)
+    monkeypatch.setattr(dense_levels, "DENSE_FILL", 0)
+    nothing = "_conjugate_gradient", lambda times, right, diagonal: 0 * right
+    monkeypatch.setattr(sparse_levels, *nothing)
     with pytest.raises(EstimationError, match="do not settle"):
         absorb([rows["unit"], rows["time"]]).sweep(rows["column"])
 

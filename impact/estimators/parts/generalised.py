@@ -12,7 +12,7 @@ from impact.errors import DesignError, EstimationError
 from impact.estimators.parts.regression import Covariance, Regression, Variables, regress
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import Convention
-from impact.kernels.absorb import Groups
+from impact.kernels.groups import Groups
 from impact.kernels.two_way_components import two_way_components
 from impact.kernels.variance_components import (
     Components,

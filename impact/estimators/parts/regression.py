@@ -31,7 +31,8 @@ from impact.inference.spatial import (
     DriscollKraayKernel,
     NeweyWestKernel,
 )
-from impact.kernels.absorb import Absorber, Groups, absorb, compact
+from impact.kernels.absorb import Absorber, absorb
+from impact.kernels.groups import Groups, compact
 from impact.kernels.least_squares import LeastSquares, Redundancy, least_squares
 from impact.result import Result
 

@@ -15,7 +15,7 @@ from impact.errors import DesignError
 from impact.estimators.parts.regression import Regression, Variables
 from impact.inference.clusters import Convention, EffectCounts, FullRegression
 from impact.inference.summed import SummedScores
-from impact.kernels.absorb import Groups
+from impact.kernels.groups import Groups
 from impact.kernels.twoway_sums import fit_sums, sum_blocks, sweep_periods
 from impact.warehouse.sample import TableSample
 from impact.warehouse.twoway import Regressor, twoway_blocks, twoway_scores, twoway_sums

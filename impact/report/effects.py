@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from impact.design import Design
@@ -84,18 +85,30 @@ class OutcomeEffect:
         """The number the plan asks for."""
         return self.first if self.headline == "first_period" else self.average
 
-    @property
+    @cached_property
     def average(self) -> EffectNumber:
         """The average effect on the treated over their treated periods."""
         return self.number(self.result.att())
 
-    @property
+    @cached_property
     def first(self) -> EffectNumber:
         """The effect in the first treated period."""
-        study = self.result.event_study()
+        study = self._study
         return self.number(study, int(study.cells.index[study.cells["event_time"] == 0][0]))
 
-    @property
+    @cached_property
+    def _study(self) -> Result:
+        return self.result.event_study()
+
+    @cached_property
+    def _study_table(self) -> pd.DataFrame:
+        return self._read(self._study.tidy(self.level))
+
+    @cached_property
+    def _cell_table(self) -> pd.DataFrame:
+        return self._read(self.result.tidy(self.level))
+
+    @cached_property
     def pre_trends(self) -> JointTest | None:
         """The test that there was no effect before treatment; None where nothing can be tested."""
         try:
@@ -125,7 +138,7 @@ class OutcomeEffect:
 
     def event_study(self) -> pd.DataFrame:
         """Return the event study in the reader's unit."""
-        return self._read(self.result.event_study().tidy(self.level))
+        return self._study_table
 
     def cells(self) -> pd.DataFrame:
         """Return the effects by cohort and period in the reader's unit, base periods left out.
@@ -134,9 +147,9 @@ class OutcomeEffect:
         """
         cells = self.result.cells
         if cells[["cohort", "time"]].isna().any(axis=None):
-            return self.result.tidy(self.level).iloc[:0]
+            return self._cell_table.iloc[:0]
         kept = ~((cells["estimate"] == 0) & (cells["note"] != ""))
-        return self._read(self.result.tidy(self.level)[kept.to_numpy()])
+        return self._cell_table[kept.to_numpy()]
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Put estimates and their limits into the reader's unit."""

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from impact import Design, Panel, Result
-from impact.errors import ImpactError
+from impact.errors import DesignError, ImpactError
 from impact.estimators.base import Estimator
 
 # Rounding of sums over a few hundred rows in another order.
@@ -165,7 +165,7 @@ def check_settings(subject: Subject) -> None:
         assert name in repr(estimator)
         with pytest.raises(FrozenInstanceError):
             setattr(estimator, name, None)
-    with pytest.raises(TypeError):
+    with pytest.raises(DesignError, match="no_such_setting"):
         type(estimator)(no_such_setting=1)
     for setting in fields(estimator):
         if "Literal" in str(setting.type) or isinstance(getattr(estimator, setting.name), str):

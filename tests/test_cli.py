@@ -70,8 +70,8 @@ def test_a_termination_leaves_nothing_behind(tmp_path):
     folder = make_project(
         tmp_path, "import pathlib, time\npathlib.Path('running').touch()\ntime.sleep(60)"
     )
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
+    temporary = tmp_path / "temporary" / ("long" * 20)
+    temporary.mkdir(parents=True)
     before = {path.name for path in folder.iterdir()}
     command = [sys.executable, "-m", "impact", "report", str(folder), "--quiet"]
     with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}) as build:

@@ -22,6 +22,7 @@ PARAMETERS_TAG = "parameters"
 CELL_TIMEOUT = 1800
 START_TIMEOUT = 180
 LOG = "kernel.log"
+LONGEST_SOCKET_FOLDER = 90  # a socket's whole path may have 103 bytes on some systems
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _WARNING = re.compile(r"^\S*?(?:[^\s/\\:]+):\d+: (\w*Warning: .*)$", re.MULTILINE)
@@ -240,7 +241,10 @@ def _warnings(notebook: Any) -> tuple[str, ...]:
 
 
 def _manager_class(environment: Mapping[str, str], private: Path) -> type:
-    """Make the manager of one kernel: this interpreter, local sockets, the given environment."""
+    """Make the manager of one kernel: this interpreter, the given environment, local sockets.
+
+    Where the temporary folder's path is too long for a socket, the loopback interface serves.
+    """
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
@@ -262,7 +266,7 @@ def _manager_class(environment: Mapping[str, str], private: Path) -> type:
 
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
-            if sys.platform != "win32":
+            if sys.platform != "win32" and len(str(private)) <= LONGEST_SOCKET_FOLDER:
                 self.transport = "ipc"
                 self.ip = str(private / "kernel")
             self.connection_file = str(private / "kernel.json")

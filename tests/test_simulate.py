@@ -201,7 +201,7 @@ def test_deadweight_and_additionality_are_those_of_the_projects():
     assert seen.deadweight == pytest.approx(0.45, abs=0.05)
     full = programme(deadweight=0.0)
     assert full.deadweight == 0.0
-    with pytest.raises(DesignError, match="deadweight is the share .* it was 1"):
+    with pytest.raises(DesignError, match="deadweight is a share .* it was 1"):
         programme(deadweight=1.0)
 
 
@@ -300,6 +300,24 @@ def test_programme_repeats_itself_and_refuses_impossible_settings():
         programme(first_year=2020)
     with pytest.raises(DesignError, match="nobody would be left"):
         programme(approvals=500)
+
+
+@pytest.mark.parametrize(
+    ("simulate", "settings", "words"),
+    [
+        (simulate_programme, {"n_establishment": 5}, 'Did you mean "n_establishments"'),
+        (simulate_programme, {"approvals": 0}, "approvals must be a whole number above zero"),
+        (simulate_programme, {"first_year": 2012.5}, "first_year must be a whole number"),
+        (simulate_programme, {"displacement": 2.0}, "displacement is a share .* it was 2"),
+        (simulate_programme, {"applicants": 0.5}, "applicants counts applications .* it was 0.5"),
+        (simulate_provinces, {"first_year": 2019}, "2019 to 2020 leaves none"),
+        (simulate_villages, {"last_year": 2018}, "7 years leave none"),
+        (simulate_villages, {"n_establishments": 300, "approvals": 1}, "without any in some years"),
+    ],
+)
+def test_settings_that_cannot_be_simulated(simulate, settings, words):
+    with pytest.raises(DesignError, match=words):
+        simulate(1, **settings)
 
 
 @pytest.mark.slow

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from impact.errors import DesignError, check_choice
+from impact.errors import DesignError
 from impact.simulate.applications import draw_projects
 from impact.simulate.consequences import displace, observe, true_effects
 from impact.simulate.filing import file_projects, file_reports, plant_errors
 from impact.simulate.investment import invest
 from impact.simulate.population import draw_log_workers, draw_population
-from impact.simulate.settings import ProgrammeSettings
+from impact.simulate.settings import ProgrammeSettings, changed
 
 __all__ = ["SimulatedProgramme", "simulate_programme"]
 
@@ -110,7 +110,7 @@ def simulate_programme(
     Rates, ceilings, sizes and the published totals have sources; the effects, deadweight,
     displacement, cancellations and variances are chosen.
     """
-    chosen = replace(settings or ProgrammeSettings(), **changes)  # type: ignore[arg-type]
+    chosen = changed(settings, changes)
     _check(chosen)
     rng = np.random.default_rng(seed)
     people = draw_population(rng, chosen)
@@ -141,12 +141,6 @@ def simulate_programme(
 
 
 def _check(settings: ProgrammeSettings) -> None:
-    check_choice("selection", settings.selection, ("none", "levels", "growth", "dip"))
-    if not 0 <= settings.deadweight < 1:
-        raise DesignError(
-            "deadweight is the share of a machine's cost that would have been invested anyway, at "
-            f"least 0 and below 1; it was {settings.deadweight:g}."
-        )
     if settings.last_year - settings.first_year < 5:
         raise DesignError(
             "the programme needs at least six years, two before the first approval and two after "

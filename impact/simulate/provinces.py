@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from impact.errors import DesignError
 from impact.places import provinces
 from impact.simulate.shocks import Array, autoregressive
 
@@ -74,6 +75,11 @@ def simulate_provinces(
     spread of 0.7 for good, and a programme of 4.56 billion VND a year. That programme moves
     employment by one part in ten thousand: the truth is known and cannot be detected.
     """
+    if last_year - first_year < FIRST_EXPANSION + 2:
+        raise DesignError(
+            f"provinces double their programme from the fourth year to the last but one; "
+            f"{first_year} to {last_year} leaves none. Take at least {FIRST_EXPANSION + 3} years."
+        )
     rng = np.random.default_rng(seed)
     years = np.arange(first_year, last_year + 1)
     count, periods = 63, len(years)

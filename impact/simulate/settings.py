@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ProgrammeSettings", "Selection"]
+from impact.errors import DesignError, check_choice
+
+__all__ = ["ProgrammeSettings", "Selection", "changed"]
 
 Selection = Literal["none", "levels", "growth", "dip"]
 
@@ -53,7 +55,31 @@ class ProgrammeSettings:
     closures: bool = True
     errors: bool = False
 
+    def __post_init__(self) -> None:
+        check_choice("selection", self.selection, ("none", "levels", "growth", "dip"))
+        for name in ("n_establishments", "first_year", "last_year", "approvals"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, np.integer)) or value < 1:
+                raise DesignError(f"{name} must be a whole number above zero; it was {value!r}.")
+        for name in ("deadweight", "displacement"):
+            share = getattr(self, name)
+            if not 0 <= share < 1:
+                raise DesignError(f"{name} is a share of at least 0 and below 1; it was {share:g}.")
+        if self.applicants < 1:
+            raise DesignError(
+                f"applicants counts applications for one approval, 1 or more; it was "
+                f"{self.applicants:g}."
+            )
+
     @property
     def years(self) -> NDArray[np.int64]:
         """Years of the panel, shape (T,)."""
         return np.arange(self.first_year, self.last_year + 1)
+
+
+def changed(settings: ProgrammeSettings | None, changes: dict[str, object]) -> ProgrammeSettings:
+    """Return settings with single ones changed by name, refusing names that are none."""
+    known = [field.name for field in fields(ProgrammeSettings)]
+    for name in changes:
+        check_choice("a setting", name, known)
+    return replace(settings or ProgrammeSettings(), **changes)  # type: ignore[arg-type]

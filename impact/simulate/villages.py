@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from impact.errors import DesignError, check_choice
+from impact.errors import DesignError, check_choice, plural
 from impact.simulate.population import VILLAGE_WORKERS_2021
 from impact.simulate.programme import simulate_programme
-from impact.simulate.settings import ProgrammeSettings
+from impact.simulate.settings import ProgrammeSettings, changed
 from impact.simulate.shocks import Array, autoregressive
 
 __all__ = ["SimulatedVillages", "simulate_villages"]
@@ -21,6 +21,7 @@ LATER_DECAY = 0.9
 REVENUE_FACTOR = 1.6
 VILLAGE_REVENUE_2021 = 7.3e6
 FIRST_RECOGNITION, LAST_RECOGNITION = 4, -4
+LEAST_YEARS = 9
 SIZE_SD = 0.4
 REPORTING_SD = 0.15
 CARRIED_SHARE = 0.20
@@ -94,7 +95,12 @@ def simulate_villages(
     digits and repeats last year's figure in one case of five.
     """
     check_choice("selection", selection, ("none", "levels"))
-    chosen = replace(settings or ProgrammeSettings(), **changes)  # type: ignore[arg-type]
+    chosen = changed(settings, changes)
+    if len(chosen.years) < LEAST_YEARS:
+        raise DesignError(
+            f"villages are recognised from the fifth year to the last but three; "
+            f"{plural(len(chosen.years), 'year')} leave none. Take at least {LEAST_YEARS}."
+        )
     people = simulate_programme(seed, chosen).establishments
     inside = people[people["village"] >= 0]
     sums = inside.groupby(["village", "year"]).agg(
@@ -105,6 +111,11 @@ def simulate_villages(
     )
     rng = np.random.default_rng([seed, 2])
     shape = (sums.index.get_level_values("village").nunique(), len(chosen.years))
+    if len(sums) != shape[0] * shape[1]:
+        raise DesignError(
+            f"{chosen.n_establishments:,} establishments leave some of the villages without any in "
+            "some years. Raise n_establishments."
+        )
     if not 0 < recognised < shape[0]:
         raise DesignError(
             f"recognised counts villages of {shape[0]}, some of which must be left to compare "

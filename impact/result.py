@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["InferenceRequest", "JointTest", "Result"]
 
 Floats = NDArray[np.float64]
-Weighting = Literal["cohort", "cell", "event_time", "time"]
+Weighting = Literal["cohort", "cell", "row", "event_time", "time"]
 Grouping = Literal["event_time", "cohort", "time"]
 
 PLENTY = 50
@@ -157,9 +157,11 @@ class Result:
         ----------
         weighting : "cohort" averages each cohort's own average effect by cohort size (did's
             ``type="group"``); "cell" averages all cohort-period cells by cohort size (did's
-            "simple"); "event_time" averages the event study from 0 on with equal weights
-            ("dynamic"); "time" averages the periods with equal weights ("calendar"). None is
-            "cohort" where the estimates have cohorts, and equal weights where they have not
+            "simple"); "row" averages all treated rows, so that in panels with gaps a cell counts
+            as often as it is observed (fixest, didimputation, did2s); "event_time" averages the
+            event study from 0 on with equal weights ("dynamic"); "time" averages the periods
+            with equal weights ("calendar"). None is "cohort" where the estimates have cohorts,
+            and equal weights where they have not
 
         Raises
         ------
@@ -170,13 +172,16 @@ class Result:
         ------
         Callaway and Sant'Anna (2021), section 3.1.1 and table 1.
         """
-        check_choice("weighting", weighting or "cohort", ("cohort", "cell", "event_time", "time"))
+        choices = ("cohort", "cell", "row", "event_time", "time")
+        check_choice("weighting", weighting or "cohort", choices)
         if not len(self.shares):
             return self._plain_att(weighting)
         if weighting in ("event_time", "time"):
             return self.by(weighting)._mean_after()
         after = self._after()
-        if weighting != "cell":
+        if weighting == "row":
+            incidence = after * self._presence()
+        elif weighting != "cell":
             cohorts = self.cells["cohort"].to_numpy(dtype=np.float64)
             known = after & ~np.isnan(self.estimates)
             count = pd.Series(known).groupby(cohorts).transform("sum").to_numpy()
@@ -186,7 +191,9 @@ class Result:
         head = pd.DataFrame({"term": ["att"]})
         return self._average(incidence[None, :], head, weighting or "cohort")
 
-    def by(self, grouping: Grouping, *, balanced: int | None = None) -> Result:
+    def by(
+        self, grouping: Grouping, *, balanced: int | None = None, by_rows: bool = False
+    ) -> Result:
         """Average the cells by event time, cohort or period, with cohort sizes as weights.
 
         Parameters
@@ -195,6 +202,8 @@ class Result:
         balanced : with "event_time", keep only cohorts whose effects are known from 0 to this
             many periods after treatment began, and the event times up to it that all of them
             have, so that all points average the same cohorts
+        by_rows : weigh cells by the rows observed in them instead of the cohort's size, which
+            differs in panels with gaps only (fixest, didimputation, did2s)
 
         Raises
         ------
@@ -218,11 +227,13 @@ class Result:
         if grouping == "cohort":
             known = incidence & ~np.isnan(self.estimates)
             incidence = known / np.maximum(known.sum(axis=1, keepdims=True), 1)
+        if by_rows:
+            incidence = incidence * self._presence()
         return self._average(incidence.astype(np.float64), head, grouping)
 
-    def event_study(self, *, balanced: int | None = None) -> Result:
+    def event_study(self, *, balanced: int | None = None, by_rows: bool = False) -> Result:
         """Return the effects by periods since treatment began."""
-        return self.by("event_time", balanced=balanced)
+        return self.by("event_time", balanced=balanced, by_rows=by_rows)
 
     def pre_trends_test(self) -> JointTest:
         """Test jointly that all effects before treatment are zero (a Wald test).
@@ -648,6 +659,16 @@ class Result:
         shared = known.columns[known.all(axis=0).to_numpy() & early]
         kept = self.cells["cohort"].isin(known.index) & self.cells["event_time"].isin(shared)
         return np.asarray(kept)
+
+    def _presence(self) -> Floats:
+        """Return the share of each cell's cohort that is observed in its period, shape (K,)."""
+        if "presence" not in self.cells:
+            raise EstimationError(
+                f"these estimates of {self.estimator} do not count the rows behind them, so they "
+                "cannot be averaged by rows. Average by cohort size, or start from the cells of an "
+                "estimator of regressions, such as Imputation or SunAbraham."
+            )
+        return self.cells["presence"].to_numpy(dtype=np.float64)
 
     def _average(self, incidence: Floats, head: pd.DataFrame, how: str) -> Result:
         index = np.searchsorted(

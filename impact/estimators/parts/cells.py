@@ -329,6 +329,17 @@ def _regress_classically(
     )
 
 
+def _presence(design: Design) -> Floats:
+    """Return the share of each treated cohort, by weight, observed in each period, (C, T)."""
+    mass = row_mass(design)[:-1]
+    if design.is_balanced:
+        return np.ones(mass.shape)
+    sizes = np.bincount(
+        design.cohort_codes, design.unit_weights, minlength=len(design.cohort_values) + 1
+    )
+    return np.asarray(mass / sizes[:-1, None])
+
+
 def cell_result(
     estimator: Estimator,
     design: Design,
@@ -374,6 +385,7 @@ def cell_result(
             "note": list(cell_notes),
             "n_treated": seen[cells.cohort, cells.period],
             "n_comparison": n_comparison,
+            "presence": _presence(design)[cells.cohort, cells.period],
         }
     )
     lost = int(np.isnan(estimates).sum())

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from reference import read_case
+from scipy import stats
 
 from impact import CallawaySantAnna, Design, Panel, SunAbraham, simulate
-from impact.errors import DesignError, EstimationError
+from impact.errors import DesignError, EstimationError, PanelError
 from impact.kernels.doubly_robust import conditional_did, conditional_did_sections
 from impact.kernels.propensity import comparison_regression, propensity
 
@@ -306,6 +307,32 @@ class TestBugsOfDid:
             for view in (result, result.att(), result.by("cohort"), result.by("time")):
                 sums = view.uncertainty.contributions().sum(axis=0)
                 np.testing.assert_allclose(sums, 0.0, atol=1e-9 * scale * 150)
+
+    def test_duplicate_rows_are_refused(self):
+        """They were accepted, and counted twice."""
+        with pytest.raises(PanelError, match="unit and time do not identify rows: 1 pair"):
+            fit(pd.concat([GAPS, GAPS.iloc[[3]]]))
+
+    @pytest.mark.parametrize("covariates", [(), "x"])
+    def test_the_pre_trend_test_is_the_wald_test_of_its_cells(self, covariates):
+        """The test with covariates had not worked for years."""
+        estimator = CallawaySantAnna(base_period="varying")
+        frame = simulate.staggered_panel(7, n_units=400, periods=6, cohorts=(3, 5), missing=0.1)
+        sample = {"covariates": covariates, "always_treated": "drop"}
+        result = fit(frame.frame, estimator=estimator, **sample)
+        test = result.pre_trends_test()
+        before = (result.cells["event_time"] < 0).to_numpy() & ~np.isnan(result.std_errors)
+        values = result.estimates[before]
+        matrix = result.covariance().to_numpy()[np.ix_(before, before)]
+        wald = values @ np.linalg.solve(matrix, values)
+        assert test.restrictions == before.sum()
+        assert test.statistic == pytest.approx(wald, rel=1e-8)
+        assert test.p_value == pytest.approx(stats.chi2.sf(wald, before.sum()), rel=1e-8)
+
+    def test_weights_that_change_within_a_unit_are_refused(self):
+        """Which period's weight enters was not said."""
+        with pytest.raises(PanelError, match='column "w" changes within'):
+            fit(GAPS.assign(w=1.0 + GAPS["time"]), weights="w")
 
     def test_a_misspelled_method_is_refused(self):
         with pytest.raises(DesignError, match=r"method may be .* it was 'drr'"):

@@ -706,6 +706,17 @@ def test_refusals_of_rules():
     assert AssignmentRules().table()["contents"] == "all"
 
 
+def test_every_rule_and_setting_is_printed_in_two_languages():
+    from impact.ledger.rules import RULE_LABELS, SETTING_LABELS
+
+    assert set(RULE_LABELS) == set(AssignmentRules().table())
+    spelled = AssignmentRules(onset="acceptance", returned="drop", price_base=2021).spelled()
+    assert spelled[0] == (RULE_LABELS["onset"], SETTING_LABELS["acceptance"])
+    assert {rule.en: setting.vi for rule, setting in spelled}["money paid back"] == "loại ra"
+    assert ("prices of", "2021") in {(rule.en, setting.en) for rule, setting in spelled}
+    assert all(text.en and text.vi for pair in spelled for text in pair)
+
+
 def test_an_advance_makes_a_cancelled_project_no_placebo():
     advanced = {"status": "cancelled", "returned_amount": 300 * MILLION}
     assert assigned(advanced).frame.query("id == '100'")["cohort"].unique() == [2019]

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from impact.errors import LedgerError, check_choice
-from impact.ledger.schema import contents
+from impact.ledger.schema import Text, contents
 
 __all__ = ["ONSETS", "UNITS", "AssignmentRules"]
 
@@ -18,6 +18,39 @@ ONSETS = {
     "contract": "contract_date",
     "first_disbursement": "disbursement_date",
     "acceptance": "acceptance_date",
+}
+RULE_LABELS = {
+    "onset": Text("treatment begins with", "hỗ trợ bắt đầu từ"),
+    "unit": Text("unit", "đơn vị"),
+    "contents": Text("contents counted", "nội dung được tính"),
+    "cancelled": Text("stopped before any money", "ngừng trước khi giải ngân"),
+    "returned": Text("money paid back", "hoàn trả kinh phí"),
+    "repeated": Text("several projects", "nhiều đề án"),
+    "rejected": Text("rejected applicants", "hồ sơ không được duyệt"),
+    "missing_onset": Text("no date of onset", "thiếu ngày bắt đầu"),
+    "after_panel": Text("onset after the last year", "bắt đầu sau năm cuối"),
+    "anticipation": Text("years of anticipation", "số năm có thể tác động trước"),
+    "price_base": Text("prices of", "theo giá năm"),
+    "per": Text("dose also divided by", "mức hỗ trợ còn chia cho"),
+}
+SETTING_LABELS = {
+    "approval": Text("approval", "phê duyệt"),
+    "contract": Text("contract", "ký hợp đồng"),
+    "first_disbursement": Text("first disbursement", "giải ngân lần đầu"),
+    "acceptance": Text("acceptance", "nghiệm thu"),
+    "beneficiary_id": Text("beneficiary", "đơn vị thụ hưởng"),
+    "commune": Text("commune", "xã"),
+    "village": Text("craft village", "làng nghề"),
+    "district": Text("former district", "huyện (cũ)"),
+    "province_code": Text("province", "tỉnh"),
+    "all": Text("all", "tất cả"),
+    "none": Text("none", "không"),
+    "placebo": Text("kept as an arm of their own", "giữ thành nhóm riêng"),
+    "drop": Text("left out", "loại ra"),
+    "treated": Text("kept as treated", "vẫn tính là được hỗ trợ"),
+    "first": Text("dated by the first", "tính từ đề án đầu tiên"),
+    "comparison": Text("compared with", "dùng để so sánh"),
+    "refuse": Text("refused", "không chấp nhận"),
 }
 UNITS = ("beneficiary_id", "commune", "village", "district", "province_code")
 
@@ -90,6 +123,13 @@ class AssignmentRules:
             )
 
     def table(self) -> dict[str, str]:
-        """Return the rules as they are printed."""
+        """Return the rules by the names under which they are set."""
         stated = asdict(self) | {"contents": ", ".join(self.contents) or "all"}
         return {name: "none" if value is None else str(value) for name, value in stated.items()}
+
+    def spelled(self) -> list[tuple[Text, Text]]:
+        """Return each rule and its setting in both languages, as the report prints them."""
+        return [
+            (RULE_LABELS[name], SETTING_LABELS.get(setting, Text(setting, setting)))
+            for name, setting in self.table().items()
+        ]

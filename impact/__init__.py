@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         TwoWayFixedEffects,
     )
     from impact.estimators.from_formula import fit_formula
-    from impact.estimators.parts.donors import DonorPool
+    from impact.estimators.parts.donor_pool import DonorPool
     from impact.estimators.parts.predictors import Predictor
     from impact.estimators.parts.regression import BeckKatz, Conley, DriscollKraay, NeweyWest
     from impact.estimators.specification_tests import (
@@ -107,7 +107,7 @@ _HOMES = {
     "Conley": "impact.estimators.parts.regression",
     "Design": "impact.design",
     "DistributedLag": "impact.estimators",
-    "DonorPool": "impact.estimators.parts.donors",
+    "DonorPool": "impact.estimators.parts.donor_pool",
     "DoseResponse": "impact.estimators",
     "DoublyRobustDiD": "impact.estimators",
     "DriscollKraay": "impact.estimators.parts.regression",

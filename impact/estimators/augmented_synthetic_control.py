@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, listing
 from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
+from impact.estimators.parts.donor_pool import DonorPool
 from impact.estimators.parts.donors import (
     SYNTHETIC,
     Block,
-    DonorPool,
     block_label,
     cell_frame,
     cohort_paths,
@@ -24,6 +24,7 @@ from impact.estimators.parts.donors import (
     donor_blocks,
     donor_counts,
     needs_of_placebos,
+    refuse_resampling,
     weight_frame,
     with_rank_note,
 )
@@ -108,6 +109,7 @@ class AugmentedSyntheticControl(Estimator):
     estimand: ClassVar[str] = "effects on the treated by cohort and period"
 
     def __post_init__(self) -> None:
+        refuse_resampling(self.inference)
         super().__post_init__()
         if self.ridge is not None and not self.ridge > 0.0:
             raise DesignError(

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, InferenceError, check_choice, plural
 from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
+from impact.estimators.parts.donor_pool import DonorPool
 from impact.estimators.parts.donors import (
     SYNTHETIC,
     Block,
-    DonorPool,
     block_label,
     cell_frame,
     cohort_paths,
@@ -24,6 +24,7 @@ from impact.estimators.parts.donors import (
     donor_blocks,
     donor_counts,
     needs_of_placebos,
+    refuse_resampling,
     with_rank_note,
 )
 from impact.estimators.parts.matching import Matching, MatchingProblem, Solver
@@ -113,6 +114,7 @@ class SyntheticControl(Estimator):
     estimand: ClassVar[str] = "effects on the treated by cohort and period"
 
     def __post_init__(self) -> None:
+        refuse_resampling(self.inference)
         super().__post_init__()
         if self.proximity < 0.0:
             raise DesignError(f"proximity is a cost, 0 or more; it was {self.proximity!r}.")

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import InferenceError, listing, plural
 from impact.estimators.base import UNIT_CLUSTERS, Estimator, Requirement
+from impact.estimators.parts.donor_pool import DonorPool
 from impact.estimators.parts.donors import (
     SYNTHETIC,
     Block,
-    DonorPool,
     cell_frame,
     cohort_shares,
     donor_assignments,

@@ -28,10 +28,37 @@ __all__ = [
 ]
 
 Floats: TypeAlias = NDArray[np.float64]
+Language: TypeAlias = Literal["en", "vi"]
+
+_WORDS: dict[Language, dict[str, str]] = {
+    "en": {
+        "synthetic": "synthetic",
+        "gap": "gap",
+        "weight": "Weight in the synthetic {}",
+        "mean_gap": "Mean gap after treatment",
+        "placebos": "{} of {} donors taken as treated",
+        "worse": "; those that fit {:g} times worse before are not drawn",
+        "without": "without each of {} donors in turn",
+    },
+    "vi": {
+        "synthetic": "tổng hợp",
+        "gap": "chênh lệch",
+        "weight": "Trọng số trong {} tổng hợp",
+        "mean_gap": "Chênh lệch bình quân sau hỗ trợ",
+        "placebos": "{} trong {} đơn vị đối chứng được coi như được hỗ trợ",
+        "worse": "; không vẽ đơn vị khớp kém hơn {:g} lần trước hỗ trợ",
+        "without": "lần lượt bỏ từng đơn vị trong {} đơn vị đối chứng",
+    },
+}
 
 
 def paths_and_gap(
-    fit: SyntheticControlFit, start: float, *, treated: Hashable = None, outcome: str = ""
+    fit: SyntheticControlFit,
+    start: float,
+    *,
+    treated: Hashable = None,
+    outcome: str = "",
+    language: Language = "en",
 ) -> NDArray[np.object_]:
     """Draw the treated path against its synthetic one, with the gap below; return both Axes.
 
@@ -50,12 +77,19 @@ def paths_and_gap(
     above.plot(
         path["time"], path["observed"], color=INK, lw=2.0, label=str(path["treated"].iloc[0])
     )
-    above.plot(path["time"], path["synthetic"], color=BLUE, lw=2.0, ls="--", label="synthetic")
+    above.plot(
+        path["time"],
+        path["synthetic"],
+        color=BLUE,
+        lw=2.0,
+        ls="--",
+        label=_WORDS[language]["synthetic"],
+    )
     above.set_ylabel(outcome)
     above.legend(frameon=False)
     below.fill_between(path["time"], 0.0, path["gap"], color=PALE)
     below.plot(path["time"], path["gap"], color=ORANGE, lw=1.8)
-    below.set_ylabel("gap")
+    below.set_ylabel(_WORDS[language]["gap"])
     for ax in axes:
         _mark(ax, start)
     below.axhline(0.0, color=INK, lw=0.8)
@@ -63,7 +97,11 @@ def paths_and_gap(
 
 
 def donor_weights(
-    fit: SyntheticControlFit, *, treated: Hashable = None, ax: Axes | None = None
+    fit: SyntheticControlFit,
+    *,
+    treated: Hashable = None,
+    ax: Axes | None = None,
+    language: Language = "en",
 ) -> Axes:
     """Draw the weights of the donors that have any, the largest on top."""
     column = _column_of(fit, treated)
@@ -75,7 +113,7 @@ def donor_weights(
         ax.annotate(f"{weight:.3f}", (weight, place), (4, 0), textcoords="offset points",
                     va="center", fontsize=8, color=QUIET)  # fmt: skip
     ax.set_xlim(0.0, 1.12 * float(used.max()))
-    ax.set_xlabel(f"Weight in the synthetic {column}")
+    ax.set_xlabel(_WORDS[language]["weight"].format(column))
     _clear(ax)
     return ax
 
@@ -88,6 +126,7 @@ def donor_map(
     treated: Hashable = None,
     vintage: Vintage = 63,
     ax: Axes | None = None,
+    language: Language = "en",
 ) -> Axes:
     """Draw donors on the tile map of Vietnam's provinces; the treated one is outlined.
 
@@ -106,12 +145,12 @@ def donor_map(
     from matplotlib.patches import Rectangle
 
     check_choice("show", show, ("weights", "gaps"), EstimationError)
-    column = _column_of(fit, treated)
+    column, words = _column_of(fit, treated), _WORDS[language]
     if show == "weights":
         weights = fit.unit_weights[column].dropna()
-        values, label, form = weights[weights > 0.0], f"weight in the synthetic {column}", "{:.2f}"
+        values, label, form = weights[weights > 0.0], words["weight"].format(column), "{:.2f}"
     else:
-        values, label, form = _mean_gaps(fit, start), "mean gap after treatment", "{:,.3g}"
+        values, label, form = _mean_gaps(fit, start), words["mean_gap"], "{:,.3g}"
     ax = tile_map(values, vintage=vintage, ax=ax, label=label, form=form)
     code = codes([column], vintage).iloc[0]
     today = crosswalk().set_index("code_63")["code_34"]
@@ -136,7 +175,12 @@ def _mean_gaps(fit: SyntheticControlFit, start: float | None) -> pd.Series:
 
 
 def placebo_fan(
-    fit: SyntheticControlFit, start: float, *, within: float | None = 5.0, ax: Axes | None = None
+    fit: SyntheticControlFit,
+    start: float,
+    *,
+    within: float | None = 5.0,
+    ax: Axes | None = None,
+    language: Language = "en",
 ) -> Axes:
     """Draw the treated unit's gap over the gaps of every donor taken as treated.
 
@@ -163,10 +207,10 @@ def placebo_fan(
     if within is not None:
         limit = within * float(np.sqrt(np.mean(path.loc[before, "gap"] ** 2)))
     kept = wide.loc[:, (size <= limit).to_numpy()]
-    ax = gap_fan(path, kept, start, ax=ax)
-    title = f"{kept.shape[1]} of {wide.shape[1]} donors taken as treated"
+    ax = gap_fan(path, kept, start, ax=ax, language=language)
+    title = _WORDS[language]["placebos"].format(kept.shape[1], wide.shape[1])
     if kept.shape[1] < wide.shape[1]:
-        title += f"; those that fit {within:g} times worse before are not drawn"
+        title += _WORDS[language]["worse"].format(within)
     ax.set_title(title, fontsize=9, color=QUIET, loc="left")
     return ax
 
@@ -180,25 +224,36 @@ def _need_placebos(fit: SyntheticControlFit) -> None:
 
 
 def leave_one_out_fan(
-    fit: SyntheticControlFit, without: pd.DataFrame, start: float, *, ax: Axes | None = None
+    fit: SyntheticControlFit,
+    without: pd.DataFrame,
+    start: float,
+    *,
+    ax: Axes | None = None,
+    language: Language = "en",
 ) -> Axes:
     """Draw the gap over the gaps without each donor, as ``leave_one_out`` returns them."""
     path = _path_of(fit, None)
     wide = without.pivot(index="time", columns="left_out", values="gap")
-    ax = gap_fan(path, wide, start, ax=ax)
-    ax.set_title(
-        f"without each of {wide.shape[1]} donors in turn", fontsize=9, color=QUIET, loc="left"
-    )
+    ax = gap_fan(path, wide, start, ax=ax, language=language)
+    title = _WORDS[language]["without"].format(wide.shape[1])
+    ax.set_title(title, fontsize=9, color=QUIET, loc="left")
     return ax
 
 
-def gap_fan(path: pd.DataFrame, others: pd.DataFrame, start: float, *, ax: Axes | None) -> Axes:
+def gap_fan(
+    path: pd.DataFrame,
+    others: pd.DataFrame,
+    start: float,
+    *,
+    ax: Axes | None,
+    language: Language = "en",
+) -> Axes:
     """Draw one gap over many: ``path`` with time and gap, ``others`` one column a line."""
     ax = _axes(ax, 4.0)
     ax.plot(others.index, others.to_numpy(), color=QUIET, lw=0.7, alpha=0.5)
     ax.plot(path["time"], path["gap"], color=ORANGE, lw=2.2, label=str(path["treated"].iloc[0]))
     ax.axhline(0.0, color=INK, lw=0.8)
-    ax.set_ylabel("gap")
+    ax.set_ylabel(_WORDS[language]["gap"])
     ax.legend(frameon=False)
     _mark(ax, start)
     return ax

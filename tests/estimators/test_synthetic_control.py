@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from impact import Design, Panel
-from impact.errors import DesignError, InferenceError
-from impact.estimators.parts.donors import DonorPool
+from impact.errors import DesignError, InferenceError, PlaceError
+from impact.estimators.augmented_synthetic_control import AugmentedSyntheticControl
+from impact.estimators.parts.donor_pool import DonorPool
 from impact.estimators.synthetic_control import Predictor, SyntheticControl
 from impact.inference.prediction import prediction_bounds
+from impact.places import codes, distances, provinces
 
 # Abadie, Diamond and Hainmueller (2010), table 2.
 CALIFORNIA = {
@@ -385,9 +387,33 @@ def test_settings_that_contradict_each_other_are_refused():
         SyntheticControl(solver="frank_wolfe", proximity=1.0)
 
 
-def test_bootstrap_is_not_offered():
+@pytest.mark.parametrize("estimator", [SyntheticControl, AugmentedSyntheticControl])
+def test_a_bootstrap_with_one_treated_unit_is_refused_with_the_reason(estimator):
+    for inference in ("bootstrap", "jackknife"):
+        with pytest.raises(DesignError, match="say nothing of how another would vary"):
+            estimator(inference=inference)
     with pytest.raises(DesignError, match="inference may be 'placebo', 'none'"):
-        SyntheticControl(inference="bootstrap")
+        estimator(inference="placebos")
+
+
+def test_donors_far_from_the_treated_province_only():
+    y, cohorts = factor_panel(13)
+    names = provinces(63)["name_vi"].iloc[:25].to_numpy()
+    frame = design_of(y, cohorts).panel.frame
+    frame = frame.assign(unit=np.repeat(names, 20))
+    design = Design(Panel(frame, unit="unit", time="time"), outcome="y", cohort="g")
+    km = distances(63)
+    away = km.loc[:, codes([names[0]], 63).iloc[0]]
+    far = {n for n, c in zip(names, codes(names, 63), strict=True) if away[c] > 150.0}
+    assert 2 < len(far) < 24
+    fit = SyntheticControl(pool=DonorPool(farther_than=150.0)).fit(design).extra["fit"]
+    assert set(fit.unit_weights.index) == far
+    with pytest.raises(DesignError, match="no donor is left"):
+        SyntheticControl(pool=DonorPool(farther_than=5000.0)).fit(design)
+    with pytest.raises(PlaceError):
+        SyntheticControl(pool=DonorPool(farther_than=150.0)).fit(design_of(y, cohorts))
+    with pytest.raises(DesignError, match="farther_than is a distance in km, above 0; it was 0"):
+        DonorPool(farther_than=0)
 
 
 def test_covariates_in_the_design_are_refused():

@@ -6,7 +6,7 @@ import pytest
 
 from impact import Design, Panel, simulate
 from impact.errors import DesignError, InferenceError
-from impact.estimators.parts.donors import DonorPool
+from impact.estimators.parts.donor_pool import DonorPool
 from impact.estimators.synthetic_did import SyntheticDiD
 
 ROUNDING = 1e-9

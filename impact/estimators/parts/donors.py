@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, listing, near, plural
+from impact.errors import DesignError, listing, plural
 from impact.estimators.base import ABSORBING, PRE_PERIODS, TREATMENT, Requirement
+from impact.estimators.parts.donor_pool import DonorPool
 from impact.inference.placebo import (
     Assignment,
     PlaceboDraws,
@@ -27,7 +28,6 @@ __all__ = [
     "EQUAL_WEIGHTS",
     "SYNTHETIC",
     "Block",
-    "DonorPool",
     "block_label",
     "cell_frame",
     "cohort_paths",
@@ -36,6 +36,7 @@ __all__ = [
     "donor_blocks",
     "donor_counts",
     "needs_of_placebos",
+    "refuse_resampling",
     "units_are_clusters",
     "weight_frame",
     "with_rank_note",
@@ -44,76 +45,6 @@ __all__ = [
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class DonorPool:
-    """Say which of the units never treated may be donors.
-
-    Parameters
-    ----------
-    only : labels of the units allowed; empty allows all
-    exclude : labels of units left out, such as neighbours the treatment may spill over to
-    same : column, constant within units, whose value donors share with the treated unit
-        (the same trade)
-    different : column whose value donors do not share with the treated unit (another region)
-    """
-
-    only: tuple[Hashable, ...] = ()
-    exclude: tuple[Hashable, ...] = ()
-    same: str | None = None
-    different: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("only", "exclude"):
-            value = getattr(self, name)
-            if isinstance(value, str) or not isinstance(value, Sequence):
-                raise DesignError(
-                    f"DonorPool: {name} is a tuple of unit labels; it was {value!r}. "
-                    f"Write ({value!r},) for one unit."
-                )
-            object.__setattr__(self, name, tuple(value))
-
-    def members(self, design: Design, treated: Indices) -> Indices:
-        """Return the positions of the donors for these treated units.
-
-        Raises
-        ------
-        DesignError : a label is unknown, a listed donor is treated, or no donor is left
-        """
-        units, cohorts = design.sample.units, design.cohorts
-        self._check_labels(units)
-        allowed = np.isnan(cohorts)
-        if self.only:
-            listed = units.isin(self.only)
-            wrong = listed & ~allowed
-            if wrong.any():
-                raise DesignError(
-                    f"the donor pool contains {plural(int(wrong.sum()), 'treated unit')}, "
-                    f"{listing(units[wrong])}: their outcomes hold the effect that is to be "
-                    "measured. Take them out of only=."
-                )
-            allowed &= listed
-        allowed &= ~units.isin(self.exclude)
-        for column, wanted in ((self.same, True), (self.different, False)):
-            if column is not None:
-                values = design.sample.unit_values(column)
-                allowed &= values.isin(values.iloc[treated]).to_numpy() == wanted
-        if not allowed.any():
-            raise DesignError(
-                f"no donor is left for {design.panel.unit} {listing(units[treated])}: of "
-                f"{plural(int(np.isnan(cohorts).sum()), 'unit')} never treated none meets {self}. "
-                "Widen the donor pool."
-            )
-        return np.flatnonzero(allowed)
-
-    def _check_labels(self, units: pd.Index) -> None:
-        for label in (*self.only, *self.exclude):
-            if label not in units:
-                raise DesignError(
-                    f"the donor pool names {label!r}, which is no unit of the sample. "
-                    f"{near(str(label), units)}Units are {listing(units, 6)}."
-                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +181,17 @@ def with_rank_note(result: Result) -> Result:
         "possible."
     )
     return replace(result, notes=(*result.notes, note))
+
+
+def refuse_resampling(inference: str) -> None:
+    """Refuse to resample units where each treated unit is matched by itself, and say why."""
+    if inference in ("bootstrap", "jackknife"):
+        raise DesignError(
+            f'inference="{inference}" redraws or leaves out units to see how estimates vary, and '
+            "the donors chosen for one treated unit say nothing of how another would vary. Use "
+            'inference="placebo"; or prediction_intervals or conformal of SyntheticControl, which '
+            "read the treated unit's own past."
+        )
 
 
 def units_are_clusters(design: Design) -> bool:

@@ -1,0 +1,326 @@
+"""The report on one treated province: its numbers, tables, drawings, sentences and chapters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import pandas as pd
+
+from impact.estimators.synthetic_control import SyntheticControl
+from impact.estimators.synthetic_figures import (
+    donor_map,
+    donor_weights,
+    leave_one_out_fan,
+    paths_and_gap,
+    placebo_fan,
+)
+from impact.evaluation import Evaluation
+from impact.evaluation.one_province import TRUE_EFFECT, OneProvince
+from impact.report.figures import report_style
+from impact.report.results import Block, Column, Record, bullets
+from impact.report.text import LANGUAGES, Text, text
+from impact.result import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Findings", "add_chapters", "record_numbers", "summarise"]
+
+_UNITS: dict[str, Text | str] = {"texas": text("prisoners", "tù nhân"), "simulated": "number"}
+_METHODS = {
+    "synthetic control": text("synthetic control", "đối chứng tổng hợp"),
+    "demeaned": text("demeaned", "trừ mức trung bình"),
+    "augmented": text("augmented", "tăng cường"),
+    "synthetic DiD": text("synthetic DiD", "khác biệt kép tổng hợp"),
+}
+_KNOWN = {
+    "published weights": text("published weights", "trọng số đã công bố"),
+    "this search": text("this search", "tìm kiếm ở đây"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the notebook found.
+
+    Parameters
+    ----------
+    case : the question
+    control, result : synthetic control and its result, with placebos
+    intervals : prediction intervals by period
+    methods : average effect, spread of placebos and rank by method
+    known : the case beside what is published, or beside the truth
+    """
+
+    case: OneProvince
+    control: SyntheticControl
+    result: Result
+    intervals: pd.DataFrame
+    methods: pd.DataFrame
+    known: pd.DataFrame
+
+    @property
+    def fit(self) -> Any:
+        """What lies behind the synthetic control."""
+        return self.result.extra["fit"]
+
+    @property
+    def unit(self) -> Text | str:
+        """The outcome's unit in a report."""
+        return _UNITS[self.case.name]
+
+
+def record_numbers(record: Record, found: Findings, level: float) -> dict[str, Block]:
+    """Record every number of the report; return its tables and drawings by name."""
+    _record_effect(record, found)
+    _record_quality(record, found)
+    if found.case.name == "simulated":
+        record.value("truth", TRUE_EFFECT, found.unit, text("True effect", "Tác động thật"))
+    return {
+        "intervals": _intervals_table(record, found, level),
+        "methods": _methods_table(record, found),
+        **({"known": _known_table(record, found)} if found.case.name == "texas" else {}),
+        **_drawings(record, found),
+    }
+
+
+def _record_effect(record: Record, found: Findings) -> None:
+    att = found.result.att()
+    draws: Any = att.uncertainty
+    effect = float(att.estimates[0])
+    last: Any = found.intervals.iloc[-1]
+    record.value("effect", effect, found.unit, text("Average effect", "Tác động bình quân"))
+    record.value(
+        "last",
+        last["estimate"],
+        found.unit,
+        text("Effect in the last period", "Tác động trong kỳ cuối"),
+        low=last["conf_low"],
+        high=last["conf_high"],
+    )
+    record.value("last.period", int(last["time"]), "year", text("Last period", "Kỳ cuối"))
+    rank = text("Rank p-value, average gap", "Giá trị p theo thứ hạng, chênh lệch bình quân")
+    record.value("p.rank", float(draws.p_values(att.estimates)[0]), "p_value", rank)
+    least = text("Smallest p-value possible", "Giá trị p nhỏ nhất có thể")
+    record.value("p.least", draws.p_lattice, "p_value", least)
+    record.value("placebos", len(draws.draws), "count", text("Placebos", "Số đơn vị giả định"))
+
+
+def _record_quality(record: Record, found: Findings) -> None:
+    quality = found.fit.quality.iloc[0]
+    for name, column, unit, label in (
+        ("p.ratio", "ratio_p_value", "p_value", text("Rank p-value, ratio of gaps",
+         "Giá trị p theo thứ hạng, tỷ số chênh lệch")),
+        ("before", "rmspe_before", found.unit, text("Gap before (root mean square)",
+         "Chênh lệch trước (căn bình phương trung bình)")),
+        ("hull", "hull_distance", found.unit, text("Distance to the donors' hull",
+         "Khoảng cách tới bao lồi của đơn vị đối chứng")),
+    ):  # fmt: skip
+        record.value(name, float(quality[column]), unit, label)
+    used = text("Donors with weight", "Số đơn vị đối chứng có trọng số")
+    record.value("donors.used", int(quality["donors_used"]), "count", used)
+    record.value("donors", int(quality["donors"]), "count", text("Donors", "Số đơn vị đối chứng"))
+
+
+def _intervals_table(record: Record, found: Findings, level: float) -> Block:
+    """Tabulate the effect of each period with its prediction interval."""
+    rows = []
+    row: Any
+    for row in found.intervals.itertuples(index=False):
+        name = f"effect.{row.time}"
+        record.value(
+            name,
+            row.estimate,
+            found.unit,
+            text(f"Effect in [[{row.time}]]", f"Tác động năm [[{row.time}]]"),
+            low=row.conf_low,
+            high=row.conf_high,
+            level=level,
+        )
+        rows.append({"time": row.time, "effect": f"{{{name}}}", "interval": f"{{{name}:interval}}"})
+    percent = f"{level:.0%}"
+    return record.table(
+        "intervals",
+        pd.DataFrame(rows),
+        text("Effect by period, with prediction intervals", "Tác động theo kỳ và khoảng dự báo"),
+        {
+            "time": Column(text("Period", "Kỳ"), "year"),
+            "effect": Column(text("Effect", "Tác động")),
+            "interval": Column(
+                text(f"[[{percent}]] interval", f"Khoảng dự báo [[{percent}]]"),
+            ),
+        },
+        note=text(
+            "Each interval holds for its own period, for errors uncorrelated over time.",
+            "Mỗi khoảng đúng cho từng kỳ, với sai số không tương quan theo thời gian.",
+        ),
+    )
+
+
+def _methods_table(record: Record, found: Findings) -> Block:
+    """Tabulate the average effect by method."""
+    words: Any = [_METHODS[name] for name in found.methods.index]
+    return record.table(
+        "methods",
+        found.methods.assign(method=words),
+        text("Average effect by method", "Tác động bình quân theo phương pháp"),
+        {
+            "method": Column(text("Method", "Phương pháp")),
+            "effect": Column(text("Effect", "Tác động"), found.unit),
+            "placebo spread": Column(
+                text("Spread of placebos", "Độ phân tán giả định"), found.unit
+            ),
+            "rank p-value": Column(text("Rank p-value", "Giá trị p theo thứ hạng"), "p_value"),
+        },
+    )
+
+
+def _known_table(record: Record, found: Findings) -> Block:
+    """Tabulate the published synthetic Texas beside the one found here."""
+    words: Any = [_KNOWN[name] for name in found.known.index]
+    return record.table(
+        "known",
+        found.known.assign(weights=words),
+        text("Beside the published numbers", "Đối chiếu với số đã công bố"),
+        {
+            "weights": Column(text("Weights", "Trọng số")),
+            "fit before (root mean square)": Column(
+                text("Gap before (root mean square)", "Chênh lệch trước (căn bình phương TB)"),
+                found.unit,
+            ),
+            "gap in 2000": Column(text("Gap in [[2000]]", "Chênh lệch năm [[2000]]"), found.unit),
+        },
+    )
+
+
+def _drawings(record: Record, found: Findings) -> dict[str, Block]:
+    """Keep the drawings, each in every language."""
+    fit, start, outcome = found.fit, found.case.start, found.case.design.outcome
+    without = found.control.leave_one_out(found.case.design)
+    drawn = {
+        "paths": record.figure(
+            "paths",
+            _in_languages(
+                lambda code: paths_and_gap(fit, start, outcome=outcome, language=code)[0]
+            ),
+            text("Treated and synthetic, and the gap", "Thực tế, tổng hợp và chênh lệch"),
+            text(
+                "Two lines run close together until treatment begins and part after it; the gap "
+                "between them is drawn below and reaches {last} in {last.period}.",
+                "Hai đường đi sát nhau đến khi bắt đầu hỗ trợ rồi tách ra; phần chênh lệch vẽ phía "
+                "dưới đạt {last} vào {last.period}.",
+            ),
+        ),
+        "weights": record.figure(
+            "weights",
+            _in_languages(lambda code: donor_weights(fit, language=code)),
+            text("Donors' weights", "Trọng số của đơn vị đối chứng"),
+            text(
+                "Bars of the weights of {donors.used} donors, which sum to one.",
+                "Các thanh là trọng số của {donors.used} đơn vị đối chứng, tổng bằng một.",
+            ),
+        ),
+        "placebos": record.figure(
+            "placebos",
+            _in_languages(lambda code: placebo_fan(fit, start, language=code)),
+            text("The gap among placebos", "Chênh lệch so với các đơn vị giả định"),
+            text(
+                "The treated unit's gap over thin lines of the gaps of donors taken as treated.",
+                "Chênh lệch của đơn vị được hỗ trợ trên nền các đường mảnh của đơn vị giả định.",
+            ),
+        ),
+        "without": record.figure(
+            "without",
+            _in_languages(lambda code: leave_one_out_fan(fit, without, start, language=code)),
+            text("Without each donor in turn", "Lần lượt bỏ từng đơn vị đối chứng"),
+            text(
+                "The gap over thin lines, each without one of the donors with weight.",
+                "Chênh lệch trên nền các đường mảnh, mỗi đường bỏ một đơn vị có trọng số.",
+            ),
+        ),
+    }
+    if found.case.name == "simulated":
+        drawn["map"] = record.figure(
+            "map",
+            _in_languages(lambda code: donor_map(fit, language=code)),
+            text("Donors on the map", "Đơn vị đối chứng trên bản đồ"),
+            text(
+                "A tile a province: the treated one is outlined, donors with weight are coloured.",
+                "Mỗi ô một tỉnh: tỉnh được hỗ trợ có viền, tỉnh có trọng số được tô màu.",
+            ),
+        )
+    return drawn
+
+
+def _in_languages(draw: Callable[[Literal["en", "vi"]], Axes]) -> dict[str, Figure]:
+    """Draw once for each language, in the style of reports."""
+    import matplotlib
+    from matplotlib import pyplot as plt
+
+    drawn: dict[str, Figure] = {}
+    with matplotlib.rc_context(report_style()):
+        for code in LANGUAGES:
+            drawn[code] = cast("Figure", draw("vi" if code == "vi" else "en").figure)
+            plt.close(drawn[code])
+    return drawn
+
+
+def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
+    """Fill the first page: the average gap, its rank, the last period's interval."""
+    simulated = found.case.name == "simulated"
+    truth = text(" The true effect is {truth}.", " Tác động thật là {truth}.")
+    answer = text(
+        "The outcome lay {effect} above the synthetic unit on average since treatment began, and "
+        "{last} in {last.period} ({last:interval}). Taking each of {placebos} donors as treated "
+        "instead, the average gap has p = {p.rank}, the least possible being {p.least}.",
+        "Từ khi bắt đầu hỗ trợ, kết quả cao hơn đơn vị tổng hợp bình quân {effect}, và {last} vào "
+        "{last.period} ({last:interval}). Khi lần lượt coi từng đơn vị trong {placebos} đơn vị đối "
+        "chứng là được hỗ trợ, chênh lệch bình quân có p = {p.rank}, nhỏ nhất có thể là {p.least}.",
+    )
+    record.summary(
+        answer={code: answer[code] + (truth[code] if simulated else "") for code in LANGUAGES},
+        **plan.reading,
+    )
+
+
+def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> None:
+    """Add the chapters; `record_numbers` has made what they show."""
+    record.section(
+        "gap",
+        text("Treated and synthetic", "Thực tế và tổng hợp"),
+        text(
+            "The synthetic unit is the weighted mean of {donors.used} of {donors} donors that "
+            "comes closest to the treated one before treatment. What remains is {before}; no "
+            "weights come closer to its path than {hull}.",
+            "Đơn vị tổng hợp là bình quân gia quyền của {donors.used} trong {donors} đơn vị đối "
+            "chứng, gần đơn vị được hỗ trợ nhất trước hỗ trợ. Phần còn lại là {before}; không có "
+            "trọng số nào đến gần hơn {hull}.",
+        ),
+        blocks["paths"],
+        blocks["weights"],
+        *([blocks["map"]] if "map" in blocks else []),
+        blocks["intervals"],
+    )
+    record.section(
+        "rank",
+        text("How rare is such a gap?", "Chênh lệch như vậy có hiếm không?"),
+        bullets(
+            text("Average gap: p = {p.rank}.", "Chênh lệch bình quân: p = {p.rank}."),
+            text(
+                "Ratio of gaps after and before treatment: p = {p.ratio}.",
+                "Tỷ số chênh lệch sau và trước hỗ trợ: p = {p.ratio}.",
+            ),
+        ),
+        blocks["placebos"],
+        blocks["without"],
+    )
+    known = [blocks["known"]] if "known" in blocks else []
+    record.section(
+        "methods",
+        text("Other ways to compare", "Các cách so sánh khác"),
+        blocks["methods"],
+        *known,
+    )

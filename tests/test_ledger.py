@@ -1,6 +1,7 @@
 """The ledger: what is read, what is found, what becomes treatment."""
 
 import hashlib
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -182,6 +183,18 @@ def test_a_clean_row_has_no_findings_and_full_types():
     assert row["acceptance_date"] == pd.Timestamp(2019, 8, 1)
     assert row["content"] == "technology"
     assert row["province_code"] == "33"
+
+
+def test_decomposed_letters_are_read_as_composed_ones():
+    def decomposed(value):
+        return unicodedata.normalize("NFD", value) if isinstance(value, str) else value
+
+    written = {"status": "đã quyết toán", "source": "quốc gia", "item": "máy móc"}
+    one = ledger_of(written)
+    other = ledger_of({key: decomposed(value) for key, value in (CLEAN | written).items()})
+    assert not len(other.findings)
+    pd.testing.assert_frame_equal(one.projects, other.projects)
+    assert other.projects["beneficiary_name"].iloc[0] == CLEAN["beneficiary_name"]
 
 
 PLANTED = {

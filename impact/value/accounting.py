@@ -109,6 +109,10 @@ def net_jobs(
     An appraisal's arithmetic from stated shares, for jobs counted before and after. An estimated
     effect on the treated is already free of deadweight: pass displacement to ``cost_per_unit``
     instead of chaining the two.
+
+    Source
+    ------
+    English Partnerships (2008), Additionality Guide, third edition.
     """
     for name, share in (
         ("deadweight", deadweight),
@@ -123,6 +127,20 @@ def additionality(with_support: float, without: float, support: float) -> dict[s
     """Return additionality and deadweight of investment.
 
     additionality = (I_1 - I_0) / support; deadweight = I_0 / I_1
+
+    Parameters
+    ----------
+    with_support, without : investment of the supported as it was, and as it would have been
+    support : money they were given, in the same unit
+
+    Notes
+    -----
+    What would have been invested is no figure of a ledger: it is an estimate, from comparable
+    applicants who were turned down. Above one, support drew in more than itself.
+
+    Source
+    ------
+    English Partnerships (2008), Additionality Guide, third edition.
     """
     if not support > 0 or not with_support > 0:
         raise EstimationError(
@@ -136,7 +154,12 @@ def additionality(with_support: float, without: float, support: float) -> dict[s
 
 
 def present_value(flows: ArrayLike, years: ArrayLike, *, rate: float, base: int) -> float:
-    """Return sum_t flow_t / (1 + rate)^(year_t - base)."""
+    """Return sum_t flow_t / (1 + rate)^(year_t - base).
+
+    Source
+    ------
+    HM Treasury (2022), The Green Book, on discounting.
+    """
     if rate <= -1:
         raise EstimationError(f"the discount rate must lie above -1; it was {rate:g}.")
     discount = (1.0 + rate) ** -(np.asarray(years, dtype=float) - base)

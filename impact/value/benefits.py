@@ -84,6 +84,10 @@ def benefit_cost(
     Raises
     ------
     EstimationError : a year in ``units`` has no estimated effect
+
+    Source
+    ------
+    HM Treasury (2022), The Green Book, on discounting.
     """
     study = result.by("event_time")
     known = dict(zip(study.cells["event_time"].astype(int), study.estimates, strict=True))

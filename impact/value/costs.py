@@ -103,7 +103,14 @@ def cost_per_unit(
     Notes
     -----
     The set inverts the very interval of the effect, so both tell the same story: where the effect
-    is not different from zero, no finite upper bound of the cost exists.
+    is not different from zero, no finite upper bound of the cost exists. Newspapers divide by jobs
+    counted before and after instead: see ``gross_and_net``.
+
+    Source
+    ------
+    Criscuolo, Martin, Overman and Van Reenen (2019), American Economic Review 109(1), divide
+    support by jobs from an estimated effect; Fieller (1954), Journal of the Royal Statistical
+    Society B 16(2), for ratios whose denominator is estimated.
     """
     if not cost > 0 or not scale > 0:
         raise EstimationError(

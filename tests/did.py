@@ -96,3 +96,18 @@ def dense_imputation(frame, cells, *, covariates=(), weights=None, clusters="uni
         estimates.append(mean)
         psi.append(own + np.bincount(codes, first))
     return np.array(estimates), np.stack(psi, axis=1)
+
+
+def waves(gaps=False) -> pd.DataFrame:
+    """Simulate staggered adoption without random numbers, for numbers had from other programs."""
+    i = np.arange(240)
+    cohort = np.choose((i // 3) % 4, [0, 0, 3, 4])
+    parts = []
+    for t in range(1, 6):
+        effect = ((cohort > 0) & (t >= cohort)) * (1 + 0.5 * (t - cohort) + 0.2 * (cohort == 4))
+        y = np.cos(0.9 * i) + 0.3 * t * (cohort > 0) + effect + np.sin(3.1 * i + 5.3 * t) * 0.8
+        part = {"unit": i, "time": t, "cohort": cohort, "x": np.sin(i * 1.7 + t), "outcome": y}
+        parts.append(pd.DataFrame(part))
+    frame = pd.concat(parts).sort_values(["unit", "time"], ignore_index=True)
+    missing = (frame["unit"] * 7 + frame["time"] * 3) % 11 == 0
+    return frame[~missing] if gaps else frame

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from did import design, staggered, two_by_two
+from did import design, staggered, two_by_two, waves
 
 from impact import (
     CallawaySantAnna,
@@ -16,6 +16,7 @@ from impact import (
     TwoWayFixedEffects,
     simulate,
 )
+from impact.errors import EstimationError
 
 EXACT = 1e-10
 
@@ -92,6 +93,72 @@ def test_the_units_of_a_covariate_change_nothing(missing):
         )
         np.testing.assert_allclose(other.estimates, one.estimates, atol=1e-7, err_msg=name)
         np.testing.assert_allclose(other.std_errors, one.std_errors, rtol=1e-6, err_msg=name)
+
+
+# diff-diff 3.13.0 on waves(gaps=True): by event time, then the average of all treated rows.
+BY_ROWS = {
+    "imputation": (
+        [1.5879122301021602, 2.457267083806757, 2.9807119878607913],
+        [0.0894601880208732, 0.1280074254687079, 0.17484051199679898],
+        (2.209608962157537, 0.10885942508953339),
+    ),
+    "interaction-weighted": (
+        [1.4197792135106357, 2.2374152805544334, 2.8418228390177567],
+        [0.0715347832159253, 0.12060248327210579, 0.18422063235445918],
+        (2.0267463128419396, 0.10291617681955219),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_ROWS)
+def test_averages_by_rows_equal_diff_diff_in_a_panel_with_gaps(name):
+    estimator = {"imputation": Imputation(), "interaction-weighted": SunAbraham()}[name]
+    estimates, errors, (average, error) = BY_ROWS[name]
+    result = estimator.fit(design(waves(gaps=True), never_treated=0))
+    study = result.event_study(by_rows=True)
+    after = (study.cells["event_time"] >= 0).to_numpy()
+    np.testing.assert_allclose(study.estimates[after], estimates, rtol=1e-9)
+    np.testing.assert_allclose(study.std_errors[after], errors, rtol=1e-9)
+    overall = result.att("row")
+    # The average is over rows of both estimators; Sun and Abraham's peer weighs event times.
+    if name == "imputation":
+        assert overall.estimates[0] == pytest.approx(average, rel=1e-9)
+        assert overall.std_errors[0] == pytest.approx(error, rel=1e-9)
+    assert np.abs(result.event_study().estimates[after] - estimates).max() > 1e-4
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_averages_by_rows_are_means_over_treated_rows(missing):
+    frame = staggered(8, n_units=120, missing=missing)
+    for estimator in (Imputation(), TwoStage(), SunAbraham(), ExtendedTWFE()):
+        result = estimator.fit(design(frame, weights="w", always_treated="drop"))
+        rows = frame[frame["unit"].isin(result.design.sample.units)]
+        on = rows[rows["time"] >= rows["cohort"]]
+        mass = on.groupby(["cohort", "time"])["w"].sum()
+        cells = result.cells.set_index(["cohort", "time"])["estimate"].reindex(mass.index)
+        wanted = np.average(cells, weights=mass)
+        assert result.att("row").estimates[0] == pytest.approx(wanted, rel=1e-9)
+        for grouping in ("event_time", "cohort", "time"):
+            view = result.by(grouping, by_rows=True).cells
+            labels = mass.index.to_frame()
+            labels["event_time"] = labels["time"] - labels["cohort"]
+            for value, estimate in zip(view[grouping], view["estimate"], strict=True):
+                if grouping == "event_time" and value < 0:
+                    continue
+                own = (labels[grouping] == value).to_numpy()
+                mean = np.average(cells[own], weights=mass[own])
+                assert estimate == pytest.approx(mean, rel=1e-9)
+    balanced = missing == 0.0
+    one, other = result.att("cell"), result.att("row")
+    assert (one.estimates[0] == pytest.approx(other.estimates[0], rel=1e-12)) == balanced
+
+
+def test_averages_by_rows_need_cells_that_count_them():
+    result = CallawaySantAnna().fit(design(staggered(8)))
+    with pytest.raises(EstimationError, match="do not count the rows behind them"):
+        result.event_study(by_rows=True)
+    with pytest.raises(EstimationError, match="do not count the rows behind them"):
+        result.att("row")
 
 
 @pytest.mark.slow

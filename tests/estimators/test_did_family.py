@@ -120,10 +120,8 @@ def test_averages_by_rows_equal_diff_diff_in_a_panel_with_gaps(name):
     np.testing.assert_allclose(study.estimates[after], estimates, rtol=1e-9)
     np.testing.assert_allclose(study.std_errors[after], errors, rtol=1e-9)
     overall = result.att("row")
-    # The average is over rows of both estimators; Sun and Abraham's peer weighs event times.
-    if name == "imputation":
-        assert overall.estimates[0] == pytest.approx(average, rel=1e-9)
-        assert overall.std_errors[0] == pytest.approx(error, rel=1e-9)
+    assert overall.estimates[0] == pytest.approx(average, rel=1e-9)
+    assert overall.std_errors[0] == pytest.approx(error, rel=1e-9)
     assert np.abs(result.event_study().estimates[after] - estimates).max() > 1e-4
 
 

@@ -17,6 +17,9 @@ __all__ = ["Panel"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+GLANCE = 65_536
+"""Rows looked at first, which mostly tell whether a column is sorted and what it holds."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Panel:
@@ -305,7 +308,7 @@ def _full_grid(column: pd.Series, times: Integers) -> tuple[pd.Index, Integers] 
     if not pd.api.types.is_integer_dtype(column):
         return None
     units = column.to_numpy(dtype=np.int64)
-    drops = np.flatnonzero(np.diff(times[: 1 << 16]) <= 0)
+    drops = np.flatnonzero(np.diff(times[:GLANCE]) <= 0)
     n_periods = int(drops[0]) + 1 if len(drops) else len(times)
     if len(times) % n_periods:
         return None
@@ -380,19 +383,24 @@ def _factorize(column: pd.Series) -> tuple[Integers, pd.Index]:
 
 def _code_integers(values: Integers) -> tuple[Integers, Integers]:
     """Code integers by their sorted distinct values, by run, by lookup table or by hashing."""
-    rises = values[1:] > values[:-1]
-    if rises.sum() + (values[1:] == values[:-1]).sum() == len(rises):
-        starts = np.concatenate(([0], np.flatnonzero(rises) + 1))
+    if _is_sorted(values[:GLANCE]) and _is_sorted(values):
+        starts = np.concatenate(([0], np.flatnonzero(values[1:] > values[:-1]) + 1))
         counts = np.diff(starts, append=len(values))
         return np.repeat(np.arange(len(starts)), counts), values[starts]
     low, high = int(values.min()), int(values.max())
     if high - low < max(4 * len(values), 1024):
         codes = values - low
         present = np.zeros(high - low + 1, dtype=bool)
-        present[codes] = True
+        for part in (codes[:GLANCE], codes[GLANCE:]):
+            if not present.all():
+                present[part] = True
         if present.all():
             return codes, np.arange(low, high + 1)
         table = np.cumsum(present) - 1
         return table[codes], np.flatnonzero(present) + low
     codes, labels = pd.factorize(values, sort=True)
     return codes.astype(np.int64, copy=False), np.asarray(labels)
+
+
+def _is_sorted(values: Integers) -> bool:
+    return bool((values[1:] >= values[:-1]).all())

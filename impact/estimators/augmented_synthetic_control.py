@@ -24,12 +24,12 @@ from impact.estimators.parts.donors import (
     donor_blocks,
     donor_counts,
     needs_of_placebos,
+    placebo_uncertainty,
     refuse_resampling,
     weight_frame,
     with_rank_note,
 )
-from impact.inference.placebo import PlaceboDraws, no_uncertainty
-from impact.inference.scores import Uncertainty
+from impact.inference.placebo import Assignment
 from impact.kernels.ridge_augmentation import augmented_weights, choose_ridge
 from impact.kernels.simplex import simplex_least_squares
 from impact.result import Result
@@ -133,7 +133,7 @@ class AugmentedSyntheticControl(Estimator):
             cells=cell_frame(
                 design, cohort_paths(design, blocks, stacked)[0], donor_counts(design, blocks)
             ),
-            uncertainty=self._uncertainty(design, blocks, fits),
+            uncertainty=placebo_uncertainty(design, blocks, self._placebos(design, blocks, fits)),
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),
@@ -158,33 +158,27 @@ class AugmentedSyntheticControl(Estimator):
     def _centred(self, before: Floats) -> Floats:
         return before - before.mean(axis=-1, keepdims=True) if self.demean else before
 
-    def _uncertainty(self, design: Design, blocks: Blocks, fits: list[_BlockFit]) -> Uncertainty:
-        n_cohorts = len(design.cohort_values)
+    def _placebos(self, design: Design, blocks: Blocks, fits: list[_BlockFit]) -> list[Floats]:
+        """Return placebo paths of each block, shape (B, T), if asked for."""
         if self.inference == "none":
-            return no_uncertainty(n_cohorts * (len(design.periods) + 1), design.n_units)
+            return []
         assignments = donor_assignments(design, blocks, self.draws, self.seed)
+        return [
+            self._placebo_block(design.outcomes[block.donors], block, fit.ridge, assignment)
+            for block, fit, assignment in zip(blocks, fits, assignments, strict=True)
+        ]
+
+    def _placebo_block(
+        self, donors: Floats, block: Block, ridge: float, assignment: Assignment
+    ) -> Floats:
+        """Return the paths of donors taken as treated, shape (B, T)."""
+        before = self._centred(donors[:, block.pre])
         paths = []
-        for block, fit, assignment in zip(blocks, fits, assignments, strict=True):
-            donors = design.outcomes[block.donors]
-            before = self._centred(donors[:, block.pre])
-            paths.append(
-                [
-                    _fit(
-                        donors[group].mean(axis=0),
-                        donors[~out],
-                        before[~out],
-                        before[group].mean(axis=0),
-                        block,
-                        fit.ridge,
-                        self.demean,
-                    ).path
-                    for group, out in zip(assignment.groups, assignment.barred, strict=True)
-                ]
-            )
-        joint = cohort_paths(design, blocks, np.stack([np.stack(p) for p in paths], axis=1))
-        draws = joint.reshape(len(joint), -1)
-        draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
-        return PlaceboDraws(draws, design.n_units)
+        for group, out in zip(assignment.groups, assignment.barred, strict=True):
+            treated, goal = donors[group].mean(axis=0), before[group].mean(axis=0)
+            fit = _fit(treated, donors[~out], before[~out], goal, block, ridge, self.demean)
+            paths.append(fit.path)
+        return np.stack(paths)
 
 
 @dataclass(frozen=True, eq=False)

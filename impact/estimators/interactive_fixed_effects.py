@@ -16,15 +16,14 @@ from impact.estimators.parts.completion import (
     COMPLETION,
     Inference,
     Table,
-    cells_of,
     check_known,
     cross_validated,
     factor_limit,
     projected,
-    refit_uncertainty,
     table_of,
 )
-from impact.estimators.parts.donors import needs_of_placebos, with_rank_note
+from impact.estimators.parts.donors import needs_of_placebos
+from impact.estimators.parts.refits import completed_result
 from impact.kernels.lowrank import complete, hard
 from impact.result import Result
 
@@ -128,26 +127,15 @@ class InteractiveFixedEffects(Estimator):
             rank = int(np.argmin(errors))
         chosen = rank
         fit = self._described(design, table, chosen, errors)
-        cells, shares = cells_of(design, design.outcomes - fit.fitted.to_numpy())
-        result = Result(
-            estimator=self.name,
-            design=design,
-            cells=cells,
-            uncertainty=refit_uncertainty(
-                design,
-                table,
-                lambda t: self._completed(t, chosen),
-                self.inference,
-                self.draws,
-                self.seed,
-            ),
-            estimand=self.estimand,
-            shares=shares,
-            settings=self.settings(),
-            notes=(_note(chosen, errors, self.factors_from),),
-            extra={"fit": fit},
+        return completed_result(
+            self,
+            design,
+            table,
+            fit.fitted.to_numpy(),
+            lambda t: self._completed(t, chosen),
+            _note(chosen, errors, self.factors_from),
+            fit,
         )
-        return with_rank_note(result)
 
     def _completed(self, table: Table, rank: int) -> Floats:
         """Return untreated outcomes in every cell, shape (N, T)."""

@@ -16,13 +16,12 @@ from impact.estimators.parts.completion import (
     COMPLETION,
     Inference,
     Table,
-    cells_of,
     check_known,
     cross_validated,
-    refit_uncertainty,
     table_of,
 )
-from impact.estimators.parts.donors import needs_of_placebos, with_rank_note
+from impact.estimators.parts.donors import needs_of_placebos
+from impact.estimators.parts.refits import completed_result
 from impact.kernels.lowrank import complete, hard, soft
 from impact.result import Result
 
@@ -128,7 +127,6 @@ class MatrixCompletion(Estimator):
             penalty = float(grid[np.argmin(errors)])
         price = penalty * size
         fit = complete(table.outcomes, table.known, table.covariates, soft(price))
-        cells, shares = cells_of(design, design.outcomes - fit.fitted)
         description = MatrixCompletionFit(
             penalty=penalty,
             rank=fit.factors.shape[1],
@@ -137,25 +135,15 @@ class MatrixCompletion(Estimator):
             errors=errors,
         )
         how = "given" if errors.empty else "chosen by cross-validation"
-        result = Result(
-            estimator=self.name,
-            design=design,
-            cells=cells,
-            uncertainty=refit_uncertainty(
-                design,
-                table,
-                lambda t: _completed(t, price),
-                self.inference,
-                self.draws,
-                self.seed,
-            ),
-            estimand=self.estimand,
-            shares=shares,
-            settings=self.settings(),
-            notes=(f"Penalty {penalty:.4g}, {how}; low-rank part of rank {description.rank}.",),
-            extra={"fit": description},
+        return completed_result(
+            self,
+            design,
+            table,
+            fit.fitted,
+            lambda t: _completed(t, price),
+            f"Penalty {penalty:.4g}, {how}; low-rank part of rank {description.rank}.",
+            description,
         )
-        return with_rank_note(result)
 
 
 def _completed(table: Table, price: float) -> Floats:

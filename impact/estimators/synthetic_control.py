@@ -24,6 +24,7 @@ from impact.estimators.parts.donors import (
     donor_blocks,
     donor_counts,
     needs_of_placebos,
+    placebo_uncertainty,
     refuse_resampling,
     with_rank_note,
 )
@@ -31,9 +32,8 @@ from impact.estimators.parts.matching import Matching, MatchingProblem, Solver
 from impact.estimators.parts.one_treated import conformal_frame, debiased, predicted_frame
 from impact.estimators.parts.predictors import Predictor, PredictorWeights
 from impact.estimators.parts.synthetic_control_fit import describe, fit_notes
-from impact.inference.placebo import CrossFit, PlaceboDraws, no_uncertainty
+from impact.inference.placebo import CrossFit
 from impact.inference.prediction import Dependence, Errors, Moments
-from impact.inference.scores import Uncertainty
 from impact.result import Result
 
 __all__ = ["Predictor", "SyntheticControl"]
@@ -146,13 +146,13 @@ class SyntheticControl(Estimator):
         problems = [matching.problem(design, block) for block in blocks]
         fits = [matching.solve(problem) for problem in problems]
         paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
-        uncertainty, placebos = self._placebos(design, blocks, problems)
+        placebos = self._placebos(design, blocks, problems)
         description = describe(self.predictors, design, problems, fits, placebos)
         result = Result(
             estimator=self.name,
             design=design,
             cells=cell_frame(design, paths, donor_counts(design, blocks)),
-            uncertainty=uncertainty,
+            uncertainty=placebo_uncertainty(design, blocks, placebos),
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),
@@ -365,18 +365,12 @@ class SyntheticControl(Estimator):
 
     def _placebos(
         self, design: Design, blocks: Blocks, problems: list[MatchingProblem]
-    ) -> tuple[Uncertainty, list[Floats]]:
-        """Return the uncertainty, and placebo paths of each block, shape (B, T)."""
-        n_cohorts = len(design.cohort_values)
+    ) -> list[Floats]:
+        """Return placebo paths of each block, shape (B, T), if asked for."""
         if self.inference == "none":
-            width = n_cohorts * (len(design.periods) + 1)
-            return no_uncertainty(width, design.n_units), []
+            return []
         assignments = donor_assignments(design, blocks, self.draws, self.seed)
-        paths = [
+        return [
             self._matching.placebos(problem, assignment)
             for problem, assignment in zip(problems, assignments, strict=True)
         ]
-        joint = cohort_paths(design, blocks, np.stack(paths, axis=1))
-        draws = joint.reshape(len(joint), -1)
-        draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
-        return PlaceboDraws(draws, design.n_units), paths

@@ -1,4 +1,4 @@
-"""Effects as observed minus completed outcomes, with refits for their uncertainty."""
+"""Outcomes completed from untreated cells: the table, what must be known, cross-validation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import EstimationError, InferenceError, listing, plural
+from impact.errors import EstimationError, listing, plural
 from impact.estimators.base import ABSORBING, PRE_PERIODS, TREATMENT, UNIT_CLUSTERS
-from impact.estimators.parts.donors import EQUAL_WEIGHTS, cell_frame, cohort_shares
-from impact.inference.placebo import (
-    PlaceboDraws,
-    canonical_order,
-    no_uncertainty,
-    placebo_assignments,
-)
-from impact.inference.scores import Replicates, Uncertainty
+from impact.estimators.parts.donors import EQUAL_WEIGHTS
+from impact.inference.placebo import canonical_order
 from impact.kernels.lowrank import factor_projection
 
 __all__ = [
@@ -28,12 +22,11 @@ __all__ = [
     "Completed",
     "Inference",
     "Table",
-    "cells_of",
     "check_known",
+    "cohort_means",
     "cross_validated",
     "factor_limit",
     "projected",
-    "refit_uncertainty",
     "table_of",
 ]
 
@@ -121,20 +114,6 @@ def factor_limit(table: Table, largest: int) -> int:
     return int(max(0, min(largest, table.known.sum(axis=1).min() - 2, *table.known.shape)))
 
 
-def cells_of(design: Design, gaps: Floats) -> tuple[pd.DataFrame, pd.Series]:
-    """Average gaps, (N, T) with NaN where unobserved, into cells, with each cohort's share."""
-    onset = np.searchsorted(design.periods, design.cohort_values)
-    table = table_of(design)
-    frame = cell_frame(
-        design,
-        cohort_means(gaps, table.onset, onset).reshape(len(onset), -1),
-        [int(np.isnan(design.cohorts).sum())] * len(onset),
-    )
-    unseen = frame["estimate"].isna()
-    frame.loc[unseen, "note"] = "no unit of the cohort is observed in this period"
-    return frame, cohort_shares(design)
-
-
 def cohort_means(gaps: Floats, onset: Indices, values: Indices) -> Floats:
     """Average gaps by cohort and period, shape (C * T,); NaN where nobody is observed."""
     rows = []
@@ -186,93 +165,6 @@ def cross_validated(
             errors[k] += gaps @ gaps
     count = sum(table.known[never, first:].sum(axis=1))
     return pd.Series(errors / count, index=list(settings), name="mean_squared_error")
-
-
-def refit_uncertainty(
-    design: Design, table: Table, complete: Completed, inference: Inference, draws: int, seed: int
-) -> Uncertainty:
-    """Estimate again on other samples or assignments, and return the spread of cells and shares.
-
-    Raises
-    ------
-    InferenceError : jackknife or bootstrap with a cohort treated in one cluster, placebos with
-        no more units never treated than treated
-    """
-    values = np.searchsorted(design.periods, design.cohort_values)
-    if inference == "none":
-        return no_uncertainty(len(values) * (len(design.periods) + 1), design.n_clusters)
-    few = [
-        cohort
-        for cohort in design.cohort_values
-        if len(np.unique(design.cluster_codes[design.cohorts == cohort])) < 2
-    ]
-    if inference == "auto":
-        inference = "placebo" if few else "jackknife"
-    if inference == "placebo":
-        return PlaceboDraws(_placebos(table, complete, values, draws, seed), design.n_clusters)
-    if few:
-        raise InferenceError(
-            f'inference="{inference}" needs two treated clusters in each cohort; the cohort of '
-            f"{listing(f'{c:g}' for c in few)} is treated in one, so nothing shows how treated "
-            'clusters vary. Use inference="placebo", with units as clusters.'
-        )
-    rows = _resampled(design, table, complete, values, inference, draws, seed)
-    if inference == "jackknife":
-        scale = (len(rows) - 1) / len(rows)
-        return Replicates(rows, design.n_clusters, "jackknife, estimated anew", scale)
-    method = f"bootstrap of clusters, {plural(len(rows), 'draw')}"
-    return Replicates(rows, design.n_clusters, method, 1.0 / len(rows))
-
-
-def _replicate(table: Table, complete: Completed, values: Indices) -> Floats:
-    """Return the cells and cohort shares of one sample, shape (C * T + C,)."""
-    cells = cohort_means(table.outcomes - complete(table), table.onset, values)
-    shares = [float(np.mean(table.onset == value)) for value in values]
-    # A cell that is missing here but not in the sample has nothing to say of its spread.
-    return np.append(np.nan_to_num(cells), shares)
-
-
-def _resampled(
-    design: Design,
-    table: Table,
-    complete: Completed,
-    values: Indices,
-    inference: Inference,
-    draws: int,
-    seed: int,
-) -> Floats:
-    """Estimate without each cluster in turn, or on clusters drawn with replacement."""
-    codes = design.cluster_codes
-    filled = np.where(np.isnan(table.outcomes), 0.0, table.outcomes)
-    order = canonical_order(filled)
-    members = [order[codes[order] == g] for g in pd.unique(codes[order])]
-    if inference == "jackknife":
-        samples = [np.concatenate(members[:g] + members[g + 1 :]) for g in range(len(members))]
-        return np.stack([_replicate(table.units(s), complete, values) for s in samples])
-    rng = np.random.default_rng(seed)
-    rows: list[Floats] = []
-    while len(rows) < draws:
-        chosen = np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
-        sample = table.units(chosen)
-        if np.isin(values, sample.onset).all() and sample.known.any(axis=0).all():
-            rows.append(_replicate(sample, complete, values))
-    return np.stack(rows)
-
-
-def _placebos(table: Table, complete: Completed, values: Indices, draws: int, seed: int) -> Floats:
-    """Estimate among units never treated, some of them taken as treated, shape (B, C * T + C)."""
-    never = np.flatnonzero(table.onset == table.known.shape[1])
-    filled = np.where(np.isnan(table.outcomes[never]), 0.0, table.outcomes[never])
-    donors = table.units(never[canonical_order(filled)])
-    sizes = [int(np.sum(table.onset == value)) for value in values]
-    assignments = placebo_assignments([np.arange(len(never))] * len(values), sizes, draws, seed)
-    rows = []
-    for groups in zip(*(assignment.groups for assignment in assignments), strict=True):
-        pretended = donors.pretending(np.concatenate(groups), np.repeat(values, sizes))
-        rows.append(_replicate(pretended, complete, values))
-    rows_array = np.stack(rows)
-    rows_array[:, len(values) * table.known.shape[1] :] = 0.0
-    return rows_array
 
 
 def projected(table: Table, factors: Floats, slopes: Floats, time_effects: Floats) -> Floats:

@@ -18,8 +18,10 @@ from impact.inference.placebo import (
     Assignment,
     PlaceboDraws,
     canonical_order,
+    no_uncertainty,
     placebo_assignments,
 )
+from impact.inference.scores import Uncertainty
 from impact.result import Result
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "donor_blocks",
     "donor_counts",
     "needs_of_placebos",
+    "placebo_uncertainty",
     "refuse_resampling",
     "units_are_clusters",
     "weight_frame",
@@ -142,6 +145,22 @@ def cohort_paths(design: Design, blocks: Sequence[Block], paths: Floats) -> Floa
     return np.stack(
         [paths[:, cohorts == cohort].mean(axis=1) for cohort in design.cohort_values], axis=1
     )
+
+
+def placebo_uncertainty(
+    design: Design, blocks: Sequence[Block], paths: Sequence[Floats]
+) -> Uncertainty:
+    """Join placebo paths of blocks, each (B, T), into draws of all cells; without any, missing.
+
+    Cohort shares, which end the joint vector, do not vary over placebos.
+    """
+    n_cohorts = len(design.cohort_values)
+    if not len(paths):
+        return no_uncertainty(n_cohorts * (len(design.periods) + 1), design.n_units)
+    joint = cohort_paths(design, blocks, np.stack(paths, axis=1))
+    draws = joint.reshape(len(joint), -1)
+    draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
+    return PlaceboDraws(draws, design.n_units)
 
 
 def donor_counts(design: Design, blocks: Sequence[Block]) -> list[int]:

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from impact import tables
 from impact.errors import DesignError
 from impact.result import Result
 from impact.sensitivity.base import (
@@ -20,6 +19,7 @@ from impact.sensitivity.base import (
     printed,
     refit,
 )
+from impact.sensitivity.sentences import Sentence
 
 __all__ = ["ANTICIPATION", "anticipation"]
 
@@ -64,19 +64,22 @@ def anticipation(
     moves = (known["estimate"] - estimate).abs()
     largest = float(moves.max() / error) if len(known) else np.nan
     low, high = float(known["estimate"].min()), float(known["estimate"].max())
-    sentence = "No number of periods of anticipation leaves a period to compare with."
+    said = Sentence.of("anticipation.impossible")
     if len(known):
-        sentence = (
-            f"Allowing {known['anticipation'].min()} to {known['anticipation'].max()} periods of "
-            f"anticipation, the effect lies between {tables.format_number(low)} and "
-            f"{tables.format_number(high)} (printed: {tables.format_number(estimate)})."
+        said = Sentence.of(
+            "anticipation.answer",
+            first=known["anticipation"].min(),
+            last=known["anticipation"].max(),
+            low=low,
+            high=high,
+            effect=estimate,
         )
     return Finding(
         name="anticipation",
-        question="Does the effect change if treatment may have acted early?",
+        asked=Sentence.of("anticipation.question"),
         statistic=largest,
         table=table,
-        sentence=sentence,
+        said=said,
         values={
             "lowest": float(known["estimate"].min()),
             "highest": float(known["estimate"].max()),

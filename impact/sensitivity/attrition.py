@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.errors import EstimationError, plural
 from impact.inference.bands import two_sided_p_values
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, cohort_fault, few_clusters, figure_axes
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,19 +184,24 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
     low, high = pooled["bound_low"], pooled["bound_high"]
     critical = _imbens_manski((high - low) / max(errors[0], errors[1]), level)
     interval = (low - critical * errors[0], high + critical * errors[1])
-    sentence = (
-        f"{pooled['observed_treated']:.1%} of treated and {pooled['observed_comparison']:.1%} of "
-        f"comparison units are still seen in {design.periods[last]} (difference {gap:+.1%}, "
-        f"p = {p_value:.3f}); allowing for that, the effect by then lies between "
-        f"{tables.format_number(low)} and {tables.format_number(high)} ({level:.0%} interval "
-        f"{tables.format_number(interval[0])} to {tables.format_number(interval[1])})."
-    )
     return Finding(
         name="attrition",
-        question="Do units leave because of treatment, and what may that do to the effect?",
+        asked=Sentence.of("attrition.question"),
         statistic=p_value,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "attrition.answer",
+            treated=pooled["observed_treated"],
+            comparison=pooled["observed_comparison"],
+            period=design.periods[last],
+            gap=gap,
+            p=p_value,
+            low=low,
+            high=high,
+            level=level,
+            conf_low=interval[0],
+            conf_high=interval[1],
+        ),
         values={
             "gap": gap,
             "p_value": p_value,

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.errors import plural
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,22 +158,20 @@ def bacon(result: Result) -> Finding:
         "clean_estimate": _mean(found.estimate[clean], found.weight[clean]),
         "n_comparisons": float(len(table)),
     }
-    sentence = (
-        f"Two-way fixed effects give {tables.format_number(found.total)}, of which {forbidden:.1%} "
-        f"of the weight compares with units already treated"
-    )
-    if clean.any():
-        sentence += (
-            f"; comparisons with units never treated average "
-            f"{tables.format_number(values['clean_estimate'])}"
-        )
+    keys = ["bacon.answer", *(["bacon.clean"] if clean.any() else []), "bacon.count"]
     notes = ("Computed without the covariates.",) if design.covariates else ()
     return Finding(
         name="bacon",
-        question="How much of two-way fixed effects compares with units already treated?",
+        asked=Sentence.of("bacon.question"),
         statistic=forbidden,
         table=table,
-        sentence=f"{sentence} ({plural(len(table), 'comparison')}).",
+        said=Sentence.of(
+            *keys,
+            twfe=found.total,
+            forbidden=forbidden,
+            clean=values["clean_estimate"],
+            n=len(table),
+        ),
         values=values,
         draw=lambda ax: _draw(table, found.total, ax),
         notes=notes,

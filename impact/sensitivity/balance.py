@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.errors import plural
 from impact.inference.bands import joint_wald, two_sided_p_values
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, assignment_groups, figure_axes
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,19 +104,21 @@ def balance(
     )
     large = table[table["normalised_difference"].abs() > LARGE]
     worst = table.iloc[int(np.nanargmax(table["normalised_difference"].abs()))]
-    sentence = (
-        f"{plural(len(large), 'column')} of {len(table)} "
-        f"{'differs' if len(large) == 1 else 'differ'} by more than {LARGE} standard deviations at "
-        "the start; the largest normalised difference is "
-        f"{tables.format_number(worst['normalised_difference'], 3)} ({worst['column']}). Joint "
-        f"test of equal means: p = {p_joint:.3f}."
-    )
     return Finding(
         name="balance",
-        question="Were treated and comparison units alike before treatment?",
+        asked=Sentence.of("balance.question"),
         statistic=p_joint,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "balance.one" if len(large) == 1 else "balance.many",
+            "balance.answer",
+            n=len(large),
+            all=len(table),
+            limit=LARGE,
+            largest=worst["normalised_difference"],
+            worst=worst["column"],
+            p=p_joint,
+        ),
         values={
             "p_value": p_joint,
             "largest": float(worst["normalised_difference"]),

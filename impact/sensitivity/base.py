@@ -17,6 +17,7 @@ from impact.estimators import estimator_class
 from impact.inference.bands import pointwise_critical_value, two_sided_p_values
 from impact.panel import Panel
 from impact.result import Result
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,23 +79,33 @@ class Finding:
     Attributes
     ----------
     name : the analysis
-    question : what it asks, as a sentence
+    asked : what it asks
     statistic : the number that answers it; NaN if there is none
     table : the numbers behind it
-    sentence : the answer in words
-    values : the numbers used in the sentence, by name
+    said : the answer in words
+    values : the numbers that answer, by name
     draw : draws the figure on an Axes (None for one of its own); None if there is no figure
     notes : what a reader of the numbers must know
     """
 
     name: str
-    question: str
+    asked: Sentence
     statistic: float
     table: pd.DataFrame
-    sentence: str
+    said: Sentence
     values: Mapping[str, float] = field(default_factory=dict)
     draw: Callable[[Axes | None], Axes] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def question(self) -> str:
+        """What the analysis asks, in English."""
+        return self.asked.say()
+
+    @property
+    def sentence(self) -> str:
+        """The answer in English; ``said.say("vi")`` gives it in Vietnamese."""
+        return self.said.say()
 
     def figure(self, *, ax: Axes | None = None) -> Axes:
         """Draw the finding.

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from impact import plots, tables
+from impact import plots
 from impact.design import Design
 from impact.errors import DesignError, plural
 from impact.estimators import estimator_class
 from impact.panel import Panel
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, draw_estimates, printed, sorted_frame
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,15 +69,11 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
     table = pd.DataFrame(rows)
     known = table["p_value"].dropna()
     p_value = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
-    answer = "Something is" if p_value < 1 - level else "Nothing is seen to be"
+    answer = "carry_over.yes" if p_value < 1 - level else "carry_over.no"
     if np.isnan(p_value):
-        answer = "It cannot be told whether something is"
+        answer = "carry_over.unknown"
     first = float(table["estimate"].iloc[0])
-    sentence = (
-        f"{answer} carried over: one period after treatment stopped the outcome differs by "
-        f"{tables.format_number(first)} from what unit and period explain (smallest p over "
-        f"{plural(len(table), 'period')}, all together: {p_value:.3f})."
-    )
+    said = Sentence.of(answer, "carry_over.answer", estimate=first, n=len(table), p=p_value)
 
     def draw(ax: Axes | None) -> Axes:
         ax = draw_estimates(table, "periods_after", ax, 0.0)
@@ -86,10 +83,10 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
 
     return Finding(
         name="carry_over",
-        question="Does an effect last after treatment stopped?",
+        asked=Sentence.of("carry_over.question"),
         statistic=p_value,
         table=table,
-        sentence=sentence,
+        said=said,
         values={"p_value": p_value, "estimate": first},
         draw=draw,
     )

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.errors import DesignError, listing, near
 from impact.inference.bands import pointwise_critical_value
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.sentences import Sentence
 from impact.sensitivity.within import COVARIATES_VARY, within, within_fault
 
 if TYPE_CHECKING:
@@ -222,18 +223,19 @@ def cinelli_hazlett(
         level=level,
     )
     table = found.benchmarks[found.benchmarks["benchmark"].isin(chosen)].reset_index(drop=True)
-    sentence = (
-        f"A confounder that explains {found.robustness_value:.1%} of the residual variance of both "
-        f"treatment and outcome would explain away {q:.0%} of the estimate of "
-        f"{tables.format_number(found.estimate)}; {found.robustness_value_level:.1%} would make it "
-        f"insignificant at {1 - level:.0%}."
-    )
     return Finding(
         name="cinelli_hazlett",
-        question="How strong must a confounder be to overturn the estimate?",
+        asked=Sentence.of("cinelli_hazlett.question"),
         statistic=found.robustness_value,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "cinelli_hazlett.answer",
+            value=found.robustness_value,
+            q=q,
+            estimate=found.estimate,
+            value_level=found.robustness_value_level,
+            size=1 - level,
+        ),
         values={
             "estimate": found.estimate,
             "std_error": found.std_error,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from impact import plots, tables
+from impact import plots
 from impact.inference.honest import Bias, HonestProblem, Method, Monotone, Restriction
 from impact.result import Result, Weighting
 from impact.sensitivity.base import Check, Finding, figure_axes
 from impact.sensitivity.event_path import event_path, path_fault
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,10 +102,10 @@ def honest(
     )
     return Finding(
         name="honest",
-        question=f"How wrong may parallel trends be before the effect is lost ({level:.0%})?",
+        asked=Sentence.of("honest.question", level=level),
         statistic=breakdown,
         table=table,
-        sentence=_sentence(path.effect, breakdown, restriction),
+        said=_say(path.effect, breakdown, restriction),
         values={"effect": path.effect, "std_error": path.std_error, "breakdown": breakdown},
         draw=lambda ax: _draw(table, path.effect, restriction, ax),
         notes=(
@@ -129,22 +130,19 @@ def _doubts(result: Result, weighting: Weighting | None, level: float) -> tuple[
     )
 
 
-def _sentence(effect: float, breakdown: float, restriction: Restriction) -> str:
-    printed = f"The effect of {tables.format_number(effect)}"
-    size = tables.format_number(breakdown, 3)
-    if restriction == "smoothness":
-        limit, exact = f"a slope that changes by {size} a period", "linear trends"
-    else:
-        what = "deviation" if restriction == "relative_magnitudes" else "bend"
-        limit = f"{size} times the largest {what} seen before treatment"
-        exact = "parallel trends" if what == "deviation" else "linear trends"
+def _say(effect: float, breakdown: float, restriction: Restriction) -> Sentence:
+    relative = restriction == "relative_magnitudes"
+    exact = "parallel trends" if relative else "linear trends"
     if np.isnan(breakdown):
-        return f"{printed} cannot be told from zero even under {exact}."
+        return Sentence.of("honest.none", effect=effect, exact=exact)
     if np.isinf(breakdown):
-        return f"{printed} differs from zero however far trends deviate within the range tried."
+        return Sentence.of("honest.always", effect=effect)
     if breakdown == 0:
-        return f"{printed} differs from zero under {exact}, and under hardly any deviation."
-    return f"{printed} differs from zero as long as trends deviate by less than {limit}."
+        return Sentence.of("honest.hardly", effect=effect, exact=exact)
+    if restriction == "smoothness":
+        return Sentence.of("honest.slope", effect=effect, size=breakdown)
+    what = "deviation" if relative else "bend"
+    return Sentence.of("honest.relative", effect=effect, size=breakdown, what=what)
 
 
 def _draw(table: pd.DataFrame, effect: float, restriction: Restriction, ax: Axes | None) -> Axes:

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import tables
-from impact.errors import DesignError, plural
+from impact.errors import DesignError
 from impact.result import Result
 from impact.sensitivity.base import (
     Check,
@@ -19,6 +18,7 @@ from impact.sensitivity.base import (
     refit,
     without_rows,
 )
+from impact.sensitivity.sentences import Sentence
 
 __all__ = ["LEAVE_ONE_OUT", "MOST_GROUPS", "leave_one_out"]
 
@@ -67,19 +67,22 @@ def leave_one_out(result: Result, *, by: str | None = None) -> Finding:
         raise DesignError(f"no fit is left without one {what}; the first: {table['note'].iloc[0]}")
     worst = table.iloc[int(np.nanargmax(table["change"].abs()))]
     flips = int((np.sign(table["estimate"]) == -np.sign(estimate)).sum())
-    sentence = (
-        f"Without any one {what} the effect lies between "
-        f"{tables.format_number(table['estimate'].min())} and "
-        f"{tables.format_number(table['estimate'].max())} (all: {tables.format_number(estimate)}); "
-        f"{worst['left_out']} moves it most, by {tables.format_number(worst['change'])}"
-        + (f", and the sign changes {plural(flips, 'time')}." if flips else ".")
-    )
     return Finding(
         name="leave_one_out",
-        question=f"Does the effect hang on one {what}?",
+        asked=Sentence.of("leave_one_out.question", what=what),
         statistic=float(abs(worst["change"]) / error),
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "leave_one_out.answer",
+            "leave_one_out.flips" if flips else "stop",
+            what=what,
+            low=table["estimate"].min(),
+            high=table["estimate"].max(),
+            effect=estimate,
+            worst=worst["left_out"],
+            change=worst["change"],
+            flips=flips,
+        ),
         values={
             "lowest": float(table["estimate"].min()),
             "highest": float(table["estimate"].max()),

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.errors import DesignError, listing
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.sentences import Sentence
 from impact.sensitivity.within import COVARIATES_VARY, within, within_fault
 
 if TYPE_CHECKING:
@@ -175,21 +176,21 @@ def oster(
             "r2": [found.short_r2, found.long_r2, found.most_r2],
         }
     )
-    times = f"{tables.format_number(abs(found.break_even), 3)} times as much as"
-    needed = f"matter {times} {listing(sample.names)}"
-    if found.break_even < 0:
-        needed = f"pull the other way than {listing(sample.names)}, and {times} they,"
-    sentence = (
-        f"Unobservables would have to {needed} to bring the estimate of "
-        f"{tables.format_number(found.long)} to {null:g}; with a proportion of {proportion:g} it "
-        f"would be {tables.format_number(found.corrected)}."
-    )
     return Finding(
         name="oster",
-        question="How much selection on unobservables would explain the estimate away?",
+        asked=Sentence.of("oster.question"),
         statistic=found.break_even,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "oster.other" if found.break_even < 0 else "oster.same",
+            "oster.answer",
+            times=abs(found.break_even),
+            names=listing(sample.names),
+            long=found.long,
+            null=null,
+            proportion=proportion,
+            corrected=found.corrected,
+        ),
         values={"break_even": found.break_even, "corrected": found.corrected, "long": found.long},
         draw=lambda ax: _draw(table, ax),
         notes=(f"Two-way fixed effects; R squared within, at most {found.most_r2:.4f}.",),

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.errors import DesignError, ImpactError, plural
 from impact.result import Result
 from impact.sensitivity.base import (
@@ -25,6 +25,7 @@ from impact.sensitivity.base import (
     refit,
     with_cohorts,
 )
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,28 +82,28 @@ def placebo_in_time(
     known = table["p_value"].dropna()
     smallest = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
     if table["estimate"].isna().all():
-        sentence = "No placebo date could be tried: too few periods lie before treatment."
+        said = Sentence.of("placebo_in_time.impossible")
     elif not len(known):
-        sentence = (
-            f"Placebo effects lie between {tables.format_number(table['estimate'].min())} and "
-            f"{tables.format_number(table['estimate'].max())}; no valid p-value exists for them."
+        said = Sentence.of(
+            "placebo_in_time.no_p", low=table["estimate"].min(), high=table["estimate"].max()
         )
     else:
         worst = table.iloc[int(np.nanargmin(table["p_value"]))]
-        answer = "differs" if smallest < 1 - level else "does not differ"
-        sentence = (
-            f"The strongest of {plural(len(known), 'placebo')}, "
-            f"{plural(int(worst['lead']), 'period')} early, gives "
-            f"{tables.format_number(worst['estimate'])} and {answer} from zero "
-            f"(p = {smallest:.3f} for all of them)."
+        said = Sentence.of(
+            "placebo_in_time.answer",
+            n=len(known),
+            lead=worst["lead"],
+            estimate=worst["estimate"],
+            answer="differs" if smallest < 1 - level else "does not differ",
+            p=smallest,
         )
     effect = float(result.att().estimates[0])
     return Finding(
         name="placebo_in_time",
-        question="Does an effect appear before treatment began?",
+        asked=Sentence.of("placebo_in_time.question"),
         statistic=smallest,
         table=table,
-        sentence=sentence,
+        said=said,
         values={"p_value": smallest, "n_placebos": float(len(known))},
         draw=lambda ax: draw_estimates(table, "lead", ax, effect),
     )
@@ -172,17 +173,21 @@ def placebo_in_space(
     actual = float(result.att().estimates[0])
     beyond = float((known["estimate"].abs() >= abs(actual)).mean())
     verdict = "too often" if share > 1 - level + 2 * error else "no more than chance allows"
-    sentence = (
-        f"Among units never treated, {share:.1%} of {plural(len(known), 'placebo')} are "
-        f"significant at {1 - level:.0%} ({verdict}, standard deviation {error:.1%}); {beyond:.1%} "
-        f"are as far from zero as the estimate of {tables.format_number(actual)}."
-    )
     return Finding(
         name="placebo_in_space",
-        question="How often does the method find an effect where nobody was treated?",
+        asked=Sentence.of("placebo_in_space.question"),
         statistic=share,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "placebo_in_space.answer",
+            share=share,
+            n=len(known),
+            size=1 - level,
+            verdict=verdict,
+            error=error,
+            beyond=beyond,
+            estimate=actual,
+        ),
         values={"rejections": share, "beyond_estimate": beyond, "n_draws": float(len(known))},
         draw=lambda ax: _draw_placebos(known["estimate"].to_numpy(), actual, ax),
         notes=(f"{n_drawn} of {len(pool)} never treated clusters drawn at a time.",),
@@ -235,22 +240,22 @@ def placebo_cancelled(result: Result, *, cohort: str, level: float = 0.95) -> Fi
     true = printed(lambda: result, level)
     table = pd.DataFrame([{"projects": "carried out"} | true, {"projects": "cancelled"} | placebo])
     p_value = placebo["p_value"]
-    answer = "differs" if p_value < 1 - level else "does not differ"
-    verdict = f"which {answer} from zero (p = {p_value:.3f})"
-    if np.isnan(p_value):
-        verdict = "for which no valid p-value exists"
-    sentence = (
-        f"{plural(n_cancelled, 'unit')} with a cancelled project "
-        f"{'shows' if n_cancelled == 1 else 'show'} an effect of "
-        f"{tables.format_number(placebo['estimate'])}, {verdict}; projects carried out, "
-        f"{tables.format_number(true['estimate'])}."
-    )
     return Finding(
         name="placebo_cancelled",
-        question="Do cancelled projects show an effect?",
+        asked=Sentence.of("placebo_cancelled.question"),
         statistic=p_value,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "placebo_cancelled.one" if n_cancelled == 1 else "placebo_cancelled.many",
+            "placebo_cancelled.effect",
+            "placebo_cancelled.no_p" if np.isnan(p_value) else "placebo_cancelled.p",
+            "placebo_cancelled.true",
+            n=n_cancelled,
+            estimate=placebo["estimate"],
+            answer="differs" if p_value < 1 - level else "does not differ",
+            p=p_value,
+            carried_out=true["estimate"],
+        ),
         values={"estimate": placebo["estimate"], "p_value": p_value},
         draw=lambda ax: draw_estimates(table, "projects", ax, true["estimate"]),
     )

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from impact import plots, tables
+from impact import plots
 from impact.inference.bands import pointwise_critical_value
 from impact.inference.pretest import box_probability, detectable_slope
 from impact.result import Result, Weighting
 from impact.sensitivity.base import Check, Finding, few_clusters, figure_axes
 from impact.sensitivity.event_path import EventPath, event_path, path_fault
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -80,18 +81,18 @@ def pretrends(
         "bias": bias,
         "bias_if_passed": float(table["bias_if_passed"].iloc[0]),
     }
-    sentence = (
-        f"A linear trend of {tables.format_number(values['slope'])} a period would be noticed with "
-        f"probability {values['power']:.2f}; unnoticed, it would put "
-        f"{tables.format_number(values['bias_if_passed'])} into the effect of "
-        f"{tables.format_number(path.effect)}."
-    )
     return Finding(
         name="pretrends",
-        question="Which trends would the test of pre-trends have missed?",
+        asked=Sentence.of("pretrends.question"),
         statistic=bias,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "pretrends.answer",
+            slope=values["slope"],
+            power=values["power"],
+            bias=values["bias_if_passed"],
+            effect=path.effect,
+        ),
         values=values,
         draw=lambda ax: _draw(path, values["slope"], ax),
         notes=(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
+from impact import plots
 from impact.design import Design
 from impact.errors import DesignError, plural
 from impact.estimators import ESTIMATORS, estimator_class
@@ -28,6 +28,7 @@ from impact.sensitivity.base import (
     quick,
     with_cohorts,
 )
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -157,18 +158,21 @@ def specification_curve(
     if draws:
         p_values = _joint_test(usable, draws, level, seed)
     low, high = table["estimate"].min(), table["estimate"].max()
-    sentence = (
-        f"Over {plural(len(usable), 'specification')} the effect lies between "
-        f"{tables.format_number(low)} and {tables.format_number(high)} with a median of "
-        f"{tables.format_number(median)}; {significant:.0%} are significant with the median's sign"
-        + (f" (joint randomisation p = {p_values['p_median']:.3f})." if draws else ".")
-    )
     return Finding(
         name="specification_curve",
-        question="Does the effect depend on how it is estimated?",
+        asked=Sentence.of("specification_curve.question"),
         statistic=p_values["p_median"],
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "specification_curve.answer",
+            "specification_curve.joint" if draws else "stop",
+            n=len(usable),
+            low=low,
+            high=high,
+            median=median,
+            share=significant,
+            p=p_values["p_median"],
+        ),
         values={"median": median, "lowest": low, "highest": high, "share": significant, **p_values},
         draw=lambda ax: _draw(table, ax),
         notes=() if draws else ("No joint test was run; ask for it with draws=.",),

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import tables
 from impact.design import Design
 from impact.errors import DesignError, plural
 from impact.inference.bands import pointwise_critical_value, two_sided_p_values
@@ -22,6 +21,7 @@ from impact.sensitivity.base import (
     refit,
     with_cohorts,
 )
+from impact.sensitivity.sentences import Sentence
 
 __all__ = ["SPILLOVER", "distances_km", "exposure_dates", "spillover"]
 
@@ -129,25 +129,25 @@ def spillover(
     table = pd.DataFrame([*rows, _total(fits, design, level)])
     rings_only = table.iloc[1 : len(fits)]
     smallest = float(min(rings_only["p_value"].min() * len(rings_only), 1.0))
-    reach = f"smallest p = {smallest:.3f}, all rings together"
     total, direct = table.iloc[-1], table.iloc[0]
-    answer = "neighbours show an effect" if smallest < 1 - level else "no ring shows one"
+    answer = "spillover.yes" if smallest < 1 - level else "spillover.no"
     if np.isnan(smallest):
-        answer, reach = "whether neighbours show one cannot be told", "no valid p-value exists"
-    sentence = (
-        "The direct effect against units out of reach is "
-        f"{tables.format_number(direct['estimate'])} a unit; {answer} "
-        f"({reach}). Direct effects and spillovers sum to "
-        f"{tables.format_number(total['estimate'])}, direct ones alone to "
-        f"{tables.format_number(direct['estimate'] * direct['n_units'])}."
-    )
+        answer = "spillover.unknown"
     effects = table.iloc[:-1]
     return Finding(
         name="spillover",
-        question="Does treatment reach the neighbours, and what does it do in total?",
+        asked=Sentence.of("spillover.question"),
         statistic=smallest,
         table=table,
-        sentence=sentence,
+        said=Sentence.of(
+            "spillover.direct",
+            answer,
+            "spillover.total",
+            direct=direct["estimate"],
+            p=smallest,
+            total=total["estimate"],
+            direct_total=direct["estimate"] * direct["n_units"],
+        ),
         values={"total": float(total["estimate"]), "direct": float(direct["estimate"])},
         draw=lambda ax: draw_estimates(effects, "term", ax, float(direct["estimate"])),
         notes=(f"{plural(int(clean.sum()), 'unit')} out of reach to compare with.",),

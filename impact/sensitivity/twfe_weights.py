@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact import plots, tables
-from impact.errors import listing, plural
+from impact import plots
 from impact.kernels.absorb import absorb
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,21 +127,22 @@ def twfe_weights(result: Result) -> Finding:
         "sigma": found.sigma,
     }
     named = cells[cells["weight"] < 0].sort_values("weight")
-    where = [f"cohort {c:g} in {t}" for c, t in zip(named["cohort"], named["time"], strict=True)]
-    sentence = (
-        f"{plural(len(negative), 'cell')} of {int(treated.sum()):,} treated ones "
-        f"{'has a' if len(negative) == 1 else 'have'} negative weight, together "
-        f"{tables.format_number(values['sum_negative'])}"
-        + (f" ({listing(where)})" if where else "")
-        + f"; effects with a standard deviation of {tables.format_number(found.sigma)} across "
-        "cells could turn an average of zero into this estimate."
-    )
+    where = list(zip(named["cohort"], named["time"], strict=True))
     return Finding(
         name="twfe_weights",
-        question="Do some effects enter the two-way fixed effects estimate with a negative sign?",
+        asked=Sentence.of("twfe_weights.question"),
         statistic=values["sum_negative"],
         table=cells,
-        sentence=sentence,
+        said=Sentence.of(
+            "twfe_weights.one" if len(negative) == 1 else "twfe_weights.many",
+            *(["twfe_weights.where"] if where else []),
+            "twfe_weights.sigma",
+            n=len(negative),
+            treated=treated.sum(),
+            sum=values["sum_negative"],
+            where=where,
+            sigma=found.sigma,
+        ),
         values=values,
         draw=lambda ax: _draw(cells, ax),
         notes=("Computed without the covariates.",) if design.covariates else (),

@@ -155,3 +155,18 @@ def test_an_outcome_that_is_no_column_is_refused(folder):
 def test_an_evaluation_needs_one_table(folder):
     with pytest.raises(SpecError, match="names 0 files and no dataset"):
         read(folder, GOOD).load()
+
+
+def test_files_shown_beside_are_hashed_and_not_estimated_from(folder):
+    plan = with_outcome(folder, "y", "none", [1.0, 2.0])
+    (folder / "printed.csv").write_text("place,jobs\nHuế,5\n", encoding="utf-8")
+    text = plan.path.read_text(encoding="utf-8")
+    sha256 = file_sha256(folder / "printed.csv")
+    beside = f'\n[[data.files]]\npath = "printed.csv"\nsha256 = "{sha256}"\nbeside = true\n'
+    both = read(folder, text + beside)
+    assert set(both.files) == {"d.csv", "printed.csv"}
+    assert set(both.data_files) == {"d.csv"}
+    assert both.load()["y"].tolist() == [1.0, 2.0]
+    assert "are not those the plan was written for" in refusal(
+        folder, text + beside.replace(sha256, "0" * 64)
+    )

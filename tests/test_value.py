@@ -133,6 +133,7 @@ def test_losses_and_nothing_at_all_in_words():
         (210e6, "210 million VND", "210 triệu đồng"),
         (1.436e12, "1.44 trillion VND", "1,44 nghìn tỷ đồng"),
         (9.04e6, "9.04 million VND", "9,04 triệu đồng"),
+        (568_682, "569 thousand VND", "569 nghìn đồng"),
         (750, "750 VND", "750 đồng"),
     ],
 )

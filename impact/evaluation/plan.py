@@ -170,6 +170,12 @@ class Evaluation:
         return {path.name: path for path in paths}
 
     @property
+    def data_files(self) -> dict[str, Path]:
+        """The files that are estimated from; those marked ``beside`` are only shown beside them."""
+        beside = {Path(e["path"]).name for e in self.content["data"]["files"] if e.get("beside")}
+        return {name: path for name, path in self.files.items() if name not in beside}
+
+    @property
     def design(self) -> dict[str, Any]:
         """The columns and settings of the design."""
         return dict(self.content["design"])
@@ -222,12 +228,12 @@ class Evaluation:
 
         if self.dataset is not None:
             frame = datasets.load(self.dataset)
-        elif len(self.files) == 1:
-            frame = pd.read_csv(next(iter(self.files.values())))
+        elif len(self.data_files) == 1:
+            frame = pd.read_csv(next(iter(self.data_files.values())))
         else:
             raise SpecError(
-                f"{self.path}: [data] names {len(self.files)} files and no dataset; an evaluation "
-                "needs one table of units by time. Name it as data.dataset or one data.files."
+                f"{self.path}: [data] names {len(self.data_files)} files and no dataset; an "
+                "evaluation needs one table of units by time. Name it as data.dataset or one data.files."
             )
         frame = self._rows_of_interest(frame)
         for outcome in self.outcomes:

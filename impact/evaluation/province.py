@@ -27,6 +27,7 @@ from impact.simulate import SimulatedProgramme, simulate_provinces
 from impact.value import CostPerUnit
 
 if TYPE_CHECKING:
+    from impact.calendar import Outcome as SeriesKind
     from impact.estimators.base import Estimator
 
 __all__ = ["ProvinceStudy", "ProvinceTotals", "province_totals", "write_workbook"]
@@ -34,6 +35,7 @@ __all__ = ["ProvinceStudy", "ProvinceTotals", "province_totals", "write_workbook
 UNIT, TIME = "establishment", "year"
 TRUE_NAMES = {"workers": "log_workers", "revenue": "log_revenue", "monthly_income": "log_income"}
 SIZES = ("micro", "small")
+PRINTED = "ledger_totals.csv"
 MILLION = 10**6
 
 
@@ -143,7 +145,7 @@ class ProvinceStudy:
     def results(self) -> dict[str, Result]:
         """The plan's estimator on every outcome, by name."""
         panel = self.assignment.panel()
-        return {o.name: self._fit(panel, o.column) for o in self.plan.outcomes}
+        return {o.name: self._fit(panel, o.column, o.series) for o in self.plan.outcomes}
 
     def comparison(self) -> pd.DataFrame:
         """Return, by outcome, the estimate with its interval, the truth, and before to after.
@@ -191,6 +193,12 @@ class ProvinceStudy:
         return float(self._before_after("workers")["change"].sum())
 
     @cached_property
+    def printed(self) -> pd.DataFrame:
+        """Jobs and their costs as newspapers print them for other provinces, with their sources."""
+        totals = pd.read_csv(self.plan.files[PRINTED]).dropna(subset=["jobs_reported"])
+        return totals.assign(cost=totals["support"] / totals["jobs_reported"])
+
+    @cached_property
     def true_jobs(self) -> float:
         """Jobs truly gained a year, less those truly lost elsewhere."""
         lost = float(self.programme.displaced.sum()) / self.programme.gross_job_years
@@ -207,12 +215,18 @@ class ProvinceStudy:
         costs = {f"cost, {name}": self.spent / number for name, number in jobs.items()}
         return pd.Series(jobs | costs)
 
-    def _fit(self, panel: Panel, outcome: str) -> Result:
+    def _fit(self, panel: Panel, outcome: str, series: SeriesKind | None = None) -> Result:
         """Fit the plan's estimator to an outcome."""
         stated = self.plan.estimation
         estimator: Estimator = estimator_class(stated["estimator"])(**stated["settings"])
         return estimator.fit(
-            Design(panel, outcome=outcome, cohort="cohort", anticipation=self.anticipation)
+            Design(
+                panel,
+                outcome=outcome,
+                cohort="cohort",
+                anticipation=self.anticipation,
+                series=series,
+            )
         )
 
     def _before_after(self, column: str) -> pd.DataFrame:

@@ -90,6 +90,7 @@ PLAN: dict[str, Key] = {
                 table={
                     "path": Key("string", required=True),
                     "sha256": Key("string", required=True),
+                    "beside": Key("boolean"),
                 },
             ),
         },

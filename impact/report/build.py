@@ -138,7 +138,7 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
         deviations(plan)
     except ImpactError as error:
         findings.append(str(error))
-    makes_its_data = plan.data_kind == "simulated" and not plan.files and plan.dataset is None
+    makes_its_data = plan.data_kind == "simulated" and not plan.data_files and plan.dataset is None
     if plan.outcomes and not makes_its_data:
         findings += check_effects(plan)
     if findings:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from impact import value
-from impact.calendar import spanned_breaks
 from impact.evaluation.province import TRUE_NAMES, ProvinceStudy, ProvinceTotals
 from impact.ledger import Findings, Ledger
 from impact.report.figures import report_style
@@ -161,6 +160,7 @@ def record_numbers(
     _record_jobs(record, study)
     _record_costs(record, study)
     _record_output_cost(record, study)
+    _record_printed_costs(record, study)
     _record_totals(record, totals)
 
 
@@ -293,6 +293,42 @@ def _record_costs(record: Record, study: ProvinceStudy) -> None:
     )
 
 
+def _record_printed_costs(record: Record, study: ProvinceStudy) -> None:
+    """Record what newspapers print for other provinces, and how far the net cost is from it."""
+    for number, line in enumerate(study.printed.to_dict("records"), start=1):
+        record.value(
+            f"printed.{number}.jobs",
+            line["jobs_reported"],
+            "jobs",
+            text(f"Jobs as printed, {line['place']}", f"Việc làm theo báo chí, {line['place']}"),
+            decimals=0,
+            source=line["source"],
+        )
+        record.value(
+            f"printed.{number}.cost",
+            float(f"{line['cost']:.3g}"),
+            "VND/job",
+            text(
+                f"Support for a printed job, {line['place']}",
+                f"Hỗ trợ cho một việc làm theo báo chí, {line['place']}",
+            ),
+            source=line["source"],
+        )
+    least = max(study.job_cost.confidence_set.intervals[-1][0], 0.0)
+    record.value(
+        "printed.times",
+        least / study.printed["cost"].max(),
+        "times",
+        text(
+            "Least cost of a net job over the highest printed cost",
+            "Chi phí thấp nhất của một việc làm ròng chia cho mức cao nhất trên báo",
+        ),
+        decimals=0,
+        bound="at_least",
+        level=study.level,
+    )
+
+
 def _record_output_cost(record: Record, study: ProvinceStudy) -> None:
     output, level = study.output_cost, study.level
     costs, bounded = output.confidence_set, _is_interval(output)
@@ -347,6 +383,7 @@ def record_tables(record: Record, study: ProvinceStudy, as_filed: Ledger) -> dic
     """Record the tables and the drawing; return them by name."""
     return {
         "findings": _findings_table(record, as_filed.findings),
+        "rules": _rules_table(record, study),
         "waterfall": _waterfall_table(record, study),
         "leverage": _leverage_table(record, study),
         "effects": _effects_table(record, study),
@@ -374,6 +411,22 @@ def _findings_table(record: Record, found: Findings) -> Block:
             "count": Column(text("Cases", "Số ca"), "count"),
             "example": Column(text("First case", "Ca đầu tiên")),
         },
+    )
+
+
+def _rules_table(record: Record, study: ProvinceStudy) -> Block:
+    """Tabulate the rules by which projects became treatment."""
+    return record.table(
+        "rules",
+        pd.DataFrame(
+            {"rule": text(*rule), "setting": text(*setting)}
+            for rule, setting in study.assignment.rules.spelled()
+        ),
+        text(
+            "The rules by which projects became treatment",
+            "Các quy tắc xác định cơ sở được hỗ trợ",
+        ),
+        {"rule": Column(text("Rule", "Quy tắc")), "setting": Column(text("Setting", "Lựa chọn"))},
     )
 
 
@@ -476,6 +529,14 @@ def _cost_table(record: Record, study: ProvinceStudy) -> Block:
             "cost": "{cost.truth}",
         },
     ]
+    for number, place in enumerate(study.printed["place"], start=1):
+        rows.append(
+            {
+                "how": text(f"as printed for {place} (gross)", f"theo báo chí, {place} (tính gộp)"),
+                "jobs": f"{{printed.{number}.jobs}}",
+                "cost": f"{{printed.{number}.cost}}",
+            }
+        )
     interval = text("95% interval", "Khoảng tin cậy 95%")
     return record.table(
         "cost",
@@ -488,6 +549,12 @@ def _cost_table(record: Record, study: ProvinceStudy) -> Block:
             "cost": Column(text("Support for a job", "Hỗ trợ cho một việc làm")),
             "cost_interval": Column(interval),
         },
+        note=text(
+            "Newspapers divide the support of their years by the jobs counted at the supported, "
+            "before and after: gross, with growth that would have come anyway.",
+            "Báo chí chia kinh phí hỗ trợ của từng năm cho số việc làm đếm tại cơ sở được hỗ trợ, "
+            "trước và sau: tính gộp, gồm cả phần tăng trưởng dù sao cũng xảy ra.",
+        ),
     )
 
 
@@ -582,6 +649,7 @@ def _add_ledger(record: Record, blocks: Mapping[str, Block]) -> None:
             "quy tắc thì không được dùng.",
         ),
         blocks["findings"],
+        blocks["rules"],
         blocks["waterfall"],
         blocks["leverage"],
     )
@@ -615,6 +683,11 @@ def _add_cost(record: Record, study: ProvinceStudy, blocks: Mapping[str, Block])
             "Các đề án sử dụng {support} kinh phí hỗ trợ theo giá cố định.",
         ),
         blocks["cost"],
+        text(
+            "That is {printed.times} the highest of the costs that newspapers print for other "
+            "provinces.",
+            "Tức là {printed.times} mức cao nhất mà báo chí nêu cho các tỉnh khác.",
+        ),
         _output_words(study),
     )
 
@@ -642,10 +715,12 @@ def _add_breaks(record: Record, study: ProvinceStudy) -> None:
         text("Breaks in the series", "Các điểm gãy của chuỗi số liệu"),
         bullets(
             *(
-                text(f"[[{known.warning('en')}]]", f"[[{known.warning('vi')}]]")
-                for known in spanned_breaks(
-                    study.assignment.panel().periods, outcome="enterprise_jobs"
+                text(
+                    f"{outcome.label['en']}: [[{known.warning('en')}]]",
+                    f"{outcome.label['vi']}: [[{known.warning('vi')}]]",
                 )
+                for outcome in study.plan.outcomes
+                for known in study.results[outcome.name].design.breaks
             )
         ),
     )

@@ -16,8 +16,20 @@ __all__ = ["Language", "fieller", "inverted", "spell_money", "spell_set"]
 Language = Literal["en", "vi"]
 
 MONEY = {
-    "en": ((1e12, "trillion VND"), (1e9, "billion VND"), (1e6, "million VND"), (1.0, "VND")),
-    "vi": ((1e12, "nghìn tỷ đồng"), (1e9, "tỷ đồng"), (1e6, "triệu đồng"), (1.0, "đồng")),
+    "en": (
+        (1e12, "trillion VND"),
+        (1e9, "billion VND"),
+        (1e6, "million VND"),
+        (1e3, "thousand VND"),
+        (1.0, "VND"),
+    ),
+    "vi": (
+        (1e12, "nghìn tỷ đồng"),
+        (1e9, "tỷ đồng"),
+        (1e6, "triệu đồng"),
+        (1e3, "nghìn đồng"),
+        (1.0, "đồng"),
+    ),
 }
 WORDS = {
     "between": {"en": "between {low} and {high} a {unit}", "vi": "từ {low} đến {high} một {unit}"},

@@ -15,10 +15,18 @@ from impact.estimators.parts.predictors import Predictor
 from impact.estimators.synthetic_control import SyntheticControl
 from impact.inference.placebo import PlaceboDraws
 from impact.panel import Panel
+from impact.places import provinces
 from impact.result import Result
 from impact.simulate import staggered_panel
 
-__all__ = ["PUBLISHED_WEIGHTS", "OneProvince", "compare_methods", "compare_with_known", "load_case"]
+__all__ = [
+    "PUBLISHED_WEIGHTS",
+    "TRUE_EFFECT",
+    "OneProvince",
+    "compare_methods",
+    "compare_with_known",
+    "load_case",
+]
 
 CASES = ("texas", "simulated")
 TRUE_EFFECT = 1.0
@@ -49,6 +57,8 @@ class OneProvince:
 def load_case(name: str, seed: int) -> OneProvince:
     """Return the published case, or 63 provinces of 20 years with one treated from year 15 on.
 
+    The provinces bear the names of those until June 2025; their numbers are simulated.
+
     Raises
     ------
     SpecError : there is no such case, or the package that carries its data is not installed
@@ -63,7 +73,9 @@ def load_case(name: str, seed: int) -> OneProvince:
             seed, n_units=63, periods=20, cohorts={15: 1 / 63}, effect=TRUE_EFFECT, noise=0.5,
             serial_correlation=0.4,
         ).frame  # fmt: skip
-        panel = Panel(frame, unit="unit", time="time")
+        names = provinces(63)["name_vi"].to_numpy()
+        frame["province"] = names[pd.factorize(frame["unit"])[0]]
+        panel = Panel(frame, unit="province", time="time")
         return OneProvince(name, Design(panel, outcome="outcome", treated="treated"), 15, 10)
     try:
         from causaldata import texas

@@ -165,6 +165,8 @@ def _notes(
             f"{plural(fitted.n_trimmed, 'comparison unit')} with a propensity of at least "
             f"{estimator.trim:g} left out."
         )
+    if fitted.n_redundant:
+        notes.append(f"{plural(fitted.n_redundant, 'covariate')} left out, set by the others.")
     if n_lost:
         notes.append(f"{plural(n_lost, 'unit')} observed in one period only left out.")
     return tuple(notes)

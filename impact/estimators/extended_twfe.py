@@ -37,6 +37,9 @@ Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 Comparison = Literal["not_yet_treated", "never_treated"]
 
+CONSTANT = 1e-11
+"""Deviation from a cell's mean, in standard deviations of the covariate, that is rounding."""
+
 
 @dataclass(frozen=True)
 class ExtendedTWFE(Estimator):
@@ -173,6 +176,8 @@ def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
         if not (by_unit and constant[:, j].all()):
             columns += [x, x * member[:, :, :-1]]
         centred = values[:, :, j] - _cell_means(values[:, :, j], codes, weights, len(own))
+        # Rounding left of a covariate that is constant in a cell is no variation to fit.
+        centred[np.abs(centred) < CONSTANT] = 0.0
         columns += [x * period[:, :, 1:], centred[:, :, None] * own[codes]]
     return np.concatenate(columns, axis=2)
 

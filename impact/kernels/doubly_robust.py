@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.kernels.propensity import Propensity, comparison_regression, propensity
+from impact.kernels.propensity import (
+    Propensity,
+    comparison_regression,
+    independent_columns,
+    propensity,
+)
 
 __all__ = ["ConditionalDiD", "Method", "conditional_did", "conditional_did_sections"]
 
@@ -30,6 +35,7 @@ class ConditionalDiD:
     fault : why there is no estimate, in words; empty if there is one
     n_trimmed : comparison rows left out because their propensity exceeds the limit
     logit : coefficients of the propensity, shape (k,), where it was fitted
+    n_redundant : covariates left out because the others determine them
     """
 
     estimates: Floats
@@ -37,6 +43,7 @@ class ConditionalDiD:
     fault: str = ""
     n_trimmed: int = 0
     logit: Floats | None = None
+    n_redundant: int = 0
 
 
 def conditional_did(
@@ -70,12 +77,20 @@ def conditional_did(
     trim : comparison units with a propensity of at least this much are left out
     start : array, shape (k,), coefficients the logit starts from
 
+    Notes
+    -----
+    Covariates that others determine are left out, which changes no fitted value.
+
     Source
     ------
     Sant'Anna and Zhao (2020), Journal of Econometrics 219(1), for the estimators and
     their influence functions; Abadie (2005) for "horvitz_thompson", in Hajek form for
     "inverse_probability"; Heckman, Ichimura and Todd (1997) for "regression".
     """
+    kept = independent_columns(X)
+    if len(kept) < X.shape[1]:
+        found = conditional_did(change, treated, X[:, kept], weights, method, trim)
+        return replace(found, logit=None, n_redundant=X.shape[1] - len(kept))
     n, m = change.shape
     comparison = weights * ~treated
     n_comparison = int((~treated).sum())
@@ -170,6 +185,10 @@ def conditional_did_sections(
     comparison regression before treatment on "doubly_robust" with the opposite sign, which moves
     its standard errors in the fifth digit where the propensity balances X.
     """
+    kept = independent_columns(X)
+    if len(kept) < X.shape[1]:
+        found = conditional_did_sections(outcome, treated, after, X[:, kept], weights, method, trim)
+        return replace(found, n_redundant=X.shape[1] - len(kept))
     n, k = X.shape
     total = weights @ treated
     mean_x = (weights * treated) @ X / total

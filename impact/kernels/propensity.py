@@ -10,11 +10,26 @@ from scipy import linalg
 
 from impact.kernels.logit import fit_calibrated, fit_logit
 
-__all__ = ["ComparisonRegression", "Propensity", "comparison_regression", "propensity"]
+__all__ = [
+    "ComparisonRegression",
+    "Propensity",
+    "comparison_regression",
+    "independent_columns",
+    "propensity",
+]
 
 Floats = NDArray[np.float64]
 
 _RANK_TOLERANCE = 1e-10
+
+
+def independent_columns(X: Floats) -> NDArray[np.int64]:
+    """Return positions of columns that span X (n, k), in order: all, unless some repeat others."""
+    gram = X.T @ X
+    size = np.sqrt(np.diagonal(gram))
+    scale = np.where(size > 0, size, 1.0)
+    _, pivots, rank, _ = linalg.lapack.dpstrf(gram / np.outer(scale, scale), tol=_RANK_TOLERANCE)
+    return np.sort(pivots[:rank] - 1).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -175,7 +175,8 @@ def test_all_refuse_or_explain_what_cannot_be_had():
     perfect = frame.assign(x=frame["cohort"].eq(3) * 1.0 + 0.001 * frame["unit"])
     with pytest.raises(EstimationError, match="covariates separate treated from comparison"):
         fit(perfect, covariates="x")
-    twins = frame.assign(z=2 * frame["x"])
+    own = np.random.default_rng(0).normal(size=len(frame)) * frame["cohort"].eq(3)
+    twins = frame.assign(z=2 * frame["x"] + own.groupby(frame["unit"]).transform("first"))
     with pytest.raises(EstimationError, match="collinear among comparison units"):
         fit(twins, covariates=["x", "z"], method="regression")
     with pytest.raises(DesignError, match=r"comparison may be 'not_yet_treated', 'never_treated'"):

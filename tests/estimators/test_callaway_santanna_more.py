@@ -363,3 +363,22 @@ def test_intervals_cover_in_repeated_cross_sections(settings):
     # 0.95 +- 3 Monte Carlo standard errors of 300 draws.
     assert 0.912 <= covered / draws <= 0.988
     assert 0.88 <= np.mean(errors) / np.std(estimates) <= 1.12
+
+
+@pytest.mark.parametrize("method", ["doubly_robust", "inverse_probability", "regression"])
+@pytest.mark.parametrize("sectional", [False, True], ids=["panel", "sections"])
+def test_covariates_that_repeat_others_change_nothing_and_are_counted(method, sectional):
+    """did issues 64, 154, 163, 173: singular covariates."""
+    truth = simulate.staggered_panel(4, n_units=200, periods=5, cohorts=(3, 4))
+    frame = truth.frame.assign(twice=lambda f: 2 * f["x"] + 1, one=1.0)
+    frame = sections(frame) if sectional else frame
+    estimator = CallawaySantAnna(method=method)
+    alone = fit(frame, estimator=estimator, covariates="x")
+    more = fit(frame, estimator=estimator, covariates=["twice", "one", "x"])
+    np.testing.assert_allclose(more.estimates, alone.estimates, rtol=1e-8)
+    np.testing.assert_allclose(more.std_errors, alone.std_errors, rtol=1e-7)
+    assert "2 covariates left out, set by the others" in set(more.cells["note"])
+    constant = fit(frame, estimator=estimator, covariates="one")
+    np.testing.assert_allclose(
+        constant.att().estimates, fit(frame, estimator=estimator).att().estimates, rtol=1e-9
+    )

@@ -158,8 +158,9 @@ def test_refusals():
         fit(apart, covariates="x")
     with pytest.raises(DesignError, match=r"method may be .* it was 'dr'"):
         fit(frame, "dr")
+    own = frame["x"] ** 2 * frame["cohort"].eq(2)
     with pytest.raises(EstimationError, match="collinear among comparison units"):
-        fit(frame.assign(z=2 * frame["x"]), "regression", covariates=["x", "z"])
+        fit(frame.assign(z=2 * frame["x"] + own), "regression", covariates=["x", "z"])
     perfect = frame.assign(z=frame["cohort"].eq(2) + 0.001 * frame["unit"])
     with pytest.raises(EstimationError, match="covariates separate treated from comparison"):
         fit(perfect, covariates="z")
@@ -167,6 +168,15 @@ def test_refusals():
     late = half[~(half["cohort"].eq(2) & half["unit"].eq(0))]
     with pytest.raises((EstimationError, DesignError), match="no treated unit is observed in"):
         fit(late)
+
+
+@pytest.mark.parametrize("method", ["improved", "doubly_robust", "regression"])
+def test_covariates_that_repeat_others_are_left_out_and_counted(method):
+    frame = sample().assign(z=lambda f: 2 * f["x"] - 1)
+    alone, more = fit(frame, method, covariates="x"), fit(frame, method, covariates=["x", "z"])
+    np.testing.assert_allclose(more.estimates, alone.estimates, rtol=1e-8)
+    np.testing.assert_allclose(more.std_errors, alone.std_errors, rtol=1e-7)
+    assert "1 covariate left out, set by the others." in more.summary()
 
 
 def test_trimmed_units_are_counted():

@@ -306,3 +306,20 @@ def test_poisson_with_covariates_equals_r_etwfe(reference_case):
         [15.8862762958862, 40.2952222352926, 23.1541376499351, 27.0877431076141],
         rtol=NUMERICAL_DERIVATIVE,
     )
+
+
+@pytest.mark.parametrize("family", ["linear", "poisson"])
+def test_a_covariate_constant_within_cohorts_leaves_what_others_identify(family):
+    """Cohort 3 lies between the two others only as long as cohort 5 is untreated."""
+    frame = staggered(3).assign(
+        outcome=lambda f: np.exp(f["outcome"] / 4), kind=lambda f: f["cohort"].fillna(0.0) / 3
+    )
+    result = ExtendedTWFE(family=family).fit(design(frame, covariates="kind"))
+    known = result.cells[~np.isnan(result.estimates)]
+    assert list(zip(known["cohort"], known["time"], strict=True)) == [(3, 3), (3, 4)]
+    means = frame.groupby([frame["cohort"].fillna(0.0), "time"])["outcome"].mean()
+    means = means if family == "linear" else np.log(means)
+    change = {g: means[g, 3] - (means[g, 1] + means[g, 2]) / 2 for g in (0, 3, 5)}
+    if family == "linear":
+        between = change[0] + (change[5] - change[0]) * 3 / 5
+        assert known["estimate"].iloc[0] == pytest.approx(change[3] - between, rel=1e-9)

@@ -171,7 +171,9 @@ def test_anticipation_moves_the_base_period():
     )
     result = LocalProjectionDiD().fit(design(truth.frame, anticipation=1))
     assert result.att().estimates[0] == pytest.approx(2.0, abs=EXACT)
-    assert result.cells.loc[result.cells["note"].str.startswith("base period"), "event_time"].tolist() == [-2.0]
+    assert result.cells.loc[
+        result.cells["note"].str.startswith("base period"), "event_time"
+    ].tolist() == [-2.0]
 
 
 def test_refusals():

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.design import Design
+from impact.errors import plural
 from impact.estimators.parts.cells import (
     BASE_NOTE,
     balanced_moments,
@@ -192,8 +193,13 @@ class _Tally:
         if fitted.fault:
             self.note(cells, fitted.fault)
             return False
+        said = []
         if fitted.n_trimmed:
-            self.note(cells, f"{fitted.n_trimmed} comparison units trimmed")
+            said.append(f"{fitted.n_trimmed} comparison units trimmed")
+        if fitted.n_redundant:
+            said.append(f"{plural(fitted.n_redundant, 'covariate')} left out, set by the others")
+        if said:
+            self.note(cells, "; ".join(said))
         self.estimates[cells] = fitted.estimates
         return True
 

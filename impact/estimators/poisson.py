@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -30,6 +30,7 @@ from impact.kernels.poisson import (
     PoissonFit,
     fit_poisson,
     separated_rows,
+    sum_of,
     zero_groups,
 )
 from impact.result import Result
@@ -89,14 +90,14 @@ class PoissonFixedEffects(RegressionEstimator):
 
     def _estimate(self, design: Design) -> Result:
         variables = design_variables(design)
-        offset = self._offset(design, variables.n)
-        self._check_outcome(design, variables)
         groups = effect_groups(design, variables.rows, list(self.effects))
-        gone = zero_groups(variables.outcome, groups)
-        n_zero_groups = int(gone.sum())
-        fit, kept = self._fit(variables, groups, offset, gone)
-        n_separated = variables.n - len(kept) - n_zero_groups
-        regression = self._regression(design, variables, groups, fit, kept)
+        rows = _Rows(variables, groups, self._offset(design))
+        self._check_outcome(design, variables)
+        informative = rows.keep(~zero_groups(variables.outcome, groups))
+        n_zero_groups = variables.n - informative.variables.n
+        fit, rows = _fit(informative)
+        n_separated = informative.variables.n - rows.variables.n
+        regression = self._regression(design, rows, fit)
         notes = []
         if n_zero_groups:
             notes.append(
@@ -108,15 +109,15 @@ class PoissonFixedEffects(RegressionEstimator):
                 "perfectly left out."
             )
         extra = {
-            **_likelihood(variables.outcome[kept], fit, variables.rows.weights, kept),
+            **_likelihood(rows.variables.outcome, fit, rows.variables.rows.weights),
             "n_steps": fit.n_steps,
-            "n_left_out": variables.n - len(kept),
+            "n_left_out": n_zero_groups + n_separated,
         }
         return coefficient_result(self, design, regression, self.estimand, notes, extra)
 
-    def _offset(self, design: Design, n: int) -> Floats:
+    def _offset(self, design: Design) -> Floats | None:
         if self.exposure is None:
-            return np.zeros(n)
+            return None
         amounts = design.sample.numeric(self.exposure)
         wrong = ~(amounts > 0)
         if wrong.any():
@@ -137,51 +138,15 @@ class PoissonFixedEffects(RegressionEstimator):
                 "FixedEffects, or an outcome that counts."
             )
 
-    def _fit(
-        self, variables: Variables, groups: list[Groups], offset: Floats, gone: NDArray[np.bool_]
-    ) -> tuple[PoissonFit, NDArray[np.int64]]:
-        """Fit, and fit again without separated rows if some fitted means vanish."""
-        kept = np.flatnonzero(~gone)
-        outcome = variables.outcome[kept]
-        try:
-            fit = _fit_rows(variables, groups, offset, kept)
-            smallest = fit.means[outcome == 0].min(initial=np.inf)
-            if smallest > VANISHING * outcome.mean():
-                return fit, kept
-        except EstimationError:
-            fit = None
-        regressors = _with_constant(variables.regressors[:, kept], groups)
-        separated = separated_rows(outcome, regressors, [compact(g.codes[kept]) for g in groups])
-        if not separated.any() and fit is not None:
-            return fit, kept
-        kept = kept[~separated]
-        still = zero_groups(variables.outcome[kept], [compact(g.codes[kept]) for g in groups])
-        kept = kept[~still]
-        if not len(kept):
-            raise EstimationError(
-                "regressors and fixed effects predict every zero outcome perfectly and nothing is "
-                "left (separation). Use fewer regressors or effects."
-            )
-        return _fit_rows(variables, groups, offset, kept), kept
-
-    def _regression(
-        self,
-        design: Design,
-        variables: Variables,
-        groups: list[Groups],
-        fit: PoissonFit,
-        kept: NDArray[np.int64],
-    ) -> Regression:
+    def _regression(self, design: Design, rows: _Rows, fit: PoissonFit) -> Regression:
+        variables, groups = rows.variables, rows.groups
         names = variables.names if groups else (*variables.names, "constant")
         if not len(fit.kept):
             raise EstimationError(
                 f"no regressor varies within the fixed effects: {listing(names)}. Absorb fewer "
                 "effects, or use regressors that change within units."
             )
-        rows = take_rows(variables.rows, kept)
-        ready = Variables(rows, variables.outcome[kept], variables.regressors[:, kept], names)
-        effects = [compact(g.codes[kept]) for g in groups]
-        clusters = cluster_groups(design, rows, effects)
+        clusters = cluster_groups(design, variables.rows, groups)
         contrast = np.zeros((len(names), len(fit.kept)))
         contrast[fit.kept, np.arange(len(fit.kept))] = 1.0
         chosen = self.covariance
@@ -189,28 +154,65 @@ class PoissonFixedEffects(RegressionEstimator):
             fit,
             clusters,
             contrast,
-            count_effects(effects, clusters, fit.n_effects),
+            count_effects(groups, clusters, fit.n_effects),
             _refuse_full,
-            chosen if isinstance(chosen, str) else chosen.kernel(design, rows, fit),
+            chosen if isinstance(chosen, str) else chosen.kernel(design, variables.rows, fit),
             self.convention,
         )
-        return Regression(ready, fit, uncertainty, None, 0)
+        return Regression(replace(variables, names=names), fit, uncertainty, None, 0)
 
 
-def _fit_rows(
-    variables: Variables, groups: list[Groups], offset: Floats, kept: NDArray[np.int64]
-) -> PoissonFit:
-    weights = variables.rows.weights
-    if len(kept) == variables.n:
-        regressors = _with_constant(variables.regressors, groups)
-        return fit_poisson(variables.outcome, regressors, groups, weights, offset)
-    return fit_poisson(
-        variables.outcome[kept],
-        _with_constant(variables.regressors[:, kept], groups),
-        [compact(group.codes[kept]) for group in groups],
-        None if weights is None else weights[kept],
-        offset[kept],
-    )
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows with their effects and the known part of the logarithm of their mean."""
+
+    variables: Variables
+    groups: list[Groups]
+    offset: Floats | None
+
+    def keep(self, wanted: NDArray[np.bool_]) -> _Rows:
+        """Return the rows wanted; the same object if that is all."""
+        if wanted.all():
+            return self
+        kept = np.flatnonzero(wanted)
+        v = self.variables
+        rows = take_rows(v.rows, kept)
+        groups = [compact(group.codes[kept]) for group in self.groups]
+        return _Rows(
+            Variables(rows, v.outcome[kept], v.regressors[:, kept], v.names),
+            groups,
+            None if self.offset is None else self.offset[kept],
+        )
+
+    def fit(self) -> PoissonFit:
+        """Fit the Poisson regression."""
+        v = self.variables
+        regressors = _with_constant(v.regressors, self.groups)
+        return fit_poisson(v.outcome, regressors, self.groups, v.rows.weights, self.offset)
+
+
+def _fit(rows: _Rows) -> tuple[PoissonFit, _Rows]:
+    """Fit, and fit again without separated rows if some fitted means vanish."""
+    outcome = rows.variables.outcome
+    try:
+        fit = rows.fit()
+        smallest = fit.means[outcome == 0].min(initial=np.inf)
+        if smallest > VANISHING * outcome.mean():
+            return fit, rows
+    except EstimationError:
+        fit = None
+    regressors = _with_constant(rows.variables.regressors, rows.groups)
+    separated = separated_rows(outcome, regressors, rows.groups)
+    if not separated.any() and fit is not None:
+        return fit, rows
+    rest = rows.keep(~separated)
+    rest = rest.keep(~zero_groups(rest.variables.outcome, rest.groups))
+    if not rest.variables.n:
+        raise EstimationError(
+            "regressors and fixed effects predict every zero outcome perfectly and nothing is "
+            "left (separation). Use fewer regressors or effects."
+        )
+    return rest.fit(), rest
 
 
 def _with_constant(regressors: Floats, groups: list[Groups]) -> Floats:
@@ -219,15 +221,19 @@ def _with_constant(regressors: Floats, groups: list[Groups]) -> Floats:
     return np.concatenate((regressors, np.ones((1, regressors.shape[1]))))
 
 
-def _likelihood(
-    outcome: Floats, fit: PoissonFit, weights: Floats | None, kept: NDArray[np.int64]
-) -> dict[str, float]:
+def _likelihood(outcome: Floats, fit: PoissonFit, weights: Floats | None) -> dict[str, float]:
     """Return deviance, log-likelihood and McFadden's pseudo R-squared."""
-    w = np.ones(len(outcome)) if weights is None else weights[kept]
-    constant = special.gammaln(outcome + 1)
-    null = float(np.average(outcome, weights=w))
-    own = float(w @ (special.xlogy(outcome, fit.means) - fit.means - constant))
-    alone = float(w @ (special.xlogy(outcome, null) - null - constant))
+    y, w = outcome, weights
+    constant = sum_of(lambda counts: special.gammaln(counts + 1), y, w)
+    null = float(np.average(y, weights=w))
+    total = null * (len(y) if w is None else float(w.sum()))
+    fitted, means = (
+        (y @ fit.linear, fit.means.sum())
+        if w is None
+        else (np.einsum("n,n,n->", w, y, fit.linear), w @ fit.means)
+    )
+    own = float(fitted - means) - constant
+    alone = total * np.log(null) - total - constant
     return {"deviance": fit.deviance, "log_likelihood": own, "pseudo_r_squared": 1 - own / alone}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,7 +15,13 @@ from impact.kernels.absorb import Absorber, absorb
 from impact.kernels.groups import Groups
 from impact.kernels.least_squares import LeastSquares, least_squares
 
-__all__ = ["PoissonFit", "fit_poisson", "separated_rows", "zero_groups"]
+__all__ = [
+    "PoissonFit",
+    "fit_poisson",
+    "separated_rows",
+    "sum_of",
+    "zero_groups",
+]
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,9 +48,11 @@ class PoissonFit(LeastSquares):
 
     ``residuals`` are working residuals and ``weights`` fitted means (times weights), so that
     row scores are regressor times (outcome - mean) and the bread is the inverse information.
+    ``linear`` is the logarithm of ``means``.
     """
 
     means: Floats
+    linear: Floats
     deviance: float
     n_steps: int
 
@@ -84,16 +92,21 @@ def fit_poisson(
     ------
     Correia, Guimaraes and Zylkin (2020), Stata Journal 20(1), section 3.
     """
-    known = np.zeros(len(outcome)) if offset is None else offset
     scale = float(np.average(outcome, weights=weights))
-    means = (outcome + scale) / 2
-    linear = np.log(means)
+    linear, means = np.empty_like(outcome), (outcome + scale) / 2
+    np.log(means, out=linear)
+    # The start fits each row almost exactly; the first step may lose likelihood.
     deviance = np.inf
+    best = 2 * sum_of(lambda y: special.xlogy(y, y) - y, outcome, weights)
     absorber: Absorber | None = None
     settled = False
     for step in range(1, MOST_STEPS + 1):
         row_weights = means if weights is None else means * weights
-        working = (outcome - means) / means + linear - known
+        working = outcome - means
+        working /= means
+        working += linear
+        if offset is not None:
+            working -= offset
         if effects:
             absorber = (
                 absorb(effects, row_weights) if absorber is None else absorber.reweight(row_weights)
@@ -108,11 +121,14 @@ def fit_poisson(
         )
         if settled:
             last: dict[str, Any] = {f.name: getattr(fit, f.name) for f in fields(fit)}
-            return PoissonFit(**last, means=means, deviance=deviance, n_steps=step)
-        target = working - fit.residuals + known
-        linear, means, new = _step(outcome, linear, target, deviance, weights)
-        settled = abs(deviance - new) <= SETTLED * (abs(new) + scale * len(outcome) * SETTLED)
-        deviance = new
+            return PoissonFit(**last, means=means, linear=linear, deviance=deviance, n_steps=step)
+        working -= fit.residuals
+        if offset is not None:
+            working += offset
+        linear, means, gain = _step(outcome, linear, means, working, deviance, weights)
+        enough = SETTLED * (abs(deviance) + scale * len(outcome) * SETTLED)
+        settled = step > 1 and gain <= enough
+        deviance = best - 2 * _likelihood(outcome, linear, means, weights)
     raise _unsettled(f"its likelihood still grows after {MOST_STEPS} steps")
 
 
@@ -125,24 +141,48 @@ def _unsettled(what: str) -> EstimationError:
 
 
 def _step(
-    outcome: Floats, linear: Floats, target: Floats, deviance: float, weights: Floats | None
+    outcome: Floats,
+    linear: Floats,
+    means: Floats,
+    target: Floats,
+    deviance: float,
+    weights: Floats | None,
 ) -> tuple[Floats, Floats, float]:
-    """Move to the target, or part of the way if the deviance would rise."""
+    """Move to the target, or part of the way if the deviance would rise; say how far it falls."""
     for _ in range(HALVINGS):
         with np.errstate(over="ignore"):
-            means = np.exp(target)
-        new = poisson_deviance(outcome, means, weights)
-        if np.isfinite(new) and means.min() > 0 and new <= deviance + SETTLED * abs(deviance):
-            return target, means, new
+            new = np.exp(target)
+        if np.isfinite(new).all() and new.min() > 0:
+            change = target - linear
+            change *= outcome
+            change -= new
+            change += means
+            gain = 2 * float(change.sum() if weights is None else change @ weights)
+            if gain >= -SETTLED * max(abs(deviance), float(means.sum()) * SETTLED):
+                return target, new, gain
         target = (linear + target) / 2
     raise _unsettled(f"no step of {HALVINGS} halvings raises its likelihood")
 
 
-def poisson_deviance(outcome: Floats, means: Floats, weights: Floats | None = None) -> float:
-    """Return twice the log-likelihood lost against a perfect fit."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        lost = special.xlogy(outcome, outcome / means) - (outcome - means)
-    return float(2 * (lost.sum() if weights is None else lost @ weights))
+def _likelihood(outcome: Floats, linear: Floats, means: Floats, weights: Floats | None) -> float:
+    """Return the log-likelihood without its constant; ``linear`` is the logarithm of ``means``."""
+    if weights is None:
+        return float(outcome @ linear - means.sum())
+    return float(np.einsum("n,n,n->", weights, outcome, linear) - weights @ means)
+
+
+def sum_of(
+    function: Callable[[Floats], Floats], outcome: Floats, weights: Floats | None = None
+) -> float:
+    """Sum a function of a non-negative outcome, shape (n,); counts are tabulated first."""
+    highest = float(outcome.max(initial=0.0))
+    if highest < len(outcome):
+        counts = outcome.astype(np.int64)
+        if (counts == outcome).all():
+            levels = np.arange(int(highest) + 1, dtype=np.float64)
+            return float(np.bincount(counts, weights, len(levels)) @ function(levels))
+    values = function(outcome)
+    return float(values.sum() if weights is None else values @ weights)
 
 
 def zero_groups(outcome: Floats, effects: Sequence[Groups]) -> Mask:

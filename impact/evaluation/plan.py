@@ -233,7 +233,8 @@ class Evaluation:
         else:
             raise SpecError(
                 f"{self.path}: [data] names {len(self.data_files)} files and no dataset; an "
-                "evaluation needs one table of units by time. Name it as data.dataset or one data.files."
+                "evaluation needs one table of units by time. Name it as data.dataset or one "
+                "data.files."
             )
         frame = self._rows_of_interest(frame)
         for outcome in self.outcomes:

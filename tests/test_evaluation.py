@@ -42,7 +42,12 @@ def test_a_small_plan_is_read_with_its_defaults(folder):
     plan = read(folder, GOOD)
     assert plan.id == "small"
     assert plan.title["vi"] == "Nhỏ"
-    assert plan.design == {"anticipation": 0, "always_treated": "refuse", "covariates": []}
+    assert plan.design == {
+        "anticipation": 0,
+        "always_treated": "refuse",
+        "covariates": [],
+        "assignment": "observational",
+    }
     assert plan.inference == {"level": 0.95, "draws": 999, "seed": 1}
     assert plan.notebook == folder / "small.ipynb"
 

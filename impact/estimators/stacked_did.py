@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.parts.cells import BASE_NOTE
+from impact.estimators.parts.cells import BASE_NOTE, moving_covariates
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores
 from impact.kernels.cell_regression import RowFit, fit_rows
@@ -244,6 +244,7 @@ def _report(
     if stack.left_out:
         why = listing((f"{g:g} ({reason})" for g, reason in stack.left_out.items()), 8)
         notes.append(f"Left out: cohort {why}.")
+    notes += moving_covariates(design)
     if estimator.weighting == "none":
         notes.append("Unweighted: effects are weighted by size and variance, not those of an ATT.")
     return Result(

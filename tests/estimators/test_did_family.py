@@ -16,7 +16,7 @@ from impact import (
     TwoWayFixedEffects,
     simulate,
 )
-from impact.errors import EstimationError
+from impact.errors import DesignError, EstimationError
 
 EXACT = 1e-10
 
@@ -149,6 +149,44 @@ def test_averages_by_rows_are_means_over_treated_rows(missing):
     balanced = missing == 0.0
     one, other = result.att("cell"), result.att("row")
     assert (one.estimates[0] == pytest.approx(other.estimates[0], rel=1e-12)) == balanced
+
+
+def moved_by_treatment():
+    """A covariate that takes up the effect, and the same one as it was before treatment."""
+    frame = staggered(8, n_units=120, periods=8, cohorts=(4, 6))
+    after = frame["time"] >= frame["cohort"]
+    before = frame["x"] + 0.1 * frame["time"] * frame["unit"] % 3
+    return frame.assign(before=before, moved=before.where(~after, before + frame["outcome"]))
+
+
+@pytest.mark.parametrize("name", ["group-time", "local projection", "local projection, equal"])
+def test_values_measured_after_treatment_do_not_enter(name):
+    frame = moved_by_treatment()
+    one, other = (
+        FAMILY[name].fit(design(frame, covariates=c)).event_study() for c in ("before", "moved")
+    )
+    after = (one.cells["event_time"] >= 0).to_numpy()
+    np.testing.assert_allclose(other.estimates[after], one.estimates[after], rtol=1e-9)
+    assert "measured after treatment" not in " ".join(other.notes)
+
+
+@pytest.mark.parametrize(
+    "name", ["imputation", "two stage", "interaction-weighted", "extended", "stacked"]
+)
+def test_values_measured_after_treatment_that_enter_are_warned_about(name):
+    frame = moved_by_treatment()
+    result = FAMILY[name].fit(design(frame, covariates="moved"))
+    assert "moved varies in time, and values measured after treatment began" in result.summary()
+    fixed = FAMILY[name].fit(design(frame, covariates="x"))
+    assert "measured after treatment" not in fixed.summary()
+
+
+def test_a_covariate_known_after_treatment_only_leaves_no_period_before():
+    frame = staggered(8)
+    late = frame["x"].where((frame["time"] >= frame["cohort"]) | frame["cohort"].isna())
+    for estimator in FAMILY.values():
+        with pytest.raises(DesignError, match="treated whenever observed"):
+            estimator.fit(design(frame.assign(late=late), covariates="late"))
 
 
 def test_averages_by_rows_need_cells_that_count_them():

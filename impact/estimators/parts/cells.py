@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import EstimationError
+from impact.errors import EstimationError, listing
 from impact.estimators.base import Estimator
 from impact.inference.linear import moment_uncertainty, small_sample_factor
 from impact.inference.scores import CovarianceScores, Scores, Uncertainty
@@ -30,6 +30,7 @@ __all__ = [
     "last_period_before",
     "linear_uncertainty",
     "moments_of",
+    "moving_covariates",
     "period_dummies",
     "reasons_lost",
     "regress",
@@ -329,6 +330,25 @@ def _regress_classically(
     )
 
 
+def moving_covariates(design: Design) -> list[str]:
+    """Warn of covariates whose values after treatment began enter a regression."""
+    moving = []
+    for name in design.covariates:
+        values = design.sample.matrix(name)
+        seen = ~np.isnan(values)
+        first = values[np.arange(len(values)), np.argmax(seen, axis=1)][:, None]
+        after = seen & (design.periods >= design.cohorts[:, None])
+        if (after & (values != first)).any():
+            moving.append(name)
+    if not moving:
+        return []
+    return [
+        f"{listing(moving)} {'varies' if len(moving) == 1 else 'vary'} in time, and values "
+        "measured after treatment began enter: what treatment does through them is taken off the effect. "
+        "Use values from before, unless treatment cannot move them."
+    ]
+
+
 def _presence(design: Design) -> Floats:
     """Return the share of each treated cohort, by weight, observed in each period, (C, T)."""
     mass = row_mass(design)[:-1]
@@ -389,7 +409,7 @@ def cell_result(
         }
     )
     lost = int(np.isnan(estimates).sum())
-    said = list(notes)
+    said = [*notes, *moving_covariates(design)]
     if lost:
         said.append(
             f"{lost} of {len(cells)} cells could not be estimated; the column note says why."

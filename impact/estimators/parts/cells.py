@@ -344,8 +344,8 @@ def moving_covariates(design: Design) -> list[str]:
         return []
     return [
         f"{listing(moving)} {'varies' if len(moving) == 1 else 'vary'} in time, and values "
-        "measured after treatment began enter: what treatment does through them is taken off the effect. "
-        "Use values from before, unless treatment cannot move them."
+        "measured after treatment began enter: what treatment does through them is taken off the "
+        "effect. Use values from before, unless treatment cannot move them."
     ]
 
 

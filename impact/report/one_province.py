@@ -75,7 +75,7 @@ class Findings:
 
 def record_numbers(record: Record, found: Findings, level: float) -> dict[str, Block]:
     """Record every number of the report; return its tables and drawings by name."""
-    _record_effect(record, found)
+    _record_effect(record, found, level)
     _record_quality(record, found)
     if found.case.name == "simulated":
         record.value("truth", TRUE_EFFECT, found.unit, text("True effect", "Tác động thật"))
@@ -87,7 +87,7 @@ def record_numbers(record: Record, found: Findings, level: float) -> dict[str, B
     }
 
 
-def _record_effect(record: Record, found: Findings) -> None:
+def _record_effect(record: Record, found: Findings, level: float) -> None:
     att = found.result.att()
     draws: Any = att.uncertainty
     effect = float(att.estimates[0])
@@ -100,6 +100,7 @@ def _record_effect(record: Record, found: Findings) -> None:
         text("Effect in the last period", "Tác động trong kỳ cuối"),
         low=last["conf_low"],
         high=last["conf_high"],
+        level=level,
     )
     record.value("last.period", int(last["time"]), "year", text("Last period", "Kỳ cuối"))
     rank = text("Rank p-value, average gap", "Giá trị p theo thứ hạng, chênh lệch bình quân")
@@ -135,7 +136,7 @@ def _intervals_table(record: Record, found: Findings, level: float) -> Block:
             name,
             row.estimate,
             found.unit,
-            text(f"Effect in [[{row.time}]]", f"Tác động năm [[{row.time}]]"),
+            text(f"Effect in {row.time}", f"Tác động kỳ {row.time}"),
             low=row.conf_low,
             high=row.conf_high,
             level=level,
@@ -269,16 +270,18 @@ def _in_languages(draw: Callable[[Literal["en", "vi"]], Axes]) -> dict[str, Figu
 
 
 def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
-    """Fill the first page: the average gap, its rank, the last period's interval."""
+    """Fill the first page: the average gap, its rank, the last period's interval, the reading."""
     simulated = found.case.name == "simulated"
     truth = text(" The true effect is {truth}.", " Tác động thật là {truth}.")
     answer = text(
-        "The outcome lay {effect} above the synthetic unit on average since treatment began, and "
-        "{last} in {last.period} ({last:interval}). Taking each of {placebos} donors as treated "
-        "instead, the average gap has p = {p.rank}, the least possible being {p.least}.",
-        "Từ khi bắt đầu hỗ trợ, kết quả cao hơn đơn vị tổng hợp bình quân {effect}, và {last} vào "
-        "{last.period} ({last:interval}). Khi lần lượt coi từng đơn vị trong {placebos} đơn vị đối "
-        "chứng là được hỗ trợ, chênh lệch bình quân có p = {p.rank}, nhỏ nhất có thể là {p.least}.",
+        "The average gap to the synthetic unit since treatment began is {effect:signed}; in the "
+        "last period, {last.period}, it is {last:signed} ({last:interval}). Taking each of "
+        "{placebos} donors as treated instead, the average gap has p = {p.rank}, the least "
+        "possible being {p.least}.",
+        "Chênh lệch bình quân so với đơn vị tổng hợp từ khi bắt đầu hỗ trợ là {effect:signed}; "
+        "trong kỳ cuối, {last.period}, là {last:signed} ({last:interval}). Khi lần lượt coi từng "
+        "đơn vị trong {placebos} đơn vị đối chứng là được hỗ trợ, chênh lệch bình quân có p = "
+        "{p.rank}, nhỏ nhất có thể là {p.least}.",
     )
     record.summary(
         answer={code: answer[code] + (truth[code] if simulated else "") for code in LANGUAGES},

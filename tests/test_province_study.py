@@ -31,8 +31,13 @@ def study(tmp_path_factory):
     path = tmp_path_factory.mktemp("corrected") / "corrected.xlsx"
     ledger = read_ledger(write_workbook(path, programme.projects))
     made = ProvinceStudy(plan, programme, ledger, 2021, 0.15)
-    with pytest.warns(BreakWarning, match=r'"log_workers" \(enterprise jobs\) spans 1 known break'):
+    with pytest.warns(BreakWarning, match=r'outcome "log_\w+" \(.*\) spans 1') as caught:
         made.comparison()
+    assert [str(entry.message).split(")")[0] for entry in caught] == [
+        'outcome "log_workers" (enterprise jobs',
+        'outcome "log_revenue" (output',
+        'outcome "log_monthly_income" (income',
+    ]
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, get_type_hints
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact import plots, tables
+from impact.coefficient_table import CoefficientTable
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, check_choice, listing, plural
 from impact.estimators import estimator_class
@@ -113,8 +115,9 @@ def compare(
 
 
 def _checked(comparison: Comparison) -> Comparison:
-    """Make sure that there is an average to compare before anyone prints the comparison."""
-    _ = comparison._averages
+    """Make sure that effects of treatment, if these are, have an average to compare."""
+    if comparison.has_effects:
+        _ = comparison._averages
     return comparison
 
 
@@ -367,6 +370,45 @@ class Comparison:
         sentences.extend(f"Left out: {name}. {why}" for name, why in self.skipped.items())
         return sentences
 
+    @cached_property
+    def has_effects(self) -> bool:
+        """Whether these are effects of treatment; other coefficients stand side by side only."""
+        return any(
+            study is not None or _treatment_rows(result)
+            for result, study in zip(self.results, self._studies, strict=True)
+        )
+
+    def coefficients(
+        self,
+        labels: Sequence[str] | None = None,
+        terms: Sequence[str] | None = None,
+        names: Mapping[str, str] | None = None,
+        digits: int = 4,
+    ) -> CoefficientTable:
+        """Return all coefficients side by side, as journals print them; see CoefficientTable."""
+        return CoefficientTable(self.results, labels or self.labels, terms, names, digits)
+
+    def to_html(self) -> str:
+        """Return the coefficients side by side as HTML."""
+        return self.coefficients().to_html()
+
+    def to_markdown(self) -> str:
+        """Return the coefficients side by side in Markdown."""
+        return self.coefficients().to_markdown()
+
+    def to_latex(self) -> str:
+        """Return the coefficients side by side as a LaTeX tabular."""
+        return self.coefficients().to_latex()
+
+    def to_word(self, path: str | Path) -> None:
+        """Write the coefficients side by side as a Word file.
+
+        Raises
+        ------
+        ReportError : the extra "docx" is not installed, or the file is not named .docx
+        """
+        self.coefficients().to_word(path)
+
     def _average_table(self) -> pd.DataFrame:
         long = self.tidy()
         rows = long[long["term"] == AVERAGE]
@@ -374,6 +416,8 @@ class Comparison:
 
     def summary(self) -> str:
         """Return averages, differences and words as text."""
+        if not self.has_effects:
+            return repr(self.coefficients())
         long = self.tidy()
         averages = long[long["term"] == AVERAGE].drop(
             columns=["term", "event_time"], errors="ignore"
@@ -390,6 +434,8 @@ class Comparison:
         return self.summary()
 
     def _repr_html_(self) -> str:
+        if not self.has_effects:
+            return self.to_html()
         long = self.tidy()
         averages = long[long["term"] == AVERAGE].drop(
             columns=["term", "event_time"], errors="ignore"
@@ -492,6 +538,12 @@ def _event_study(result: Result) -> Result | None:
     return result if result.cells["event_time"].notna().all() else None
 
 
+def _treatment_rows(result: Result) -> list[int]:
+    """List the rows of a result that are the effect of treatment."""
+    names = ("att", "treated", result.design.treatment_column)
+    return [k for k, term in enumerate(result.cells["term"]) if term in names]
+
+
 def _one_effect(result: Result) -> Result:
     """Return the effect of treatment of a result without event study.
 
@@ -499,8 +551,7 @@ def _one_effect(result: Result) -> Result:
     ------
     EstimationError : none of its estimates is one
     """
-    names = ("att", "treated", result.design.treatment_column)
-    rows = [k for k, term in enumerate(result.cells["term"]) if term in names]
+    rows = _treatment_rows(result)
     if not rows:
         raise EstimationError(
             f"{result.estimator} holds no effect of treatment to compare; it estimates "

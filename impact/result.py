@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,10 +26,14 @@ from impact.inference import bands
 from impact.inference.aggregation import share_average
 from impact.inference.auto import Method, choose
 from impact.inference.clusters import BlockScores
-from impact.inference.dispatch import Inference, infer
-from impact.inference.evidence import Label, Sample, gather
+from impact.inference.dispatch import Inference, infer, power_at
+from impact.inference.equivalence import two_one_sided_tests, verdict
+from impact.inference.evidence import Evidence, Label, Sample, gather
+from impact.inference.power import clusters_needed as planned_clusters
+from impact.inference.power import power_curve as analytic_power
 from impact.inference.rounding import EXACT
 from impact.inference.scores import Replicates, Uncertainty
+from impact.inference.sets import ConfidenceSet, interval
 from impact.warehouse import TableSample
 
 if TYPE_CHECKING:
@@ -361,22 +365,12 @@ class Result:
                 f"{plural(self.design.n_clusters, 'cluster')}, so other methods cannot match them. "
                 "Leave out the units it does not use from the design."
             )
-        sample, strata = self._sample, self._strata(request.strata)
         rows: list[Inference | None] = []
-        labels = self.cells[["cohort", "time", "event_time"]].to_numpy(dtype=np.float64)
-        for row, term in enumerate(self.cells["term"]):
+        for row in range(len(self)):
             if np.isnan(self.std_errors[row]):
                 rows.append(None)
                 continue
-            evidence = gather(
-                replace(sample, cohorts=None) if term in self.design.covariates else sample,
-                self.uncertainty,
-                row,
-                estimate=float(self.estimates[row]),
-                std_error=float(self.std_errors[row]),
-                label=Label(*labels[row]),
-                strata=strata,
-            )
+            evidence = self.evidence(row)
             if request.method is None and choose(evidence.facts).method == "cr1":
                 rows.append(None)
                 continue
@@ -390,6 +384,26 @@ class Result:
                 )
             )
         return rows
+
+    def evidence(self, row: int = 0) -> Evidence:
+        """Return what is known of one estimate, as arrays for `impact.inference`.
+
+        With it any function there takes the estimate: ``wild_cluster_test`` its blocks,
+        ``permutation_test`` its paths, ``joint_draws`` families of outcomes.
+        """
+        cohort, time, event_time = (
+            float(self.cells[name].iloc[row]) for name in ("cohort", "time", "event_time")
+        )
+        of_covariate = self.cells["term"].iloc[row] in self.design.covariates
+        return gather(
+            replace(self._sample, cohorts=None) if of_covariate else self._sample,
+            self.uncertainty,
+            row,
+            estimate=float(self.estimates[row]),
+            std_error=float(self.std_errors[row]),
+            label=Label(cohort, time, event_time),
+            strata=self._strata(self.request.strata),
+        )
 
     def _strata(self, column: str | None) -> NDArray[np.int64] | None:
         """Return the block of each cluster, shape (G,)."""
@@ -478,6 +492,95 @@ class Result:
             if inference is not None:
                 detectable[row] = inference.detectable if power == 0.8 else np.nan
         return detectable
+
+    def equivalence(self, low: float, high: float, *, level: float = 0.95) -> pd.DataFrame:
+        """Say whether effects are negligible, or the data cannot tell.
+
+        Parameters
+        ----------
+        low, high : the largest decrease and increase that do not matter, in the outcome's units
+        level : 1 - level is the size of each one-sided test
+
+        Returns
+        -------
+        DataFrame : term, estimate, p_value of the two one-sided tests (NaN where inference by
+            ranks gives none), the set of level 1 - 2 (1 - level), and the verdict on it:
+            "negligible" only if the set lies between the bounds, "not_settled" if it holds
+            effects that matter in both directions
+
+        Source
+        ------
+        Schuirmann (1987), Journal of Pharmacokinetics and Biopharmaceutics 15(6).
+        """
+        shown = self.tidy(2 * level - 1)
+        rows = []
+        for term, estimate, error, df, one, other in shown[
+            ["term", "estimate", "std_error", "df", "conf_low", "conf_high"]
+        ].itertuples(index=False):
+            p_value = np.nan
+            if error > 0 and not np.isnan(df):
+                freedom = None if np.isinf(df) else df
+                p_value = two_one_sided_tests(
+                    estimate, error, low=low, high=high, df=freedom, level=level
+                ).p_value
+            known = not np.isnan(one)
+            found = interval(one, other, 2 * level - 1) if known else ConfidenceSet((), level)
+            said = verdict(found, low=low, high=high)
+            rows.append((term, estimate, p_value, one, other, said))
+        columns = ["term", "estimate", "p_value", "conf_low", "conf_high", "verdict"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def power_curve(self, effects: Sequence[float], *, level: float = 0.95) -> pd.DataFrame:
+        """Return the chance that each true effect would be found, one row an effect and estimate.
+
+        Where reassignments of treatment give the p-values, power is simulated: the effect is added
+        to the placebo estimates of this very panel, with its serial and spatial correlation. Else
+        it comes from the standard error and degrees of freedom shown.
+
+        Parameters
+        ----------
+        effects : true effects in the outcome's units
+        """
+        values = np.asarray(effects, dtype=np.float64)
+        parts = []
+        for row, inference in enumerate(self.inferences(level)):
+            if np.isnan(self.std_errors[row]):
+                power = np.full(len(values), np.nan)
+            elif inference is None:
+                df = float(self._freedoms[row])
+                freedom = None if np.isinf(df) else df
+                power = analytic_power(values, float(self.std_errors[row]), level=level, df=freedom)
+            else:
+                request = self.request
+                power = power_at(
+                    self.evidence(row),
+                    inference,
+                    values,
+                    draws=request.draws,
+                    seed=request.seed,
+                    level=level,
+                )
+            term = self.cells["term"].iloc[row]
+            parts.append(pd.DataFrame({"term": term, "effect": values, "power": power}))
+        return pd.concat(parts, ignore_index=True)
+
+    def clusters_needed(self, effect: float, *, power: float = 0.8, level: float = 0.95) -> int:
+        """Return how many clusters would find an effect, this panel being the pilot.
+
+        The standard error of the first estimate shrinks with the root of the number of clusters,
+        treated in the pilot's proportion.
+
+        Raises
+        ------
+        InferenceError : an effect of zero, or a pilot without a standard error
+        """
+        error = float(self.std_errors[0])
+        if np.isnan(error):
+            raise InferenceError(
+                "the pilot's estimate has no standard error, so nothing tells how it shrinks with "
+                f"more clusters: {self.cells['note'].iloc[0] or 'its variance is unknown'}."
+            )
+        return planned_clusters(effect, error, self.design.n_clusters, power=power, level=level)
 
     def tidy(self, level: float = 0.95, *, seed: int = 0) -> pd.DataFrame:
         """Return the estimates as a table.
@@ -584,6 +687,43 @@ class Result:
     def to_latex(self, level: float = 0.95) -> str:
         """Return the table as a LaTeX tabular."""
         return tables.to_latex(self._shown(level))
+
+    @property
+    def __maketables_coef_table__(self) -> pd.DataFrame:
+        """Estimates as maketables reads them: b, se, t, p, ci95l, ci95u, one row a term."""
+        names = {"estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p"}
+        names |= {"conf_low": "ci95l", "conf_high": "ci95u"}
+        table = self.tidy().set_index("term").rename_axis("Coefficient")
+        return table[list(names)].rename(columns=names)
+
+    @property
+    def __maketables_depvar__(self) -> str:
+        """Outcome, as maketables reads it."""
+        return self.design.outcome
+
+    @property
+    def __maketables_fixef_string__(self) -> str | None:
+        """Fixed effects, as maketables reads them: "unit+time" with the panel's own names."""
+        effects = self.settings.get("effects", ())
+        if not isinstance(effects, tuple) or not effects:
+            return None
+        own = {"unit": self.design.panel.unit, "time": self.design.panel.time}
+        return "+".join(own.get(str(effect), str(effect)) for effect in effects)
+
+    @property
+    def __maketables_vcov_info__(self) -> dict[str, str]:
+        """Covariance, as maketables reads it."""
+        clusters = "+".join(self.design.cluster_columns)
+        return {"vcov_type": self.uncertainty.method, "clustervar": clusters}
+
+    def __maketables_stat__(self, key: str) -> float | int | str | None:
+        """Return a statistic by maketables' key, None where there is none."""
+        known = {
+            "N": int(self.extra.get("n_rows", self.design.n_rows)),
+            "r2_within": self.extra.get("r_squared_within"),
+            "se_type": self.uncertainty.method,
+        }
+        return known.get(key)
 
     def plot(self, *, ax: Axes | None = None, level: float = 0.95) -> Any:
         """Draw the estimates: an event study, group-time panels, or one line an estimate."""

@@ -1,15 +1,18 @@
-"""Tables of estimates as text, HTML, Markdown and LaTeX; takes frames, knows no other module."""
+"""Tables of estimates as text, HTML, Markdown, LaTeX and Word; takes frames."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["format_number", "to_html", "to_latex", "to_markdown", "to_text"]
+from impact.errors import ReportError
+
+__all__ = ["format_number", "to_html", "to_latex", "to_markdown", "to_text", "to_word"]
 
 _HEADINGS = {
     "std_error": "std. error",
@@ -128,6 +131,35 @@ def to_latex(frame: pd.DataFrame, digits: int = 4) -> str:
     columns = "".join("r" if is_number else "l" for is_number in numeric)
     body = "\n".join([r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"])
     return f"\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
+
+
+def to_word(
+    frame: pd.DataFrame,
+    path: str | Path,
+    *,
+    caption: str = "",
+    notes: tuple[str, ...] = (),
+    digits: int = 4,
+) -> None:
+    """Write a frame as a Word file with one table, notes below it.
+
+    Raises
+    ------
+    ReportError : the extra "docx" is not installed, or the file is not named .docx
+    """
+    target = Path(path)
+    if target.suffix != ".docx":
+        raise ReportError(f'a Word file is named ".docx"; this is "{target.name}".')
+    try:
+        import pypandoc
+    except ImportError:
+        raise ReportError(
+            'Word files are written by pandoc, which the extra "docx" installs: '
+            'pip install "impact[docx]".'
+        ) from None
+    below = "".join(f"<p>{html.escape(note)}</p>" for note in notes)
+    page = to_html(frame, caption=caption, digits=digits) + below
+    pypandoc.convert_text(page, "docx", format="html", outputfile=str(target))
 
 
 def _latex(text: str) -> str:

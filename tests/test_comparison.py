@@ -1,5 +1,8 @@
 """Comparing estimators: alignment, differences with their joint covariance, words, refusals."""
 
+import sys
+import zipfile
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -8,8 +11,11 @@ from did import design, staggered
 from impact import (
     Between,
     CallawaySantAnna,
+    Design,
+    FixedEffects,
     Imputation,
     LocalProjectionDiD,
+    Panel,
     PooledOLS,
     StackedDiD,
     SunAbraham,
@@ -17,8 +23,9 @@ from impact import (
     TwoWayFixedEffects,
     compare,
     simulate,
+    tables,
 )
-from impact.errors import DesignError, EstimationError
+from impact.errors import DesignError, EstimationError, ReportError
 
 EXACT = 1e-10
 
@@ -188,7 +195,9 @@ def test_of_a_regression_only_the_effect_of_treatment_is_compared():
     assert tidy.loc["PooledOLS", "estimate"] == pytest.approx(pooled, abs=EXACT)
     levels = design(staggered(5), cohort=None, covariates="z")
     with pytest.raises(EstimationError, match="PooledOLS holds no effect of treatment to compare"):
-        compare([PooledOLS().fit(levels)])
+        compare([PooledOLS().fit(levels)]).tidy()
+    with pytest.raises(EstimationError, match="PooledOLS holds no effect of treatment to compare"):
+        compare([comparison.results[0], PooledOLS().fit(levels)])
 
 
 def test_no_joint_covariance_no_test():
@@ -243,3 +252,71 @@ def test_refusals():
     pooled = compare(sample, [TwoWayFixedEffects(accept_forbidden_comparisons=True)])
     with pytest.raises(EstimationError, match="none of these results has effects by event time"):
         pooled.plot()
+
+
+@pytest.fixture(scope="module")
+def regressions():
+    frame = simulate.staggered_panel(5, n_units=80, periods=6, cohorts=(4,)).frame
+    frame = frame.assign(z=np.sin(frame["unit"] * frame["time"]))
+    panel = Panel(frame, unit="unit", time="time")
+    one = FixedEffects().fit(Design(panel, outcome="outcome", covariates="z"))
+    both = PooledOLS(covariance="HC1").fit(Design(panel, outcome="outcome", covariates=["z", "x"]))
+    return one, both
+
+
+def test_regressions_stand_side_by_side(regressions):
+    one, both = regressions
+    comparison = compare([one, both])
+    table = comparison.coefficients(labels=["within", "pooled"]).frame().set_index("")
+    assert list(table.columns) == ["within", "pooled"]
+    assert table.loc["z", "within"] == tables.format_number(one.estimates[0])
+    assert table.iloc[1]["pooled"] == f"({tables.format_number(both.std_errors[0])})"
+    assert table.loc["x", "within"] == ""
+    assert table.loc["Rows", "within"] == "480"
+    assert table.loc["Fixed effects", "within"] == "unit, time"
+    text = repr(comparison)
+    assert "FixedEffects: Standard errors: cluster-robust CR1" in text
+    assert "PooledOLS: Standard errors: HC1 (robust)" in text
+    chosen = comparison.coefficients(terms=["x", "z"], names={"x": "Size | %"})
+    assert list(chosen.frame()[""][[0, 2]]) == ["Size | %", "z"]
+    assert "Size \\| %" in chosen.to_markdown()
+    assert "Size | \\%" in chosen.to_latex()
+    assert "<td" in comparison._repr_html_()
+    with pytest.raises(DesignError, match='no result has a term "zz".*They have: z'):
+        comparison.coefficients(terms=["zz"])
+    with pytest.raises(DesignError, match="labels names 1 columns for 2 results"):
+        comparison.coefficients(labels=["a"])
+
+
+def test_comparison_as_a_word_file(regressions, tmp_path):
+    pytest.importorskip("pypandoc", reason="the extra docx is not installed")
+    target = tmp_path / "table.docx"
+    compare(regressions).to_word(target)
+    with zipfile.ZipFile(target) as archive:
+        page = archive.read("word/document.xml").decode()
+    assert page.count("<w:tbl>") == 1
+    assert tables.format_number(regressions[0].estimates[0]) in page
+    assert "cluster-robust CR1" in page
+    with pytest.raises(ReportError, match='named ".docx"; this is "table.doc"'):
+        compare(regressions).to_word(tmp_path / "table.doc")
+
+
+def test_word_without_its_extra_is_refused(regressions, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pypandoc", None)
+    with pytest.raises(ReportError, match='which the extra "docx" installs'):
+        compare(regressions).to_word(tmp_path / "table.docx")
+
+
+def test_results_speak_to_maketables(regressions):
+    one, _ = regressions
+    table = one.__maketables_coef_table__
+    assert list(table.columns) == ["b", "se", "t", "p", "ci95l", "ci95u"]
+    np.testing.assert_array_equal(table.loc["z", "b"], one.estimates[0])
+    assert one.__maketables_depvar__ == "outcome"
+    assert one.__maketables_fixef_string__ == "unit+time"
+    assert one.__maketables_stat__("N") == 480
+    assert one.__maketables_stat__("nothing") is None
+    assert one.__maketables_vcov_info__["clustervar"] == "unit"
+    peer = pytest.importorskip("maketables", reason="maketables is not installed")
+    html = peer.ETable(list(regressions)).make(type="html")
+    assert "z" in str(html)

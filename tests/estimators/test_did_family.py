@@ -258,3 +258,26 @@ def test_poisson_intervals_cover():
         width = att.critical_value(simultaneous=False) * att.std_errors[0]
         hits += abs(att.estimates[0] - true) <= width
     assert 0.912 <= hits / draws <= 0.988
+
+
+@pytest.mark.slow
+def test_poisson_intervals_with_covariates_cover():
+    """Effects of 30 percent; trends differ with a covariate that treated units have more of."""
+    draws, hits, errors, misses = 200, 0, [], []
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        frame = simulate.staggered_panel(0, n_units=240, periods=5, cohorts=(3, 4)).frame
+        x = (rng.normal(size=240) + 0.5)[frame["unit"]] + 0.4 * frame["cohort"].eq(3)
+        level = 1.5 + 0.1 * frame["time"] + 0.1 * x * frame["time"]
+        mean = np.exp(level) * np.where(frame["treated"] == 1, 1.3, 1.0)
+        shock = np.repeat(rng.gamma(4.0, 0.25, 240), 5)
+        counts = frame.assign(x=x, outcome=rng.poisson(mean * shock).astype(float))
+        sample = design(counts, covariates="x")
+        att = ExtendedTWFE(family="poisson").fit(sample).att("cell")
+        true = (mean - mean / 1.3)[frame["treated"] == 1].mean()
+        errors.append(att.std_errors[0])
+        misses.append(att.estimates[0] - true)
+        hits += abs(misses[-1]) <= att.critical_value(simultaneous=False) * errors[-1]
+    # 0.95 +- 3 Monte Carlo standard errors of 200 draws.
+    assert 0.904 <= hits / draws <= 0.996
+    assert abs(np.mean(misses)) < 3.5 * np.std(misses) / np.sqrt(draws)

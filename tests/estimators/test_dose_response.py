@@ -260,3 +260,27 @@ def test_covariates_are_refused():
     )
     with pytest.raises(DesignError, match="names x, and this method adjusts for none"):
         DoseResponse().fit(design)
+
+
+@pytest.mark.slow
+def test_intervals_of_event_studies_cover():
+    """Two cohorts; slope 2 after treatment, none before; 200 draws."""
+    draws, covered = 200, np.zeros(3)
+    for seed in range(draws):
+        rng = np.random.default_rng(10_000 + seed)
+        frame = simulate.staggered_panel(
+            seed, n_units=240, periods=5, cohorts=(3, 4), effect=0.0, assignment="random"
+        ).frame
+        amount = rng.uniform(1, 3, 240)[frame["unit"]]
+        frame["dose"] = frame["treated"] * amount
+        frame["outcome"] += 2 * frame["dose"]
+        for target, truth in (("slope", 2.0), ("level", 4.0)):
+            study = fit(frame, target=target, by="event_time", degree=1).event_study()
+            rows = study.cells.set_index("event_time").assign(error=study.std_errors)
+            cell = rows.loc[0.0]
+            hit = abs(cell["estimate"] - truth) <= 1.96 * cell["error"]
+            covered[int(target == "level")] += hit
+            if target == "slope":
+                before = rows.loc[-2.0]
+                covered[2] += abs(before["estimate"]) <= 1.96 * before["error"]
+    assert ((covered / draws >= 0.904) & (covered / draws <= 0.996)).all()

@@ -280,3 +280,30 @@ def test_too_few_doses_are_named_by_their_period_whatever_the_labels():
     frame["unit"] = [f"firm {u:02d}" for u in frame["unit"]]
     with pytest.raises(EstimationError, match="35 units have a dose in time 3; .* least 40"):
         fit(frame.sample(frac=1, random_state=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weighted", [False, True])
+def test_intervals_at_the_smallest_dose_cover(weighted):
+    """Doses bunch at 0.3; the effect per unit above it averages 1 + half the mean square."""
+    draws, covered, errors, misses = 400, 0, [], []
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        n = 300
+        above = np.where(rng.random(n) < 0.3, 0.0, rng.uniform(0, 1, n))
+        changes = 2.0 + above * (1 + 0.5 * above) + rng.normal(size=n) * (0.5 + above)
+        frame = frame_of(0.3 + above, changes, 0.0, rng.normal(size=n))
+        # Units with weight 2 are half as likely to be drawn from the population.
+        frame["w"] = 1.0
+        if weighted:
+            kept = (np.arange(n) % 2 == 0) | (rng.random(n) < 0.5)
+            frame["w"] = np.where(frame["unit"] % 2 == 0, 1.0, 2.0)
+            frame = frame[kept[frame["unit"]]]
+        result = fit(frame, untreated="smallest", draws=99, weights="w")
+        after = (result.cells["event_time"] == 0).to_numpy()
+        errors.append(result.std_errors[after][0])
+        misses.append(result.estimates[after][0] - (1 + 0.5 * 2 / 3))
+        covered += abs(misses[-1]) <= 1.96 * errors[-1]
+    # 0.95 +- 3 Monte Carlo standard errors of 400 draws.
+    assert 0.917 <= covered / draws <= 0.983
+    assert 0.89 <= np.mean(errors) / np.std(misses) <= 1.12

@@ -476,14 +476,23 @@ def _finish(
     """Zero what is not used and drop instruments that are zero throughout."""
     instruments = np.concatenate([block for _, block in columns], axis=2)
     labels = np.repeat([label for label, _ in columns], [b.shape[2] for _, b in columns])
-    clean = np.where(used[:, :, None], np.nan_to_num(instruments), 0.0)
-    live = np.abs(clean).max(axis=(0, 1), initial=0.0) > 0
+    _blank(instruments, used)
+    live = instruments.any(axis=(0, 1))
+    known, right = outcome.copy(), regressors.copy()
+    _blank(known[:, :, None], used)
+    _blank(right, used)
     return LinearMoments(
-        np.where(used, np.nan_to_num(outcome), 0.0),
-        np.where(used[:, :, None], np.nan_to_num(regressors), 0.0),
-        np.ascontiguousarray(clean[:, :, live]),
+        known,
+        right,
+        instruments if live.all() else np.ascontiguousarray(instruments[:, :, live]),
         used,
         grid.clusters,
         structure,
         tuple(str(label) for label in labels[live]),
     )
+
+
+def _blank(values: Floats, used: NDArray[np.bool_]) -> None:
+    """Set to zero, in place, what is unknown or in rows that are not used, shape (N, E, m)."""
+    values[~used] = 0.0
+    np.copyto(values, 0.0, where=np.isnan(values))

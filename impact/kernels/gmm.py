@@ -10,6 +10,8 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy import special
 
+from impact.kernels.products import cross_gram
+
 __all__ = ["LinearMoments", "MomentFit", "SerialTest", "symmetric_inverse"]
 
 Floats = NDArray[np.float64]
@@ -72,19 +74,19 @@ class LinearMoments:
     @cached_property
     def cross(self) -> Floats:
         """Z'X, shape (L, k)."""
-        return self._flat(self.instruments).T @ self._flat(self.regressors)
+        return cross_gram(self._flat(self.instruments), self._flat(self.regressors))
 
     @cached_property
     def response(self) -> Floats:
         """Z'y, shape (L,)."""
-        return self._flat(self.instruments).T @ self.outcome.ravel()
+        return cross_gram(self._flat(self.instruments), self.outcome.reshape(-1, 1))[:, 0]
 
     @cached_property
     def first_weight(self) -> Floats:
         """Inverse of the sum of Z_i'HZ_i, shape (L, L)."""
-        shaped = np.einsum("ef,nfl->nel", self.structure, self.instruments, optimize=True)
-        shaped *= self.used[:, :, None]
-        return symmetric_inverse(self._flat(self.instruments).T @ self._flat(shaped))
+        # Rows that are not used hold zeros, so that H may be applied to all of them.
+        shaped = np.matmul(self.structure, self.instruments)
+        return symmetric_inverse(cross_gram(self._flat(self.instruments), self._flat(shaped)))
 
     def unit_moments(self, residuals: Floats) -> Floats:
         """Return Z_i'e_i summed over each cluster, shape (G, L)."""
@@ -142,7 +144,7 @@ class MomentFit:
     @cached_property
     def spread(self) -> Floats:
         """Sum of outer products of the clusters' moments, shape (L, L)."""
-        return self.unit_moments.T @ self.unit_moments
+        return cross_gram(self.unit_moments, self.unit_moments)
 
     @property
     def gain(self) -> Floats:
@@ -183,7 +185,7 @@ class MomentFit:
         slopes = np.empty((len(self.coefficients), len(self.coefficients)))
         for j in range(len(self.coefficients)):
             regressor = moments.unit_moments(moments.regressors[:, :, j] * moments.used)
-            change = regressor.T @ first.unit_moments
+            change = cross_gram(regressor, first.unit_moments)
             slopes[:, j] = self.gain @ (change + change.T) @ mean
         return np.asarray(
             self.bread

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["column_gram", "inner", "weighted_rows"]
+__all__ = ["column_gram", "cross_gram", "inner", "weighted_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -55,3 +55,19 @@ def column_gram(table: Floats, scale: Floats | None = None) -> Floats:
         rest = slab[whole:]
         total += np.matmul(pieces.transpose(0, 2, 1), pieces).sum(axis=0) + rest.T @ rest
     return total
+
+
+def cross_gram(left: Floats, right: Floats) -> Floats:
+    """Return A'B of two long tables, shapes (n, a) and (n, b) to (a, b), in small pieces."""
+    n, a, b = len(left), left.shape[1], right.shape[1]
+    step = max(1, CHUNK // max(a * b, 1))
+    whole = n - n % step
+    if a * b > CHUNK or not whole:
+        return np.asarray(left.T @ right)
+    total = left[whole:].T @ right[whole:]
+    for start in range(0, whole, SLAB * step):
+        stop = min(start + SLAB * step, whole)
+        pieces = (part[start:stop].reshape(-1, step, part.shape[1]) for part in (left, right))
+        one, other = pieces
+        total += np.matmul(one.transpose(0, 2, 1), other).sum(axis=0)
+    return np.asarray(total)

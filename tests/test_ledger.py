@@ -304,6 +304,18 @@ def test_growing_figures_and_small_repeats_are_left_alone():
     assert not len(ledger_of(reports=year_rows([0.0, 0.0, 0.0])).findings)
 
 
+def test_repeats_that_chance_explains_are_left_alone():
+    alone = year_rows([350.0, 350.0, 351.0])
+    assert "carried_forward" in ledger_of(reports=alone).findings.rules
+    crowd = [year_rows([float(300 + k), float(340 + k)]).assign(place=f"Làng {k}")
+             for k in range(50)]  # fmt: skip
+    among = ledger_of(reports=pd.concat([alone, *crowd])).findings
+    assert "carried_forward" not in among.rules
+    thrice = year_rows([350.0] * 4)
+    found = ledger_of(reports=pd.concat([thrice, *crowd])).findings.of_rule("carried_forward")
+    assert [finding.row for finding in found] == [4, 5]
+
+
 def test_windows_that_end_before_they_begin():
     rows = year_rows([5.0]).assign(period_end="31/12/2017")
     (finding,) = ledger_of(reports=rows).findings
@@ -313,7 +325,7 @@ def test_windows_that_end_before_they_begin():
 
 def test_clean_simulated_ledger_is_silent_and_planted_errors_are_found():
     clean = simulate_programme(1, n_establishments=5_000, approvals=20)
-    assert not len(Ledger.from_frames(clean.projects).findings)
+    assert not len(Ledger.from_frames(clean.projects, clean.reports).findings)
     dirty = simulate_programme(1, n_establishments=5_000, approvals=20, errors=True)
     found = Ledger.from_frames(dirty.projects, dirty.reports).findings
     marks = {(finding.rule, finding.row or 0) for finding in found}

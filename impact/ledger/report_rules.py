@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,7 +19,7 @@ __all__ = ["REPORT_RULES"]
 
 LABELS = {column.name: column.label for column in REPORTS}
 LEAST_COUNT = 30
-LEAST_STOCK = 1_000
+EXPECTED_REPEATS = 0.5
 EVEN_SHARE = 0.2
 HEAPED_SHARE = 0.35
 
@@ -90,13 +91,21 @@ def find_half_years(reports: Typed) -> Iterator[Finding]:
 
 
 def find_carried_counts(reports: Typed) -> Iterator[Finding]:
-    """Find values repeated to the last digit: from 1,000 up at once, smaller ones if twice."""
-    for series in _series(reports):
+    """Find values repeated to the last digit more often than chance would repeat them.
+
+    A figure v that changes by about a tenth a year repeats by chance with probability
+    phi(0) / (0.1 v) = 4 / v; runs of repeats are found where fewer than half a one is expected
+    among all figures of the indicator.
+    """
+    series = list(_series(reports))
+    pairs = Counter(fold(figures[0].indicator) for figures in series for _ in figures[1:])
+    for figures in series:
         repeats = 0
-        for before, figure in pairwise(series):
+        for before, figure in pairwise(figures):
             repeated = figure.value == before.value != 0 and figure.start > before.end
             repeats = repeats + 1 if repeated else 0
-            if repeats > 1 or (repeated and figure.value >= LEAST_STOCK):
+            chance = min(1.0, 4 / abs(figure.value)) ** repeats if repeated else 1.0
+            if repeated and pairs[fold(figure.indicator)] * chance < EXPECTED_REPEATS:
                 details = {"value": figure.value, "other": before.row}
                 yield reports.find(
                     "carried_forward", figure.row, "value", other_window=before.window, **details

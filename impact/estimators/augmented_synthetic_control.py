@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, listing
+from impact.errors import DesignError, listing, plural
 from impact.estimators.base import NO_COVARIATES, Estimator, Requirement
 from impact.estimators.parts.donor_pool import DonorPool
 from impact.estimators.parts.donors import (
@@ -78,7 +78,7 @@ class AugmentedSyntheticControl(Estimator):
     Raises
     ------
     DesignError : gaps, weights, covariates, clusters of several units with placebos, nobody
-        never treated, fewer than three pre-periods
+        never treated, fewer than three pre-periods, donors all on one path
     InferenceError : no more donors than treated units
 
     Notes
@@ -145,6 +145,12 @@ class AugmentedSyntheticControl(Estimator):
     def _fit_block(self, outcomes: Floats, block: Block) -> _BlockFit:
         treated, donors = outcomes[block.treated].mean(axis=0), outcomes[block.donors]
         before, goal = self._centred(donors[:, block.pre]), self._centred(treated[block.pre])
+        if np.ptp(before, axis=0).max() == 0.0:
+            raise DesignError(
+                f"{plural(len(donors), 'donor')} with one path before {block.cohort:g} for the "
+                f"treated of that cohort: a regression on donors' paths needs paths that differ. "
+                "Widen the donor pool, or use SyntheticControl."
+            )
         ridge = self.ridge
         if ridge is None:
             if block.pre.sum() < 3:

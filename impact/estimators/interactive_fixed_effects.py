@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError
+from impact.errors import DesignError
 from impact.estimators.base import Estimator, Requirement
 from impact.estimators.parts.completion import (
     COMPLETION,
@@ -74,7 +74,7 @@ class InteractiveFixedEffects(Estimator):
     ------
     DesignError : sampling weights, placebos with clusters of several units, a treatment that
         reverses, a rank that is no whole number
-    EstimationError : a period without untreated observations, a unit with too few of them, a
+    EstimationError : a period or a unit with too few untreated observations, a
         covariate that does not vary within, a fit that does not settle
     InferenceError : see ``inference``
 
@@ -147,11 +147,6 @@ class InteractiveFixedEffects(Estimator):
             fit = complete(table.outcomes, table.known, table.covariates, hard(rank))
             return fit.fitted, fit.slopes, fit.factors
         never = np.flatnonzero(table.onset == table.known.shape[1])
-        if len(never) <= rank:
-            raise EstimationError(
-                f"{len(never)} units never treated do not give {rank} factors. Use "
-                'factors_from="all", or fewer factors.'
-            )
         base = table.units(never)
         fit = complete(base.outcomes, base.known, base.covariates, hard(rank))
         return (

@@ -188,9 +188,9 @@ def placebo_assignments(
     for n_donors, n_treated in need:
         if n_donors <= n_treated:
             raise InferenceError(
-                f"placebos need more donors than treated units: {n_donors} donors cannot stand in "
-                f"for {n_treated} treated units and be their comparison too. Use "
-                'inference="jackknife" where the estimator offers it, or widen the donor pool.'
+                f"placebos need more donors than treated units: {plural(n_donors, 'donor')} cannot "
+                f"stand in for {plural(n_treated, 'treated unit')} and be their comparison too. "
+                'Use inference="jackknife" where the estimator offers it, or widen the donor pool.'
             )
     rng = np.random.default_rng(seed)
     if len(pools) == 1 and comb(*need[0]) <= draws:

@@ -62,8 +62,9 @@ class Shrink:
 
     def shares(self, values: Floats) -> Floats:
         """Return the share of each singular value that is kept, largest first, shape (r,)."""
-        lowered = np.maximum(1.0 - self.price / np.maximum(values, 1e-300), 0.0)
-        return np.where(np.arange(len(values)) < self.rank, lowered, 0.0)
+        kept = (np.arange(len(values)) < self.rank) & (values > self.price)
+        lowered = np.divide(self.price, values, out=np.ones_like(values), where=kept)
+        return np.asarray(1.0 - lowered)
 
 
 def hard(rank: int) -> Shrink:

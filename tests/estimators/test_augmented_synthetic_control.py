@@ -165,3 +165,6 @@ def test_refusals():
     y, cohorts = panel(8, n=6, n_treated=3)
     with pytest.raises(InferenceError, match="3 donors cannot stand in for 3"):
         AugmentedSyntheticControl().fit(design_of(y, cohorts))
+    y, cohorts = panel(8, n=2)
+    with pytest.raises(DesignError, match="1 donor with one path before 11 for the treated"):
+        AugmentedSyntheticControl(inference="none").fit(design_of(y, cohorts))

@@ -151,5 +151,8 @@ def test_refusals():
     few = np.where(np.arange(30) < 26, 12.0, np.nan)
     with pytest.raises(EstimationError, match="there are 4, and 5 are needed"):
         InteractiveFixedEffects().fit(design_of(y, few))
-    with pytest.raises(EstimationError, match="4 units never treated do not give 4 factors"):
-        InteractiveFixedEffects(rank=4, factors_from="never_treated").fit(design_of(y, few))
+    for source in ("all", "never_treated"):
+        with pytest.raises(EstimationError, match="5 periods have no more than 4 untreated units"):
+            InteractiveFixedEffects(rank=3, factors_from=source).fit(design_of(y, few))
+    fitted = InteractiveFixedEffects(rank=2, inference="none").fit(design_of(y, few))
+    assert np.isfinite(fitted.estimates).all()

@@ -113,6 +113,14 @@ def test_projection_is_least_squares_on_each_units_known_cells():
         np.testing.assert_allclose(fitted[i], X @ b, atol=1e-12)
 
 
+def test_a_price_above_every_singular_value_leaves_two_way_effects_at_any_scale():
+    y, known = table(12)
+    flat = complete(y, known, NOTHING, hard(0)).fitted
+    for scale in (1e-12, 1.0, 1e12):
+        priced = complete(scale * y, known, NOTHING, soft(1e6 * max(scale, 1.0))).fitted
+        np.testing.assert_allclose(priced / scale, flat, atol=1e-8)
+
+
 def test_refusals():
     y, known = table(10)
     known[3] = False

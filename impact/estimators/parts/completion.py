@@ -89,14 +89,22 @@ def check_known(design: Design, table: Table, factors: int) -> None:
 
     Raises
     ------
-    EstimationError : a period has no untreated observation, or a unit has no more of them than
-        factors
+    EstimationError : a period has no untreated observation, or with factors no more than they
+        and its own effect take; a unit has no more of them than factors
     """
     empty = design.periods[~table.known.any(axis=0)]
     if len(empty):
         raise EstimationError(
             f"nobody is untreated in {plural(len(empty), 'period')}, {design.panel.time} "
             f"{listing(empty)}, so nothing shows what would have happened then. Drop those periods."
+        )
+    thin = design.periods[table.known.sum(axis=0) <= factors + 1] if factors else empty
+    if len(thin):
+        raise EstimationError(
+            f"{plural(len(thin), 'period')} {'has' if len(thin) == 1 else 'have'} no more than "
+            f"{plural(factors + 1, 'untreated unit')}, {design.panel.time} {listing(thin)}: a "
+            f"period's effect and {plural(factors, 'factor')} would fit them without error, "
+            "whatever they are. Add untreated units, or use fewer factors."
         )
     counts = table.known.sum(axis=1)
     short = counts <= factors
@@ -110,8 +118,9 @@ def check_known(design: Design, table: Table, factors: int) -> None:
 
 
 def factor_limit(table: Table, largest: int) -> int:
-    """Return the most factors that every unit's untreated observations allow."""
-    return int(max(0, min(largest, table.known.sum(axis=1).min() - 2, *table.known.shape)))
+    """Return the most factors that untreated observations of every unit and period allow."""
+    fewest = min(int(table.known.sum(axis=axis).min()) for axis in (0, 1))
+    return max(0, min(largest, fewest - 2))
 
 
 def cohort_means(gaps: Floats, onset: Indices, values: Indices) -> Floats:

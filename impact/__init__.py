@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         honda_test,
         poolability_test,
     )
+    from impact.families import family
     from impact.formula import read_formula
     from impact.kernels.parallel import set_threads
     from impact.panel import Panel
@@ -144,6 +145,7 @@ _HOMES = {
     "TwoWayFixedEffects": "impact.estimators",
     "breusch_pagan_test": "impact.estimators.specification_tests",
     "compare": "impact.comparison",
+    "family": "impact.families",
     "fit_formula": "impact.estimators.from_formula",
     "hausman_test": "impact.estimators.specification_tests",
     "honda_test": "impact.estimators.specification_tests",
@@ -205,6 +207,7 @@ __all__ = [
     "compare",
     "datasets",
     "errors",
+    "family",
     "fit_formula",
     "hausman_test",
     "honda_test",

@@ -381,3 +381,40 @@ def test_weights_that_change_within_units_do_not_skip_the_check_of_few_clusters(
     assert result.tidy()["inference"].tolist() == ["wild"]
     with pytest.raises(InferenceError, match="weights change within units"):
         result.infer("permutation")
+
+
+def test_equivalence_says_negligible_only_where_the_set_excludes_what_matters(provinces, few):
+    att = CallawaySantAnna().fit(place_design(provinces)).att()
+    shown = att.tidy(0.9).iloc[0]
+    wide = att.equivalence(-3.0, 3.0).iloc[0]
+    assert wide["verdict"] == "negligible"
+    assert wide["p_value"] == pytest.approx(
+        stats.t.sf((3.0 - shown["estimate"]) / shown["std_error"], shown["df"])
+    )
+    assert (wide["conf_low"], wide["conf_high"]) == (shown["conf_low"], shown["conf_high"])
+    assert att.equivalence(-0.1, 0.1)["verdict"].tolist() == ["increase"]
+    ranked = few.att().equivalence(-0.05, 0.05).iloc[0]
+    assert np.isnan(ranked["p_value"])
+    assert ranked["verdict"] != "negligible"
+    with pytest.raises(InferenceError, match="run from low to high"):
+        att.equivalence(1.0, -1.0)
+
+
+def test_power_agrees_with_the_detectable_effect(provinces, few):
+    att = CallawaySantAnna().fit(place_design(provinces)).att()
+    detectable = att.minimum_detectable_effect()[0]
+    curve = att.power_curve([0.0, detectable, 5.0])
+    assert curve["power"].to_list() == pytest.approx([0.05, 0.8, 1.0], abs=0.01)
+    simulated = few.att().power_curve([0.0, few.att().minimum_detectable_effect()[0]])
+    assert simulated["power"][0] <= 0.06
+    assert simulated["power"][1] == pytest.approx(0.8, abs=0.02)
+
+
+def test_sample_size_from_a_pilot(provinces):
+    att = CallawaySantAnna().fit(place_design(provinces)).att()
+    needed = att.clusters_needed(0.2)
+    error = att.std_errors[0] * np.sqrt(63 / needed)
+    reach = (stats.t.ppf(0.975, needed - 2) + stats.t.ppf(0.8, needed - 2)) * error
+    assert reach == pytest.approx(0.2, rel=0.02)
+    with pytest.raises(InferenceError, match="effect of exactly zero"):
+        att.clusters_needed(0.0)

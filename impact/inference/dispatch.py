@@ -26,12 +26,17 @@ from impact.inference.permutation import (
     path_statistics,
     permutation_test,
 )
-from impact.inference.power import minimum_detectable_effect, placebo_minimum_detectable_effect
+from impact.inference.power import (
+    minimum_detectable_effect,
+    placebo_minimum_detectable_effect,
+    placebo_power,
+    power_curve,
+)
 from impact.inference.sets import ConfidenceSet, interval
 from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
 from impact.inference.wild_draws import WildDraws
 
-__all__ = ["Inference", "JointDraws", "infer", "joint_draws"]
+__all__ = ["Inference", "JointDraws", "infer", "joint_draws", "power_at"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -276,18 +281,11 @@ def _detectable(found: ConfidenceSet, std_error: float) -> float:
 def _permuted(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    labels, by_size = _need_paths(evidence, choice.method).labels, choice.method.endswith("size")
-    drawn = (
-        assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
-        if by_size
-        else _comparable(evidence, labels, draws, seed)
-    )
-    variances = _size_variances(evidence) if by_size else None
-    actual, reassigned = _path_statistics(evidence, drawn, variances)
+    drawn, actual, reassigned = _reassigned(evidence, choice.method, draws, seed)
     test = permutation_test(actual, reassigned, drawn, level=level)
     listed = "all" if drawn.exhaustive else "randomly drawn"
     alike = " whose smaller arm has about the actual size and evenness" if drawn.alike else ""
-    placebos = reassigned.effect[0] - test.estimate * reassigned.effect[1]
+    placebos = _placebo_effects(actual, reassigned)
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(
         method=choice.method,
@@ -303,6 +301,49 @@ def _permuted(
         else np.nan,
         notes=(f"{plural(test.draws, 'reassignment')} of treatment paths{alike}, {listed}.",),
     )
+
+
+def power_at(
+    evidence: Evidence,
+    inference: Inference,
+    effects: Floats,
+    *,
+    draws: int = 9999,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Floats:
+    """Return the chance that an inference would find each true effect, shape of ``effects``.
+
+    Placebo estimates of the panel where treatment is reassigned; the noncentral t law of the
+    standard error elsewhere; NaN where the inference has neither.
+    """
+    if inference.method in ("permutation", "permutation_by_size"):
+        _, actual, reassigned = _reassigned(evidence, inference.method, draws, seed)
+        return placebo_power(_placebo_effects(actual, reassigned), effects, level=level)
+    if not inference.std_error > 0:
+        return np.full(len(effects), np.nan)
+    df = len(evidence.sizes) - 1.0 if inference.method.startswith("wild") else inference.df
+    return power_curve(effects, inference.std_error, level=level, df=df)
+
+
+def _reassigned(
+    evidence: Evidence, method: Method, draws: int, seed: int
+) -> tuple[Assignments, Statistics, Statistics]:
+    """Return reassignments, the statistic of the actual assignment, and theirs."""
+    labels, by_size = _need_paths(evidence, method).labels, method == "permutation_by_size"
+    drawn = (
+        assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
+        if by_size
+        else _comparable(evidence, labels, draws, seed)
+    )
+    variances = _size_variances(evidence) if by_size else None
+    return drawn, *_path_statistics(evidence, drawn, variances)
+
+
+def _placebo_effects(actual: Statistics, reassigned: Statistics) -> Floats:
+    """Effects found by reassignments in outcomes less the estimated effect, shape (B,)."""
+    estimate = float(actual.effect[0, 0])
+    return np.asarray(reassigned.effect[0] - estimate * reassigned.effect[1])
 
 
 def _comparable(evidence: Evidence, labels: Integers, draws: int, seed: int) -> Assignments:

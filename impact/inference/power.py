@@ -31,6 +31,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _MIN_PLACEBOS = 20
+_CERTAIN = 6.0
 
 
 def minimum_detectable_effect(
@@ -76,9 +77,9 @@ def power_curve(
     if df is None:
         return np.asarray(special.ndtr(shift - critical) + special.ndtr(-shift - critical))
     shift = np.abs(shift)
-    return np.asarray(
-        1 - special.nctdtr(df, shift, critical) + special.nctdtr(df, shift, -critical)
-    )
+    power = 1 - special.nctdtr(df, shift, critical) + special.nctdtr(df, shift, -critical)
+    # scipy's noncentral t is not a number far out, where rejection is certain.
+    return np.asarray(np.where(np.isnan(power) & (shift > critical + _CERTAIN), 1.0, power))
 
 
 def individual_std_error(n: float, *, share: float = 0.5, r_squared: float = 0.0) -> float:

@@ -88,3 +88,10 @@ def test_refusals():
         power.clusters_needed(0.0, 1.0, 34)
     with pytest.raises(InferenceError, match=r"one round before and after; it was given 0 and 3"):
         power.panel_variance(0, 3, 0.5)
+
+
+@pytest.mark.parametrize("df", [3, 60, 500, None])
+def test_power_of_effects_far_beyond_the_critical_value_is_one(df):
+    far = power.power_curve(np.array([5.0, 30.0, 1e3]), 1.0, df=df)
+    assert (np.diff(far) >= -1e-12).all()
+    assert far[1:] == pytest.approx([1.0, 1.0], abs=1e-6)

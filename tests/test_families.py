@@ -1,0 +1,75 @@
+"""Families of outcomes: shared draws, agreement with the parts, refusals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import CallawaySantAnna, Design, Panel, TwoWayFixedEffects, family, simulate
+from impact.errors import InferenceError
+from impact.inference.multiplicity import adjust, sharpened_q_values
+
+
+@pytest.fixture(scope="module")
+def frame():
+    truth = simulate.staggered_panel(
+        3, n_units=34 * 4, periods=6, cohorts={4: 5 / 34}, n_clusters=34, effect=0.0,
+        assigned_by="cluster", cluster_noise=0.3,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    y = truth.frame["outcome"]
+    return truth.frame.assign(
+        twin=y + 1e-3 * rng.normal(size=len(y)),
+        strong=y + 3.0 * truth.frame["treated"],
+        noise=rng.normal(size=len(y)),
+    )
+
+
+def fit(frame, outcome, estimator=None):
+    design = Design(
+        Panel(frame, unit="unit", time="time"), outcome=outcome, cohort="cohort", clusters="cluster"
+    )
+    return (estimator or CallawaySantAnna()).fit(design)
+
+
+@pytest.mark.parametrize("method", ["romano_wolf", "westfall_young"])
+@pytest.mark.parametrize("estimator", [CallawaySantAnna(), TwoWayFixedEffects()])
+def test_shared_draws_keep_dependence(frame, method, estimator):
+    members = {name: fit(frame, name, estimator) for name in ("outcome", "twin", "strong", "noise")}
+    table = family(members, method, draws=999).set_index("name")
+    assert (table["adjusted"] >= table["p_value"] - 0.02).all()
+    assert table.loc["strong", "adjusted"] < 0.05
+    # Two copies of one outcome count as one: far below Bonferroni's doubling.
+    twins = family({k: members[k] for k in ("outcome", "twin")}, method, draws=999)
+    assert twins["adjusted"].max() == pytest.approx(twins["p_value"].max(), abs=0.03)
+    again = family(members, method, draws=999).set_index("name")
+    pd.testing.assert_frame_equal(table, again, check_exact=True)
+
+
+def test_p_values_alone(frame):
+    members = {name: fit(frame, name) for name in ("outcome", "strong", "noise")}
+    alone = np.array([m.att().tidy()["p_value"][0] for m in members.values()])
+    np.testing.assert_array_equal(family(members, "holm")["adjusted"], adjust(alone, "holm"))
+    np.testing.assert_array_equal(
+        family(members, "q_values")["adjusted"], sharpened_q_values(alone)
+    )
+
+
+def test_refusals(frame):
+    one = fit(frame, "outcome")
+    with pytest.raises(InferenceError, match="a family has two members or more; this has 1"):
+        family({"one": one})
+    with pytest.raises(InferenceError, match="method may be .* it was 'bonferoni'"):
+        family({"one": one, "two": one}, "bonferoni")
+    fewer = fit(frame[frame["cluster"] != 3], "noise")
+    with pytest.raises(InferenceError, match='"b" rests on other clusters than "a"'):
+        family({"a": one, "b": fewer})
+    cluster = np.sort(frame.loc[frame["cohort"].notna(), "cluster"].unique())
+    moved = frame.assign(cohort=frame["cohort"].where(frame["cluster"] != cluster[0], 5.0))
+    with pytest.raises(InferenceError, match="members of the family have different treatment"):
+        family({"a": one, "b": fit(moved, "noise")})
+    alone = frame[
+        (frame["cohort"].isna() & (frame["cluster"] < 12)) | (frame["cluster"] == cluster[0])
+    ]
+    lone = fit(alone, "outcome")
+    with pytest.raises(InferenceError, match=r"exists for 2 members of the family \(a, b\)"):
+        family({"a": lone, "b": lone})

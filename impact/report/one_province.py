@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
 
-from impact.estimators.synthetic_control import SyntheticControl
 from impact.estimators.synthetic_figures import (
     donor_map,
     donor_weights,
@@ -49,15 +48,16 @@ class Findings:
     Parameters
     ----------
     case : the question
-    control, result : synthetic control and its result, with placebos
+    result : of synthetic control, with placebos
+    without : gaps without each donor that has weight
     intervals : prediction intervals by period
     methods : average effect, spread of placebos and rank by method
     known : the case beside what is published, or beside the truth
     """
 
     case: OneProvince
-    control: SyntheticControl
     result: Result
+    without: pd.DataFrame
     intervals: pd.DataFrame
     methods: pd.DataFrame
     known: pd.DataFrame
@@ -200,7 +200,6 @@ def _known_table(record: Record, found: Findings) -> Block:
 def _drawings(record: Record, found: Findings) -> dict[str, Block]:
     """Keep the drawings, each in every language."""
     fit, start, outcome = found.fit, found.case.start, found.case.design.outcome
-    without = found.control.leave_one_out(found.case.design)
     drawn = {
         "paths": record.figure(
             "paths",
@@ -235,7 +234,7 @@ def _drawings(record: Record, found: Findings) -> dict[str, Block]:
         ),
         "without": record.figure(
             "without",
-            _in_languages(lambda code: leave_one_out_fan(fit, without, start, language=code)),
+            _in_languages(lambda code: leave_one_out_fan(fit, found.without, start, language=code)),
             text("Without each donor in turn", "Lần lượt bỏ từng đơn vị đối chứng"),
             text(
                 "The gap over thin lines, each without one of the donors with weight.",

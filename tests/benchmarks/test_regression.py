@@ -8,6 +8,7 @@ import gc
 import statistics
 import time
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 
 from impact import Design, FixedEffects, Panel, PoissonFixedEffects
 
-ROUNDS = 3
+ROUNDS = 5
 CASES = {
     "two effects": (FixedEffects(), "y ~ x | unit + year", 0.3, 8.0),
     "three effects": (
@@ -74,8 +75,8 @@ def test_from_frame_to_table(frame, name):
 
 
 @pytest.mark.slow
-def test_memory_stays_within_a_few_copies_of_the_data(frame):
-    """Unit, year, outcome and regressor are 32 bytes a row; codes and matrices come on top."""
+def test_memory_stays_under_twice_the_data(frame):
+    """Unit, year, outcome and regressor are 32 bytes a row; what is needed beside them counts."""
     columns = frame[["unit", "year", "x", "y"]]
     ours(columns, "two effects")
     tracemalloc.start()
@@ -83,27 +84,37 @@ def test_memory_stays_within_a_few_copies_of_the_data(frame):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     print(f"peak {peak / 1e6:.0f} MB for {columns.memory_usage().sum() / 1e6:.0f} MB of data")
-    assert peak < 4 * columns.memory_usage().sum()
+    assert peak < 2 * columns.memory_usage().sum()
+
+
+BACKENDS = ("rust", "numba")
+"""pyfixest's fast backends; scipy's is some ten times slower, jax an option seldom installed."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_several_times_faster_than_pyfixest(frame, name):
+    """The ratio is to the best of the backends, as medians of calls made in turn."""
     peer = pytest.importorskip("pyfixest", reason="pyfixest is not installed")
     _, formula, _, at_least = CASES[name]
     estimate = peer.fepois if name == "Poisson" else peer.feols
 
-    def theirs():
-        fit = estimate(formula, frame, vcov={"CRV1": "unit"})
+    def theirs(backend):
+        fit = estimate(formula, frame, vcov={"CRV1": "unit"}, demeaner_backend=backend)
         fit.tidy()
         return float(fit.coef().iloc[0]), float(fit.se().iloc[0])
 
-    # pyfixest stops demeaning at 1e-6 and Poisson at 1e-8.
-    np.testing.assert_allclose(ours(frame, name), theirs(), rtol=1e-5)
-    seconds = {"ours": [], "theirs": []}
+    calls = {"ours": lambda: ours(frame, name)}
+    for backend in BACKENDS:
+        # pyfixest stops demeaning at 1e-6 and Poisson at 1e-8; three effects show it.
+        rtol = 1e-3 if name == "three effects" else 1e-5
+        np.testing.assert_allclose(ours(frame, name), theirs(backend), rtol=rtol)
+        calls[backend] = partial(theirs, backend)
+    seconds = {who: [] for who in calls}
     for _ in range(ROUNDS):
-        seconds["ours"].append(seconds_of(lambda: ours(frame, name)))
-        seconds["theirs"].append(seconds_of(theirs))
-    ratio = statistics.median(seconds["theirs"]) / statistics.median(seconds["ours"])
-    print(f"{name}: {ratio:.1f} times faster than pyfixest {peer.__version__}")
-    assert ratio >= at_least
+        for who, call in calls.items():
+            seconds[who].append(seconds_of(call))
+    middle = {who: statistics.median(found) for who, found in seconds.items()}
+    ratios = {who: middle[who] / middle["ours"] for who in BACKENDS}
+    print(f"{name}: times faster than pyfixest {peer.__version__}: {ratios}")
+    assert min(ratios.values()) >= at_least

@@ -455,7 +455,7 @@ def regress(
     full = partial(
         full_regression,
         variables.outcome,
-        variables.regressors[fit.kept],
+        variables.regressors[fit.kept] if fit.redundant else variables.regressors,
         rows.weights,
         effects,
         slopes,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import (
@@ -39,6 +40,8 @@ __all__ = [
     "Estimator",
     "Requirement",
 ]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -143,22 +146,23 @@ class Estimator(metaclass=_Settings):
                     f"{plural(len(outcome), 'row')}: it does not vary, so nothing can be told of "
                     "what moves it. Check the column and how the file was read."
                 )
-            return _without_rounding(self._estimate(design))
+            return _without_rounding(self._estimate(design), outcome)
         return _fit_table(self._estimate, design, self.name)
 
     @abstractmethod
     def _estimate(self, design: Design) -> Result: ...
 
 
-def _without_rounding(result: Result) -> Result:
+def _without_rounding(result: Result, outcome: Floats) -> Result:
     """Return the result with zero for estimates, and no error for rows, that are rounding alone."""
     sample = result.design.sample
+    if len(outcome) != sample.n_rows:
+        outcome = sample.numeric(result.design.outcome)
     noise, exact = rounding_rows(
         result.estimates,
         result.uncertainty.variances()[: len(result)],
-        sample.numeric(result.design.outcome),
-        sample.unit_codes,
-        sample.time_codes,
+        outcome,
+        lambda: (sample.unit_codes, sample.time_codes),
     )
     if not exact.any():
         return result

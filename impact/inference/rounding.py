@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,8 @@ Booleans = NDArray[np.bool_]
 
 _ROUNDING = 1e-13
 """Share of the largest outcome below which variation is rounding."""
+_GLANCE = 1_000
+"""Rows looked at first."""
 _SUSPECT = 1e-7
 """Share of it below which an estimate and its error are looked into."""
 EXACT = 1e-8
@@ -25,11 +29,18 @@ _NO_CELL_ERROR = 1e-14
 
 def is_constant(outcome: Floats) -> bool:
     """Tell whether an outcome, shape (n,), is the same in all rows."""
+    start = outcome[:_GLANCE]
+    # What varies at the start by more than rounding of the start varies.
+    if np.ptp(start) > 2 * _ROUNDING * _largest(start):
+        return False
     return bool(np.ptp(outcome) <= _ROUNDING * _largest(outcome))
 
 
 def rounding_rows(
-    estimates: Floats, variances: Floats, outcome: Floats, units: Integers, times: Integers
+    estimates: Floats,
+    variances: Floats,
+    outcome: Floats,
+    codes: Callable[[], tuple[Integers, Integers]],
 ) -> tuple[Booleans, Booleans]:
     """Mark estimates that are rounding alone, and those whose standard error is, both (K,).
 
@@ -43,7 +54,7 @@ def rounding_rows(
     ----------
     estimates, variances : arrays, shape (K,)
     outcome : array, shape (n,)
-    units, times : arrays, shape (n,), unit and period of each row
+    codes : returns unit and period of each row, two arrays of shape (n,), where they are needed
     """
     size = np.abs(estimates)
     with np.errstate(invalid="ignore"):
@@ -52,9 +63,11 @@ def rounding_rows(
         noise = (errors <= _NO_CELL_ERROR * largest) & (size <= 10 * _NO_CELL_ERROR * largest)
         suspect = np.fmax(size, errors) <= _SUSPECT * _largest(outcome)
         exact = (errors <= EXACT * size) & (errors > 0)
-    if suspect.any() and not _varies(outcome, units, times):
+        live = (size > 0) | (errors > 0)
+    suspect &= live
+    if suspect.any() and not _varies(outcome, *codes()):
         noise = noise | suspect
-    noise = noise & ((size > 0) | (errors > 0))
+    noise = noise & live
     return noise, noise | exact
 
 

@@ -13,7 +13,7 @@ TWO_WAY = 1e3 * np.sin(UNITS) + np.cos(TIMES)
 
 def marked(estimates, errors, outcome):
     variances = np.square(errors)
-    noise, exact = rounding_rows(np.array(estimates), variances, outcome, UNITS, TIMES)
+    noise, exact = rounding_rows(np.array(estimates), variances, outcome, lambda: (UNITS, TIMES))
     return noise.tolist(), exact.tolist()
 
 

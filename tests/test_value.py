@@ -212,6 +212,8 @@ def test_leverage_by_content_by_hand():
     assert table["leverage"].to_dict() == {"technology": 2.0, "training": 0.0, "all": 800 / 450}
     assert table["projects"].to_dict() == {"technology": 2, "training": 1, "all": 3}
     assert table["share"]["technology"] == pytest.approx(400 / 450)
+    with pytest.raises(EstimationError, match='no column contnt. Did you mean "content"'):
+        value.leverage(projects, by=["contnt"])
     with pytest.raises(EstimationError, match="not given pooled alone"):
         value.leverage(projects, by=[])
     ledger = Ledger.from_frames(simulate_programme(1, n_establishments=4000, approvals=5).projects)
@@ -240,6 +242,8 @@ def test_present_value():
     assert value.present_value(flows, years, rate=0.10, base=2020) == pytest.approx(200.0)
     with pytest.raises(EstimationError, match="must lie above -1"):
         value.present_value(flows, years, rate=-1.5, base=2020)
+    with pytest.raises(EstimationError, match="2 flows and 1 year do not match"):
+        value.present_value(flows, [2021], rate=0.1, base=2020)
 
 
 def test_benefit_cost_discounts_each_year_since_treatment():
@@ -260,6 +264,10 @@ def test_benefit_cost_discounts_each_year_since_treatment():
     error = np.sqrt(weights @ spread.to_numpy() @ weights)
     assert ruled.ratio_set.high - ruled.ratio_set.low == pytest.approx(2 * Z95 * error / 180)
     assert ruled.net_set.contains(ruled.net)
+    with pytest.raises(EstimationError, match="cost and funds_cost must be positive; they are 0"):
+        value.benefit_cost(result, cost=0, units=units, value=1, rate=0)
+    with pytest.raises(EstimationError, match="the discount rate must lie above -1"):
+        value.benefit_cost(result, cost=1, units=units, value=1, rate=-1)
     with pytest.raises(EstimationError, match="no effect is estimated 40 years after"):
         value.benefit_cost(result, cost=1, units={40: 1.0}, value=1, rate=0)
 
@@ -294,6 +302,8 @@ def test_before_and_after_by_hand():
     assert table.to_dict("index") == {1: {"before": 6.0, "after": 8.0, "change": 2.0}}
     earlier = value.before_after(frame, "jobs", anticipation=1, **keys)
     assert earlier["change"].to_dict() == {1: 3.0}
+    with pytest.raises(EstimationError, match='no column job. Did you mean "jobs"'):
+        value.before_after(frame, "job", **keys)
 
 
 def test_reported_costs_are_gross_and_stand_beside_the_net_one():

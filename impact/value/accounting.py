@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from impact.errors import EstimationError
+from impact.errors import EstimationError, listing, near, plural
 
 __all__ = [
     "additionality",
     "before_after",
+    "check_rate",
     "check_share",
     "leverage",
     "net_jobs",
@@ -39,6 +40,7 @@ def before_after(
     DataFrame : indexed by unit: before (last period before anticipation), after, change; units
         not observed in either period are left out
     """
+    _require_columns(frame, [outcome, unit, time, cohort])
     treated = frame[frame[cohort].notna()]
     last = treated.sort_values(time, kind="stable").groupby(unit).tail(1).set_index(unit)
     base = treated[treated[time] == treated[cohort] - 1 - anticipation].set_index(unit)
@@ -74,6 +76,7 @@ def leverage(
             "leverage is not given pooled alone: contents without co-financing dilute it, and two "
             'places with the same rules differ by their mix. Split it, for instance by=["content"].'
         )
+    _require_columns(projects, [*by, paid, "counterpart"])
     known = projects.dropna(subset=[paid, "counterpart"])
     known = known[known[paid] > 0]
     groups = known.groupby(list(by), sort=True)
@@ -156,14 +159,37 @@ def additionality(with_support: float, without: float, support: float) -> dict[s
 def present_value(flows: ArrayLike, years: ArrayLike, *, rate: float, base: int) -> float:
     """Return sum_t flow_t / (1 + rate)^(year_t - base).
 
+    Raises
+    ------
+    EstimationError : a rate of -1 or below, or flows and years of different number
+
     Source
     ------
     HM Treasury (2022), The Green Book, on discounting.
     """
-    if rate <= -1:
+    check_rate(rate)
+    amounts, when = np.asarray(flows, dtype=float), np.asarray(years, dtype=float)
+    if amounts.shape != when.shape:
+        raise EstimationError(
+            f"{plural(amounts.size, 'flow')} and {plural(when.size, 'year')} do not match; each "
+            "flow needs its year."
+        )
+    return float(amounts @ (1.0 + rate) ** -(when - base))
+
+
+def check_rate(rate: float) -> None:
+    """Refuse a discount rate that would turn later amounts infinite or negative."""
+    if not rate > -1:
         raise EstimationError(f"the discount rate must lie above -1; it was {rate:g}.")
-    discount = (1.0 + rate) ** -(np.asarray(years, dtype=float) - base)
-    return float(np.asarray(flows, dtype=float) @ discount)
+
+
+def _require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise EstimationError(
+            f"the table has no column {listing(missing)}. {near(missing[0], frame.columns)}It has: "
+            f"{listing(frame.columns, 12)}."
+        )
 
 
 def check_share(name: str, share: float) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from impact.errors import EstimationError, listing
 from impact.inference.sets import ConfidenceSet
 from impact.result import Result
+from impact.value.accounting import check_rate
 from impact.value.costs import own_set
 
 __all__ = ["BenefitCost", "benefit_cost"]
@@ -83,12 +84,19 @@ def benefit_cost(
 
     Raises
     ------
-    EstimationError : a year in ``units`` has no estimated effect
+    EstimationError : a year in ``units`` has no estimated effect, a cost that is not positive, a
+        rate of -1 or below
 
     Source
     ------
     HM Treasury (2022), The Green Book, on discounting.
     """
+    check_rate(rate)
+    if not cost > 0 or not funds_cost > 0:
+        raise EstimationError(
+            f"cost and funds_cost must be positive; they are {cost:g} and {funds_cost:g}. Without "
+            "a cost there is no ratio."
+        )
     study = result.by("event_time")
     known = dict(zip(study.cells["event_time"].astype(int), study.estimates, strict=True))
     missing = [e for e in units if not np.isfinite(known.get(e, np.nan))]

@@ -72,6 +72,12 @@ class Imputation(Estimator):
     normal. In unbalanced panels averages weigh cells by the size of their cohort;
     ``extra["static"]`` is the average over the treated rows observed, each row counted once.
 
+    In clusters of several units rows keep their own squared weights, as in R's didimputation.
+    Equation 8 with clusters in place of units would weigh a cell's clusters by the squares of
+    their total weights. Both centres bound the variance from above, since any constant does; the
+    second is the least bound for one cell, and smaller where clusters are unequal. The larger is
+    kept: few unequal clusters make clustered errors too small already.
+
     ``extra["pre_trends"]`` holds the estimator's own test: leads of treatment in a regression
     on untreated rows alone, with clustered standard errors, independent of the effects.
 

@@ -198,3 +198,38 @@ def test_cells_cover_all_treated_rows():
     covered = cell_columns(frame, result.cells).sum(axis=1)
     np.testing.assert_array_equal(covered, frame["treated"])
     assert isinstance(result.cells, pd.DataFrame)
+
+
+def test_in_unequal_clusters_rows_keep_their_own_weights():
+    """One cell, clusters of 1, 2 and 6 treated units: the centre is the mean over units.
+
+    Clusters weighed by their squared totals (equation 8 with clusters for units) bound the variance
+    too, and by less: by hand for the treated arm, in a panel of two periods.
+    """
+    rng = np.random.default_rng(4)
+    sizes = (1, 2, 6, 3, 3, 3)
+    cluster = np.repeat(np.arange(6), sizes)
+    change = rng.normal(size=6)[cluster] + rng.normal(size=len(cluster))
+    treated = cluster < 3
+    frame = pd.DataFrame(
+        {
+            "unit": np.repeat(np.arange(len(cluster)), 2),
+            "time": np.tile([1, 2], len(cluster)),
+            "cluster": np.repeat(cluster, 2),
+            "cohort": np.repeat(np.where(treated, 2.0, np.nan), 2),
+            "outcome": np.column_stack((0 * change, change)).ravel(),
+        }
+    )
+    own, other = change[treated], change[~treated]
+    effects = own - other.mean()
+    totals = np.bincount(cluster[treated], effects) / len(own)
+    shares = np.array(sizes[:3]) / len(own)
+    control = np.bincount(cluster[~treated] - 3, other - other.mean()) / len(other)
+
+    def std_error(centre):
+        return np.sqrt(np.sum((totals - shares * centre) ** 2) + np.sum(control**2))
+
+    found = Imputation(pre_periods=0).fit(design(frame, clusters="cluster")).std_errors[-1]
+    least = (totals @ shares) / (shares @ shares)
+    assert found == pytest.approx(std_error(effects.mean()), rel=EXACT)
+    assert std_error(least) < 0.99 * found

@@ -293,7 +293,7 @@ def test_rules_for_reported_figures(rule):
 def test_every_rule_has_a_planted_error():
     structural = {
         "column_unknown", "column_missing", "column_twice", "merged_cells", "unit_unknown",
-        "cell_broken", "sheet_unused",
+        "cell_broken", "sheet_unused", "row_too_long",
     }  # fmt: skip
     assert set(RULES) == set(PLANTED) | set(REPORTED) | structural
 
@@ -477,6 +477,25 @@ def test_errors_and_formulas_without_result_do_not_pass_as_empty_cells(tmp_path)
     assert [f.where for f in findings] == [f"projects!{letter}2", f"projects!{letter}3"]
     assert "holds #REF! and reads as empty" in findings.items[0].text("en")
     assert "=300000000*1" in findings.items[1].text("vi")
+
+
+def test_an_unquoted_decimal_comma_does_not_move_cells_in_silence(tmp_path):
+    names = ["project_id", "beneficiary_id", "province", "province_vintage", "content_code",
+             "code_list", "source", "status", "approval_date", "disbursement_date",
+             "acceptance_date", "disbursed_support"]  # fmt: skip
+    head = ",".join([*names[:-1], "disbursed support (million VND)"])
+    row = ",".join(str(CLEAN[name]) for name in names[:-1])
+    file = tmp_path / "ledger.csv"
+    file.write_text(f"{head}\n{row},300,5\n", encoding="utf-8")
+    (finding,) = read_ledger(file).findings
+    assert (finding.rule, finding.where) == ("row_too_long", "ledger.csv 2")
+    assert "13 cells and the headers 12" in finding.text()
+    file.write_text(f'{head}\n{row},"300,5"\n', encoding="utf-8")
+    quoted = read_ledger(file)
+    assert not len(quoted.findings)
+    assert quoted.projects["disbursed_support"].to_list() == [300_500_000]
+    file.write_text(f"{head}\n{row},300,5\n".replace(",", ";").replace("300;5", "300,5"), "utf-8")
+    assert read_ledger(file).projects["disbursed_support"].to_list() == [300_500_000]
 
 
 def test_sheets_that_are_not_read_are_named_and_two_of_one_kind_refused(tmp_path):

@@ -25,12 +25,16 @@ __all__ = ["RawFile", "RawTable", "column_letter", "frame_table", "raw_tables"]
 
 @dataclass(frozen=True)
 class RawTable:
-    """Hold a sheet as it was found: cells as rows, merged ranges, cells without their value."""
+    """Hold a sheet as it was found: cells as rows, merged ranges, cells without their value.
+
+    In a ``delimited`` file a stray delimiter moves the cells behind it.
+    """
 
     sheet: str
     cells: tuple[tuple[object, ...], ...]
     merged: tuple[str, ...] = ()
     broken: tuple[BrokenCell, ...] = ()
+    delimited: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def _read_csv(file: Path) -> RawFile:
         raise LedgerError(
             f"{file.name} cannot be read as CSV: {error} in line {rows.line_num}. Export it again."
         ) from error
-    return RawFile({"projects": RawTable(file.name, cells)})
+    return RawFile({"projects": RawTable(file.name, cells, delimited=True)})
 
 
 def _read_frame(file: Path) -> RawFile:

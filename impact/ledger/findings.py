@@ -47,6 +47,11 @@ RULES: dict[str, Rule] = {
     "cell_broken": Rule("error", Text(
         "the cell holds {value} and reads as empty; mend the formula or type the value",
         "ô chứa {value} nên bị coi là trống; hãy sửa công thức hoặc nhập giá trị")),
+    "row_too_long": Rule("error", Text(
+        "the row has {value} cells and the headers {headers}: an unquoted comma may have split a "
+        "cell and moved the others",
+        "dòng có {value} ô còn tiêu đề có {headers}: có thể một dấu phẩy không nằm trong ngoặc kép "
+        "đã tách ô và đẩy các ô sau")),
     "sheet_unused": Rule("warning", Text(
         "the sheet is neither projects nor reports; it is not read",
         "trang tính này không phải đề án hay báo cáo; không được đọc")),

@@ -90,6 +90,8 @@ def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
         for number, row in enumerate(raw.cells[top:], start=top + 1)
         if any(_filled(cell) for cell in row)
     ]
+    if raw.delimited:
+        findings += _find_long_rows(raw, top, body)
     index = pd.Index([number for number, _ in body], name="row", dtype="int64")
     letters = {name: column_letter(place.position) for name, place in found.items()}
     typed = Typed(pd.DataFrame(index=index), raw.sheet, letters)
@@ -103,6 +105,17 @@ def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
             findings += problems
         data[column.name] = pd.Series(values, index=index, dtype=DTYPES[column.kind])
     return Typed(pd.DataFrame(data, index=index), raw.sheet, letters, tuple(findings))
+
+
+def _find_long_rows(
+    raw: RawTable, top: int, body: Sequence[tuple[int, tuple[object, ...]]]
+) -> Iterator[Finding]:
+    """Find rows with more cells than there are headers."""
+    width = len(raw.cells[top - 1])
+    for number, row in body:
+        if any(_filled(cell) for cell in row[width:]):
+            details = {"value": len(row), "headers": width}
+            yield Finding("row_too_long", raw.sheet, number, details=details)
 
 
 def _header_row(raw: RawTable, columns: Sequence[Column]) -> int:

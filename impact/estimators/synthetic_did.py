@@ -174,7 +174,7 @@ class SyntheticDiD(Estimator):
             paths = _placebos(design, outcomes, blocks, fits, self)
             draws = np.concatenate((paths, np.zeros((len(paths), len(blocks)))), axis=1)
             return PlaceboDraws(draws, design.n_clusters)
-        _refuse_few_clusters(design, inference)
+        _refuse_few_clusters(design, blocks, inference)
         if inference == "jackknife":
             draws = _jackknife(design, outcomes, blocks, fits)
             scale = (len(draws) - 1) / len(draws)
@@ -247,14 +247,21 @@ def _placebos(
     return np.concatenate(paths, axis=1)
 
 
-def _refuse_few_clusters(design: Design, inference: str) -> None:
+def _refuse_few_clusters(design: Design, blocks: Blocks, inference: str) -> None:
+    n_treated = sum(len(block.treated) for block in blocks)
+    remedy = 'Use inference="placebo", with units as clusters.'
+    if any(len(block.donors) <= n_treated for block in blocks):
+        remedy = (
+            f"Placebos need more donors than the {plural(n_treated, 'treated unit')}: widen the "
+            'donor pool, or ask for inference="none".'
+        )
     for cohort in design.cohort_values:
         clusters = np.unique(design.cluster_codes[design.cohorts == cohort])
         if len(clusters) < 2:
             raise InferenceError(
                 f'inference="{inference}" needs two treated clusters in each cohort; the cohort of '
                 f"{cohort:g} is treated in one, so nothing shows how treated clusters vary. "
-                'Use inference="placebo", with units as clusters.'
+                f"{remedy}"
             )
 
 

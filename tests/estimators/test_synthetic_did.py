@@ -227,6 +227,8 @@ def test_one_treated_unit_has_no_jackknife_and_no_bootstrap():
     for inference in ("jackknife", "bootstrap"):
         with pytest.raises(InferenceError, match=f'"{inference}" needs two treated clusters'):
             SyntheticDiD(inference=inference).fit(design)
+    with pytest.raises(InferenceError, match="more donors than the 1 treated unit: widen"):
+        SyntheticDiD().fit(design_of(*factor_panel(0, 2, 8, 1, 6)))
 
 
 def test_placebos_need_more_donors_than_treated_units():

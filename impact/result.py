@@ -761,7 +761,8 @@ class Result:
             sets.append(self._own_inference(level, only_rows=bool(others)))
         if any(i.method != "none" and np.isnan(i.std_error) for i in others):
             sets.append("Tests by ranks have no standard error; .std_errors has the estimator's.")
-        return [*dict.fromkeys(line.strip() for line in lines), *sets, *self.notes]
+        level_note = _assignment_note(self.design)
+        return [*dict.fromkeys(line.strip() for line in lines), *sets, *level_note, *self.notes]
 
     def _own_inference(self, level: float, *, only_rows: bool) -> str:
         """Say what the estimator's own standard errors are and which law they are read by."""
@@ -900,6 +901,33 @@ def _sample_of_table(design: Design, table: TableSample, absorbing: bool) -> Sam
     return Sample(
         rows.outcomes, cohorts, rows.clusters, rows.sizes, design.periods, design.anticipation
     )
+
+
+def _assignment_note(design: Design) -> tuple[str, ...]:
+    """Doubt clusters that are units where all units of a wider group were treated together."""
+    if design.clusters is not None or design.table is not None:
+        return ()
+    if not 0 < design.facts.n_treated_units < design.n_units:
+        return ()
+    frame, cohort = design.sample.frame, design.cohort_codes
+    used = (design.panel.unit, design.panel.time, design.outcome, design.treatment_column)
+    for name in frame.columns:
+        if name in used or pd.api.types.is_float_dtype(frame[name]):
+            continue
+        try:
+            groups = pd.factorize(design.sample.unit_values(str(name)))[0]
+        except PanelError:
+            continue
+        count = int(groups.max()) + 1
+        together = len(np.unique(groups * (cohort.max() + 1) + cohort)) == count
+        if groups.min() >= 0 and len(np.unique(cohort)) < count <= design.n_units / 2 and together:
+            return (
+                f'All units of one "{name}" share their treatment date ({count:,} of them, '
+                f"{design.n_units:,} units). If treatment was assigned to them as wholes, their "
+                "units' errors are no independent evidence: give Design "
+                f'clusters="{name}".',
+            )
+    return ()
 
 
 def _sample_of_stays(design: Design, cohorts: Floats | None) -> Sample:

@@ -418,3 +418,13 @@ def test_sample_size_from_a_pilot(provinces):
     assert reach == pytest.approx(0.2, rel=0.02)
     with pytest.raises(InferenceError, match="effect of exactly zero"):
         att.clusters_needed(0.0)
+
+
+def test_clusters_below_the_level_of_assignment_are_doubted(provinces, result):
+    design = Design(Panel(provinces, unit="unit", time="time"), outcome="outcome", cohort="cohort")
+    silent = CallawaySantAnna().fit(design).att()
+    assert 'All units of one "cluster" share their treatment date (63 of them, 252' in repr(silent)
+    assert 'give Design clusters="cluster".' in silent.summary()
+    named = CallawaySantAnna().fit(place_design(provinces)).att()
+    assert "share their treatment date" not in named.summary()
+    assert "share their treatment date" not in result.att().summary()

@@ -700,6 +700,8 @@ def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
 def _without_pre_period(cohorts: Floats, outcomes: Floats, design: Design) -> NDArray[np.bool_]:
     if design.is_repeated_cross_section:
         return np.asarray(cohorts - design.anticipation <= design.periods[0])
+    if design.is_balanced:
+        return np.asarray(cohorts - design.anticipation <= design.periods[0])
     first_seen = design.periods[np.argmax(~np.isnan(outcomes), axis=1)]
     return np.asarray(cohorts - design.anticipation <= first_seen)
 

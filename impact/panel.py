@@ -196,14 +196,13 @@ class Panel:
             return np.arange(self.n_units) * self.n_periods
         return np.flatnonzero(np.diff(self.unit_codes, prepend=-1))
 
-    def _repeats(self, first: Floats, numbers: Floats) -> bool:
-        """Whether every row repeats its unit's first value, missing ones included."""
+    def _repeats(self, first: Floats, values: Floats) -> bool:
+        """Whether every row holds, bit for bit, what its unit's first row does."""
+        if values.dtype == np.float64:
+            return self._repeats(first.view(np.int64), np.ascontiguousarray(values).view(np.int64))
         if self.is_balanced:
-            rows, expected = numbers.reshape(self.n_units, self.n_periods), first[:, None]
-        else:
-            rows, expected = numbers, first[self.unit_codes]
-        same = rows == expected
-        return bool(same.all() or (same | (np.isnan(rows) & np.isnan(expected))).all())
+            return bool((values.reshape(self.n_units, self.n_periods) == first[:, None]).all())
+        return bool((values == first[self.unit_codes]).all())
 
     def select(self, keep: NDArray[np.bool_]) -> Panel:
         """Return the panel of the rows kept; ``keep`` is in (unit, time) order, shape (n,)."""

@@ -106,9 +106,8 @@ def test_several_times_faster_than_pyfixest(frame, name):
 
     calls = {"ours": lambda: ours(frame, name)}
     for backend in BACKENDS:
-        # pyfixest stops demeaning at 1e-6 and Poisson at 1e-8; three effects show it.
-        rtol = 1e-3 if name == "three effects" else 1e-5
-        np.testing.assert_allclose(ours(frame, name), theirs(backend), rtol=rtol)
+        # pyfixest stops demeaning at 1e-6 and Poisson at 1e-8.
+        np.testing.assert_allclose(ours(frame, name), theirs(backend), rtol=1e-5)
         calls[backend] = partial(theirs, backend)
     seconds = {who: [] for who in calls}
     for _ in range(ROUNDS):

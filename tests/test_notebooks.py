@@ -23,7 +23,8 @@ def faults(book, needs_parameters):
         if cell.cell_type == "code":
             lines = cell.source.splitlines()
             code = "\n".join(line for line in lines if not line.lstrip().startswith(MAGIC))
-            if any(isinstance(node, DEFINITIONS) for node in ast.walk(ast.parse(code))):
+            defines = any(isinstance(node, DEFINITIONS) for node in ast.walk(ast.parse(code)))
+            if defines and "defines" not in cell.metadata.get("tags", []):
                 found.append(f"cell {number} defines a function or class; put it into the package")
             if len(lines) > LONGEST:
                 found.append(f"cell {number} has {len(lines)} lines; {LONGEST} are enough")

@@ -115,14 +115,14 @@ def test_every_finding_has_its_sentence_in_both_languages():
         assert graded.level == max(1, graded.design_level - len(lowering))
 
 
-def test_the_weakest_outcome_gives_the_grade_and_each_is_named():
+def test_each_outcome_has_its_grade_and_is_named_in_the_reasons():
     labels = {"a": text("jobs", "việc làm"), "b": text("pay", "tiền lương")}
     graded = {"a": grade(SOUND), "b": grade(replace(SOUND, pre_trend_p=0.01))}
     record = Record("r", text("T", "T"), "simulated", text("Q?", "H?"))
     sentence, reasons = record_credibility(record, graded, labels)
-    assert record.values["credibility"].value == 2
-    assert sentence["en"].startswith("**Low**")
-    assert sentence["vi"].startswith("**Thấp**")
+    assert [record.values[f"{name}.credibility"].value for name in "ab"] == [3, 2]
+    assert "**Jobs**: moderate, level {a.credibility} of" in sentence["en"]
+    assert "**Tiền lương**: thấp, mức {b.credibility}" in sentence["vi"]
     assert reasons[1]["en"] == "A level lower: pay moved differently before treatment already."
     assert any(reason["en"].endswith("for jobs, pay.") for reason in reasons)
 

@@ -109,6 +109,7 @@ def test_each_value_has_a_report_what_fails_is_listed_and_stops_nothing(matrix):
         "Cao Bằng": "hidden", "Hưng Yên": "built", "Huế": "built", "Lai Châu": "failed",
     }  # fmt: skip
     failed = matrix.having("failed")[0]
+    assert failed.error.startswith("lai-chau/evaluation.toml cannot run")
     assert "CallawaySantAnna" in failed.error
     assert not (failed.folder / "manifest.json").exists()
     for cell in matrix.having("built"):

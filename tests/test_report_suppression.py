@@ -1,13 +1,22 @@
 """Small cells: what is hidden, and that nobody can work it out from what is shown."""
 
 import itertools
+import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_project import COMPUTE, WRITE, make_project
 
+from impact import CallawaySantAnna, Design, Panel, simulate
 from impact.errors import ReportError
+from impact.evaluation import Evaluation, Outcome
+from impact.report import Column, Record, text
+from impact.report.build import build_report
+from impact.report.effects import OutcomeEffect
+from impact.report.population import Population
 from impact.report.suppression import (
     attack,
     check_sums,
@@ -142,3 +151,95 @@ def test_parts_must_add_up_and_be_recorded():
         check_sums({"all": 6, "a": 2, "b": 3}, "all", ("a", "b"))
     with pytest.raises(ReportError, match=r"name b, which no count recorded has"):
         check_sums({"all": 6, "a": 2}, "all", ("a", "b"))
+
+
+def record_with(smallest=3):
+    record = Record("r", text("T", "T"), "microdata", text("Q?", "H?"), smallest)
+    for id, count in {"all": 30, "treated": 12, "never": 18, "early": 2, "late": 10}.items():
+        record.value(id, count, "count", text(id, id), units=count)
+    record.sums("all", ("treated", "never"))
+    record.sums("treated", ("early", "late"))
+    return record
+
+
+def test_a_record_hides_small_numbers_and_those_that_would_give_them_away(tmp_path):
+    record = record_with()
+    record.value("pay", 7.25, "ratio", text("pay", "lương"), low=7.0, high=7.5, units=2)
+    record.value("jobs", 5.5, "ratio", text("jobs", "việc làm"), units=12)
+    frame = pd.DataFrame({"wave": ["a", "b"], "mean": [123.456, 9.0], "firms": [2, 10]})
+    wave = text("Wave", "Đợt")
+    columns = {"wave": Column(wave), "mean": Column(wave, "ratio"), "firms": Column(wave, "count")}
+    table = record.table("means", frame, wave, columns, units="firms")
+    record.section(
+        "s", wave, text("{early} early, {late} late: {pay}.", "{early}, {late}: {pay}."), table
+    )
+    record.write(tmp_path)
+    written = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert written["hidden"] == ["early", "late", "pay", "table means"]
+    assert {id: value["value"] for id, value in written["values"].items()} == {
+        "all": 30, "treated": 12, "never": 18, "early": None, "late": None, "pay": None,
+        "jobs": 5.5,
+    }  # fmt: skip
+    assert written["values"]["pay"]["low"] is None
+    assert "few units" in written["values"]["late"]["note"]["en"]
+    assert written["tables"]["means"]["rows"] == [["a", None, None], ["b", 9.0, 10]]
+    assert "disclose" in written["warnings"][0]["en"]
+    everything = "".join(p.read_text(encoding="utf-8") for p in tmp_path.rglob("*.*"))
+    assert "123.456" not in everything
+    assert "7.25" not in everything
+    assert "123.456" not in record._repr_html_()
+    assert "7.25" not in record._repr_html_()
+
+
+def test_a_threshold_of_one_hides_nothing():
+    assert record_with(1).as_dict()["hidden"] == []
+
+
+def test_sums_of_a_record_must_be_sums_of_its_counts():
+    record = record_with()
+    with pytest.raises(ReportError, match=r'"all" is 30, but its parts \(treated, early\)'):
+        record.sums("all", ("treated", "early"))
+    record.value("pay", 1.0, "ratio", text("pay", "lương"), units=9)
+    with pytest.raises(ReportError, match=r"name pay, which no count"):
+        record.sums("all", ("treated", "pay"))
+
+
+def test_small_waves_are_not_drawn():
+    cohorts = np.array([2.0] * 2 + [3.0] * 5 + [np.nan] * 4)
+    population = Population(np.arange(1, 5), cohorts, np.ones((11, 4), bool))
+    assert population.without_small(3).waves == {3: 5}
+    assert population.without_small(5).n_units == 5
+    assert population.without_small(1).n_units == 11
+
+
+def test_estimates_on_too_few_treated_are_neither_drawn_nor_tabled():
+    world = simulate.staggered_panel(3, n_units=40, periods=6, cohorts={3: 0.05, 5: 0.5})
+    design = Design(
+        Panel(world.frame, unit="unit", time="time"), outcome="outcome", cohort="cohort"
+    )
+    result = CallawaySantAnna().fit(design)
+    outcome = Outcome("outcome", text("jobs", "việc làm"), "jobs")
+    effect = OutcomeEffect(outcome, design, result, {}, "average", 0.95)
+    cells = effect.cells()
+    assert (
+        cells.loc[cells["cohort"] == 3, ["estimate", "conf_low", "p_value"]].isna().all(axis=None)
+    )
+    assert cells.loc[cells["cohort"] == 5, "estimate"].notna().all()
+    study = effect.event_study().set_index("event_time")["estimate"]
+    assert study[[2.0, 3.0]].isna().all()  # the wave of two firms alone
+    assert study[[0.0, 1.0]].notna().all()
+
+
+def test_the_annex_of_a_report_that_hides_shows_no_outputs(tmp_path):
+    hiding = COMPUTE.replace(
+        'record.value("jobs", count, "jobs", text("Jobs", "Việc làm"))',
+        'record.value("jobs", 2, "jobs", text("Jobs", "Việc làm"), units=2)\nprint(98765)',
+    )
+    folder = make_project(tmp_path, hiding, "98765", WRITE)
+    build_report(Evaluation.read(folder), progress=False)
+    for name in ("notebook.ipynb", "report.html", "report.vi.html"):
+        page = (folder / name).read_text(encoding="utf-8")
+        assert '"text": "98765' not in page
+    cells = json.loads((folder / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert not any(cell.get("outputs") for cell in cells)
+    assert "không công bố" in (folder / "report.vi.html").read_text(encoding="utf-8")

@@ -29,7 +29,12 @@ from impact.report.manifest import (
     notebook_sha256,
     read_manifest,
 )
-from impact.report.notebook import check_parameters, notebook_parameters, run_notebook
+from impact.report.notebook import (
+    check_parameters,
+    notebook_parameters,
+    run_notebook,
+    without_outputs,
+)
 from impact.report.registration import deviations
 from impact.report.results import write_json
 
@@ -216,8 +221,9 @@ def _write_all(
         raise ReportError(
             f"notebook {plan.notebook.name} wrote no results. Its last cell must be record.write()."
         )
-    (folder / "notebook.ipynb").write_text(run.notebook, encoding="utf-8")
     results = json.loads(record.read_text(encoding="utf-8"))
+    annex = without_outputs(run.notebook) if results["hidden"] else run.notebook
+    (folder / "notebook.ipynb").write_text(annex, encoding="utf-8")
     results["deviations"] = deviations(plan)
     write_json(record, results)
     data = {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]}

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from impact.evaluation import Evaluation
 from impact.report import charts, effect_tables, narrative
+from impact.report.credibility import evidence_of, grade, record_credibility
 from impact.report.effects import OutcomeEffect
 from impact.report.population import Population
 from impact.report.results import Record, bullets
+from impact.report.robustness import robustness_sentences
 from impact.report.text import LANGUAGES, text
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = [
     "add_event_studies",
     "add_group_time",
     "add_method",
+    "add_robustness",
     "add_timing",
     "draw_timing",
     "summarise",
@@ -29,20 +32,42 @@ __all__ = [
 Effects = Mapping[str, OutcomeEffect]
 
 
-def summarise(record: Record, plan: Evaluation, effects: Effects) -> None:
-    """Fill the first page: the answer and findings from the numbers, the reading from the plan."""
+def summarise(record: Record, plan: Evaluation, effects: Effects, population: Population) -> None:
+    """Fill the first page: answer, findings and credibility by rules; the reading from the plan.
+
+    What people say of credibility comes first among its reasons.
+    """
+    primary = {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
+    graded = {name: grade(evidence_of(plan, e, population)) for name, e in primary.items()}
+    labels = {name: effect.outcome.label for name, effect in primary.items()}
+    credibility, reasons = record_credibility(record, graded, labels)
+    reading = dict(plan.reading)
+    said = [reading.pop("credibility")] if "credibility" in reading else []
+    said += reading.pop("reasons")
     record.summary(
         answer=narrative.answer(effects),
         finding=narrative.summarise_verdicts(effects),
-        **plan.reading,
+        credibility=credibility,
+        reasons=[*said, *reasons],
+        **reading,
+    )
+
+
+def add_robustness(record: Record, effects: Effects) -> None:
+    """Add what the average effect on each primary outcome hangs on."""
+    record.section(
+        "robustness",
+        text("What the answer hangs on", "Câu trả lời phụ thuộc vào điều gì"),
+        bullets(*robustness_sentences(record, effects)),
     )
 
 
 def draw_timing(plan: Evaluation, population: Population) -> dict[str, Figure]:
     """Draw who was treated when, in each language."""
     year = text("year", "năm")
+    shown = population.without_small(plan.smallest_cell)
     return {
-        code: charts.treatment_timing(population, code, narrative.unit_name(plan), year)
+        code: charts.treatment_timing(shown, code, narrative.unit_name(plan), year)
         for code in LANGUAGES
     }
 

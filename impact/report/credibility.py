@@ -7,8 +7,8 @@ Source
 ------
 Sherman et al. (1998), Preventing Crime: What Works, What Doesn't, What's Promising, NCJ 171676
 (the scale). Madaleno and Waights (2016), Guide to Scoring Methods Using the Maryland Scientific
-Methods Scale, What Works Centre for Local Economic Growth (where regressions on panels, instruments and discontinuities lie,
-and that a design scores less when it is not shown to hold).
+Methods Scale, What Works Centre for Local Economic Growth (where regressions on panels,
+instruments and discontinuities lie, and that a design not shown to hold scores less).
 """
 
 from __future__ import annotations
@@ -167,10 +167,13 @@ _LEVELS: dict[int, Text] = {
     1: text("very low", "rất thấp"),
 }
 _SENTENCE = text(
-    "**{word}**: level {{credibility}} of {{credibility.most}} on the Maryland scale, which "
-    "looks at how the estimate came about and not at what it says.",
-    "**{word}**: mức {{credibility}} trên {{credibility.most}} của thang Maryland, xét cách có "
-    "được ước lượng chứ không xét kết quả.",
+    "**{label}**: {word}, level {{{name}.credibility}} of {{credibility.most}}.",
+    "**{label}**: {word}, mức {{{name}.credibility}} trên {{credibility.most}}.",
+)
+_LEVEL = text("credibility, Maryland scale", "độ tin cậy, thang Maryland")
+_SCALE = text(
+    "By the Maryland scale, which looks at how an estimate came about and not at what it says. ",
+    "Theo thang Maryland, xét cách có được ước lượng chứ không xét kết quả. ",
 )
 _SHARED: dict[tuple[str, Outcome], Text] = {
     ("randomised", "note"): text(
@@ -265,27 +268,31 @@ _CHECKS: dict[tuple[str, Outcome], Text] = {
 def record_credibility(
     record: Record, graded: Mapping[str, Credibility], labels: Mapping[str, Text]
 ) -> tuple[Text, list[Text]]:
-    """Record the grade of the weakest outcome; return the sentence, and the reasons.
+    """Record the grade of every outcome; return the sentence, and the reasons.
 
     Parameters
     ----------
-    record : where ``credibility`` and ``credibility.design`` are kept
+    record : where ``credibility.design`` and, for outcome ``y``, ``y.credibility`` are kept
     graded : the credibility of each primary outcome, by its name
     labels : the outcomes' labels by name
     """
-    weakest = min(graded.values(), key=lambda found: found.level)
-    label = text("Credibility, Maryland scale", "Độ tin cậy, thang Maryland")
-    record.value("credibility", weakest.level, "count", label)
-    record.value(
-        "credibility.design", weakest.design_level, "count",
-        text("Credibility of the design alone", "Độ tin cậy của riêng thiết kế"),
-    )  # fmt: skip
-    record.value(
-        "credibility.most", 5, "count", text("Highest level of the scale", "Mức cao nhất của thang")
-    )
-    word = _LEVELS[weakest.level]
-    sentence = {c: _SENTENCE[c].format(word=capital(word[c])) for c in LANGUAGES}
-    return sentence, [_SHARED[weakest.reasons[0].rule, "note"], *_check_reasons(graded, labels)]
+    one = next(iter(graded.values()))
+    most = text("Highest level of the scale", "Mức cao nhất của thang")
+    design = text("Credibility of the design alone", "Độ tin cậy của riêng thiết kế")
+    record.value("credibility.most", 5, "count", most)
+    record.value("credibility.design", one.design_level, "count", design)
+    told: dict[str, list[str]] = {code: [] for code in LANGUAGES}
+    for name, credibility in graded.items():
+        label, word = labels[name], _LEVELS[credibility.level]
+        record.value(
+            f"{name}.credibility", credibility.level, "count",
+            {c: f"{capital(label[c])}: {_LEVEL[c]}" for c in LANGUAGES},
+        )  # fmt: skip
+        for code in LANGUAGES:
+            words = {"label": capital(label[code]), "word": word[code], "name": name}
+            told[code].append(_SENTENCE[code].format(**words))
+    sentence = {code: _SCALE[code] + " ".join(told[code]) for code in LANGUAGES}
+    return sentence, [_SHARED[one.reasons[0].rule, "note"], *_check_reasons(graded, labels)]
 
 
 def _check_reasons(graded: Mapping[str, Credibility], labels: Mapping[str, Text]) -> list[Text]:

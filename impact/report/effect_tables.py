@@ -11,6 +11,7 @@ from impact.evaluation import Evaluation
 from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
 from impact.report.narrative import estimator_name, unit_name
 from impact.report.results import Block, Column, Record
+from impact.report.suppression import is_small
 from impact.report.text import LANGUAGES, Text, capital, text
 
 __all__ = [
@@ -77,6 +78,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             high=number.high,
             level=effect.level,
             decimals=decimals,
+            units=effect.design.facts.n_treated_units,
         )
 
     effect_value(name, effect.main, text("effect", "tác động"))
@@ -98,6 +100,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
         unit,
         _joined(label, text("smallest detectable effect", "tác động nhỏ nhất phát hiện được")),
         decimals=decimals,
+        units=effect.design.facts.n_treated_units,
     )
     if outcome.smallest_effect is not None:
         record.value(
@@ -119,7 +122,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
         ("units", facts.n_units, text("units observed", "số đơn vị quan sát")),
         ("treated", facts.n_treated_units, text("units treated", "số đơn vị được hỗ trợ")),
     ):
-        record.value(f"{name}.{id}", count, "count", _joined(label, what))
+        record.value(f"{name}.{id}", count, "count", _joined(label, what), units=count)
 
 
 def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, OutcomeEffect]) -> Block:
@@ -214,8 +217,8 @@ def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
                     "time": time,
                     "effect": f"{{{id}:signed}}",
                     "interval": f"{{{id}:interval}}",
-                    "treated": cell.get("n_treated"),
-                    "comparison": cell.get("n_comparison"),
+                    "treated": _shown_count(cell.get("n_treated"), effect),
+                    "comparison": _shown_count(cell.get("n_comparison"), effect),
                 }
             )
     if not rows:
@@ -301,7 +304,14 @@ def _record_line(
         level=effect.level,
         decimals=1,
         note=_NOT_IDENTIFIED if pd.isna(line["estimate"]) else None,
+        units=line.get("n_treated"),
     )
+
+
+def _shown_count(units: float | None, effect: OutcomeEffect) -> float | None:
+    """Return a number of units, unless it is so small that it is hidden."""
+    small = units is not None and is_small(units, effect.smallest_cell)
+    return None if small else units
 
 
 def _heading(estimator: str) -> Text:

@@ -14,6 +14,7 @@ from impact.estimators import estimator_class
 from impact.estimators.base import Estimator
 from impact.evaluation import Evaluation, Outcome
 from impact.panel import Panel
+from impact.report.suppression import SMALLEST_CELL, is_small
 from impact.result import JointTest, Result
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = [
 
 Verdict = Literal["rise", "fall", "no_effect", "cannot_tell"]
 POWER = 0.8
+
+_LIMITS = ("conf_low", "conf_high", "band_low", "band_high")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class OutcomeEffect:
     beside : results of the estimators shown for comparison, by name
     headline : whether the plan asks for the average effect or that of the first treated period
     level : confidence level
+    smallest_cell : fewest treated units an estimate shown may rest on
     """
 
     outcome: Outcome
@@ -79,6 +83,7 @@ class OutcomeEffect:
     beside: Mapping[str, Result]
     headline: str
     level: float
+    smallest_cell: int = SMALLEST_CELL
 
     @property
     def main(self) -> EffectNumber:
@@ -137,8 +142,12 @@ class OutcomeEffect:
         )
 
     def event_study(self) -> pd.DataFrame:
-        """Return the event study in the reader's unit."""
-        return self._study_table
+        """Return the event study in the reader's unit, without what would disclose a unit."""
+        cells = self.result.cells
+        if "n_treated" not in cells:
+            return self._study_table
+        units = cells.groupby("event_time")["n_treated"].sum()
+        return self._without_small(self._study_table, self._study_table["event_time"].map(units))
 
     def cells(self) -> pd.DataFrame:
         """Return the effects by cohort and period in the reader's unit, base periods left out.
@@ -148,14 +157,22 @@ class OutcomeEffect:
         cells = self.result.cells
         if cells[["cohort", "time"]].isna().any(axis=None):
             return self._cell_table.iloc[:0]
-        kept = ~((cells["estimate"] == 0) & (cells["note"] != ""))
-        return self._cell_table[kept.to_numpy()]
+        kept = ~((cells["estimate"] == 0) & (cells["note"] != "")).to_numpy()
+        table = self._cell_table[kept]
+        return self._without_small(table, table["n_treated"]) if "n_treated" in table else table
+
+    def _without_small(self, frame: pd.DataFrame, units: pd.Series) -> pd.DataFrame:
+        """Take out the estimates that rest on too few treated units to be published."""
+        small = is_small(units, self.smallest_cell)
+        numbers = ["estimate", "std_error", "statistic", "p_value", *_LIMITS]
+        shown = [column for column in numbers if column in frame]
+        return frame.assign(**{column: frame[column].mask(small) for column in shown})
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Put estimates and their limits into the reader's unit."""
         if not self.outcome.is_relative:
             return frame
-        columns = ["estimate", "conf_low", "conf_high", "band_low", "band_high"]
+        columns = ["estimate", *_LIMITS]
         return frame.assign(**{column: frame[column].map(_percent) for column in columns})
 
 
@@ -244,7 +261,7 @@ def _estimate(
     fitted = {name: estimator.fit(design) for name, estimator in estimators.items()}
     main = fitted.pop(plan.estimation["estimator"])
     headline, level = plan.estimation["headline"], plan.inference["level"]
-    return OutcomeEffect(outcome, design, main, fitted, headline, level)
+    return OutcomeEffect(outcome, design, main, fitted, headline, level, plan.smallest_cell)
 
 
 def _percent(log_points: float) -> float:

@@ -7,6 +7,7 @@ has everything loaded. What is up to date is left alone; what fails is listed an
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -117,7 +118,16 @@ def _cell(value: object, file: Path | None, built: dict[Path, Built]) -> Cell:
     done = built.get(file)
     if done is None:
         return Cell(value, "current", file.parent)
-    return Cell(value, "failed" if done.error else "built", file.parent, done.error)
+    if done.error is None:
+        return Cell(value, "built", file.parent)
+    return Cell(value, "failed", file.parent, _without_place(done.error, file.parent.parent))
+
+
+def _without_place(error: str, folder: Path) -> str:
+    """Name the files of an error as seen from the matrix's folder, wherever that lies."""
+    for place in (folder.resolve(), folder):
+        error = error.replace(f"{place}{os.sep}", "")
+    return error
 
 
 def _build_all(files: list[Path], jobs: int | None, progress: bool) -> Iterator[tuple[Path, Built]]:

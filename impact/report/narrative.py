@@ -158,7 +158,8 @@ def design_sentence(record: Record, plan: Evaluation, population: Population) ->
         "never": (never, text("units never treated", "số đơn vị không hỗ trợ")),
     }
     for name, (count, label) in counts.items():
-        record.value(f"design.{name}", count, "count", label)
+        record.value(f"design.{name}", count, "count", label, units=count)
+    record.sums("design.units", ("design.treated", "design.never"))
     for name, year, label in (
         ("first", population.periods[0], text("first period", "kỳ đầu")),
         ("last", population.periods[-1], text("last period", "kỳ cuối")),
@@ -167,10 +168,12 @@ def design_sentence(record: Record, plan: Evaluation, population: Population) ->
     waves: dict[str, list[str]] = {code: [] for code in LANGUAGES}
     for cohort, count in population.waves.items():
         wave = f"design.wave_{cohort}"
-        record.value(wave, count, "count", text("units of a wave", "số đơn vị của một đợt"))
+        label = text("units of a wave", "số đơn vị của một đợt")
+        record.value(wave, count, "count", label, units=count)
         record.value(f"{wave}.from", cohort, "year", text("first treated", "kỳ bắt đầu"))
         waves["en"].append(f"{{{wave}}} first in {{{wave}.from}}")
         waves["vi"].append(f"{{{wave}}} bắt đầu từ {{{wave}.from}}")
+    record.sums("design.treated", [f"design.wave_{cohort}" for cohort in population.waves])
     units, treatment = unit_name(plan), plan.design.get("treatment", _TREATMENT)
     return text(
         f"The data hold {{design.units}} {units['en']} from {{design.first}} to {{design.last}}. "
@@ -211,11 +214,14 @@ def _sample_sentence(record: Record, plan: Evaluation, name: str, effect: Outcom
         if not count and not (cause.startswith("unreported") and lost.unreported):
             continue
         what = _LOSSES[cause]
-        record.value(
-            f"{name}.{cause}", count, "count", {c: f"{label[c]}: {what[c]}" for c in LANGUAGES}
-        )
+        words = {c: f"{label[c]}: {what[c]}" for c in LANGUAGES}
+        record.value(f"{name}.{cause}", count, "count", words, units=count)
         for code in LANGUAGES if cause in _LOSS_SENTENCES else ():
             parts[code].append(_LOSS_SENTENCES[cause][code].format(id=name))
+    if lost.unreported:
+        record.sums(
+            f"{name}.unreported", [f"{name}.unreported_{arm}" for arm in ("treated", "untreated")]
+        )
     return text(
         f"**{label['en']}**: {{{name}.units}} of {{design.units}} {units['en']} are used, "
         f"{{{name}.treated}} of them treated. {' '.join(parts['en'])}".strip(),

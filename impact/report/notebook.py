@@ -16,7 +16,13 @@ from typing import Any
 from impact.errors import ReportError, SpecError, listing, near
 from impact.report.engine import register_engine
 
-__all__ = ["Execution", "check_parameters", "notebook_parameters", "run_notebook"]
+__all__ = [
+    "Execution",
+    "check_parameters",
+    "notebook_parameters",
+    "run_notebook",
+    "without_outputs",
+]
 
 PARAMETERS_TAG = "parameters"
 CELL_TIMEOUT = 1800
@@ -207,6 +213,15 @@ def normalise(notebook: Any) -> str:
             cell["outputs"] = [_normalise_output(o) for o in cell.outputs if not _is_stderr(o)]
     notebook["nbformat_minor"] = 5
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def without_outputs(notebook: str) -> str:
+    """Return an executed notebook without its outputs, which would show what a report hides."""
+    content = json.loads(notebook)
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"] = []
+    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def _normalise_output(output: Any) -> Any:

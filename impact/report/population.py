@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from impact.evaluation import Evaluation
 from impact.report.effects import OutcomeEffect, plan_panel
+from impact.report.suppression import is_small
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +50,14 @@ class Population:
         """Number of units by first treated period."""
         values, counts = np.unique(self.cohorts[~np.isnan(self.cohorts)], return_counts=True)
         return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+    def without_small(self, smallest: int) -> Population:
+        """Return the population without waves, or untreated units, few enough to tell."""
+        waves = self.waves | {None: self.n_units - self.n_treated}
+        small = [wave for wave, count in waves.items() if is_small(count, smallest)]
+        left_out = np.isin(self.cohorts, [w for w in small if w is not None])
+        left_out |= np.isnan(self.cohorts) & (None in small)
+        return Population(self.periods, self.cohorts[~left_out], self.present[~left_out])
 
     @property
     def treatment(self) -> Floats:

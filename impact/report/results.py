@@ -11,15 +11,26 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+import numpy as np
 
 from impact.errors import ReportError, check_choice, listing, near
 from impact.evaluation import DATA_KINDS, Evaluation
 from impact.report.figures import save_figure
 from impact.report.numbers import check_unit, stored
-from impact.report.text import LANGUAGES, Text, check_text, fill, named_values, stray_digits
+from impact.report.suppression import SMALLEST_CELL, check_sums, hidden_counts, is_small
+from impact.report.text import (
+    LANGUAGES,
+    Text,
+    check_text,
+    fill,
+    named_values,
+    stray_digits,
+    text,
+)
 from impact.report.values import FORMS, Bound, Value, format_value, render_template
 
 if TYPE_CHECKING:
@@ -42,6 +53,15 @@ OUTPUT_VARIABLE = "IMPACT_OUTPUT"
 
 Tone: TypeAlias = Literal["note", "caution"]
 Block: TypeAlias = dict[str, Any]
+
+HIDDEN = text(
+    "hidden: it rests on few units, or would give away a number that does",
+    "không công bố: dựa trên quá ít đơn vị, hoặc làm lộ một số như vậy",
+)
+HIDDEN_WARNING = text(
+    "Some numbers are hidden, as they would disclose single units.",
+    "Một số số liệu không được công bố vì sẽ làm lộ thông tin của từng đơn vị.",
+)
 
 _ID = re.compile(r"[a-z][a-z0-9_]*([.-][a-z0-9_]+)*")
 
@@ -77,6 +97,8 @@ class Record:
     data_kind : "microdata" (real observations), "published" (printed figures) or "simulated";
         shown wherever the report is
     question : the question asked, in each language
+    smallest_cell : fewest units a number may rest on; numbers that rest on fewer are hidden as they
+        enter, and counts that would give them away before anything is written
 
     Raises
     ------
@@ -100,6 +122,7 @@ class Record:
     title: Text
     data_kind: str
     question: Text
+    smallest_cell: int = SMALLEST_CELL
     values: dict[str, Value] = field(default_factory=dict, init=False)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
     figures: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
@@ -107,11 +130,14 @@ class Record:
     warnings: list[Text] = field(default_factory=list, init=False)
     front: dict[str, Any] = field(default_factory=dict, init=False)
     _drawn: dict[str, Figure] = field(default_factory=dict, init=False, repr=False)
+    _counts: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    _sums: list[tuple[str, tuple[str, ...]]] = field(default_factory=list, init=False, repr=False)
+    _hidden: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
     def of(cls, plan: Evaluation) -> Record:
         """Start the record of an evaluation plan."""
-        return cls(plan.id, plan.title, plan.data_kind, plan.question)
+        return cls(plan.id, plan.title, plan.data_kind, plan.question, plan.smallest_cell)
 
     def __post_init__(self) -> None:
         check_choice("data_kind", self.data_kind, DATA_KINDS, ReportError)
@@ -132,8 +158,13 @@ class Record:
         decimals: int | None = None,
         note: Text | None = None,
         source: str | None = None,
+        units: float | None = None,
     ) -> Value:
-        """Keep a number under a name; see `Value` for the parameters."""
+        """Keep a number under a name; see `Value` for the parameters.
+
+        ``units`` says on how many units the number rests, or which it counts; it is hidden where
+        they are too few.
+        """
         where = f'value "{id}"'
         self._new_id(id, self.values, "value")
         check_choice("bound", bound, get_args(Bound), ReportError)
@@ -157,7 +188,26 @@ class Record:
             None if note is None else check_text(note, f"{where}, note"),
             source,
         )
+        if units is not None and units == value:
+            self._counts[id] = float(units)
+        if units is not None and is_small(units, self.smallest_cell):
+            self._hide(id)
         return self.values[id]
+
+    def sums(self, whole: str, parts: Sequence[str]) -> None:
+        """State that a count of units is the sum of others, all recorded, as a reader can tell.
+
+        Raises
+        ------
+        ReportError : the parts do not add up, or are no counts of units
+        """
+        check_sums(self._counts, whole, parts)
+        self._sums.append((whole, tuple(parts)))
+
+    def _hide(self, id: str) -> None:
+        """Take a number out of the record; its name and meaning stay."""
+        self._hidden.add(id)
+        self.values[id] = replace(self.values[id], value=None, low=None, high=None, note=HIDDEN)
 
     def table(
         self,
@@ -168,14 +218,17 @@ class Record:
         *,
         note: Text | None = None,
         source: str | None = None,
+        units: str | None = None,
     ) -> Block:
         """Keep the named columns of a frame as a table; return the block that shows it.
 
         A cell may be a number (written in its column's unit), a text in each language, or a string;
-        ``{name}`` in either is filled with that value.
+        ``{name}`` in either is filled with that value. ``units`` names the column of the frame that
+        says on how many units each row rests; the numbers of rows with too few are hidden.
         """
         self._new_id(id, self.tables, "table")
-        absent = [name for name in columns if name not in frame.columns]
+        needed = [*columns, *([units] if units else [])]
+        absent = [name for name in needed if name not in frame.columns]
         if absent:
             raise ReportError(
                 f'table "{id}" has no column {listing(absent)}. '
@@ -183,6 +236,12 @@ class Record:
             )
         shown = frame[list(columns)].astype(object)
         shown = shown.where(shown.notna(), None)
+        small = is_small(frame[units], self.smallest_cell) if units else np.zeros(len(frame), bool)
+        if small.any():
+            self._hidden.add(f"table {id}")
+            shown[small] = shown[small].map(
+                lambda cell: cell if isinstance(cell, str | dict) else None
+            )
         for name, column in columns.items():
             if column.unit is not None:
                 check_unit(column.unit, f'table "{id}", column "{name}"')
@@ -290,6 +349,10 @@ class Record:
         ------
         ReportError : a number in a sentence that names no value, or a name without value
         """
+        for name in hidden_counts(self._counts, self._sums, self.smallest_cell) - self._hidden:
+            self._hide(name)
+        if self._hidden and HIDDEN_WARNING not in self.warnings:
+            self.warn(HIDDEN_WARNING)
         content: dict[str, Any] = {
             "schema": SCHEMA,
             "evaluation": {
@@ -304,6 +367,7 @@ class Record:
             "figures": self.figures,
             "sections": self.sections,
             "warnings": self.warnings,
+            "hidden": sorted(self._hidden),
         }
         self._check_sentences(content)
         return content
@@ -415,8 +479,8 @@ def _sentences(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
     """Walk through every sentence of a record: where it stands, and the sentence."""
     front = content["summary"] or {}
     for key, item in front.items():
-        for text in item if isinstance(item, list) else [item]:
-            yield from _languages(f"summary, {key}", text)
+        for words in item if isinstance(item, list) else [item]:
+            yield from _languages(f"summary, {key}", words)
     for message in content["warnings"]:
         yield from _languages("a warning", message)
     for id, figure in content["figures"].items():
@@ -429,8 +493,8 @@ def _sentences(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
         where = f'section "{section["id"]}"'
         yield from _languages(where, section["title"])
         for block in section["blocks"]:
-            for text in block.get("items", [block.get("text")]):
-                yield from _languages(where, text)
+            for words in block.get("items", [block.get("text")]):
+                yield from _languages(where, words)
 
 
 def _languages(where: str, text: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:

@@ -323,7 +323,7 @@ class Result:
             leverages, and says why; "cr1", "cr2", "cr3" are clustered standard errors; "wild"
             and "wild_unrestricted" the wild cluster bootstrap; "permutation" and
             "permutation_by_size" reassign treatment paths; "ferman_pinto" and "conley_taber"
-            compare with placebo effects of untreated clusters
+            compare with placebo effects of untreated clusters; "pairs" resamples clusters
         draws, seed : of the methods that draw
         strata : column of the blocks within which assignment was random, one value a cluster
 

@@ -19,6 +19,7 @@ Method = Literal[
     "permutation_by_size",
     "ferman_pinto",
     "conley_taber",
+    "pairs",
     "placebo",
     "none",
 ]

@@ -19,7 +19,7 @@ from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
 from impact.inference.evidence import Evidence, Paths
 from impact.inference.few_treated import few_treated_test, size_variance
-from impact.inference.jackknife import arm_variance
+from impact.inference.jackknife import arm_variance, pairs_cluster_bootstrap
 from impact.inference.permutation import (
     Statistics,
     path_changes,
@@ -94,7 +94,8 @@ def infer(
     method : "auto" chooses by `impact.inference.auto.choose`; "cr1", "cr2", "cr3" take
         clustered standard errors; "wild" and "wild_unrestricted" the cluster bootstrap;
         "permutation" and "permutation_by_size" reassign treatment paths; "ferman_pinto" and
-        "conley_taber" compare with untreated clusters' placebo effects; "placebo" keeps to the
+        "conley_taber" compare with untreated clusters' placebo effects; "pairs" resamples whole
+        clusters, and under-covers with few of them; "placebo" keeps to the
         estimator's own replicates, as "auto" does where it has them
     draws, seed : of the methods that draw
     level : of the confidence set; None leaves it out, for simulations
@@ -113,6 +114,8 @@ def infer(
         return _placebo(evidence, choice, level)
     if choice.method in ("cr1", "cr2", "cr3"):
         return _clustered(evidence, choice, level)
+    if choice.method == "pairs":
+        return _pairs(evidence, choice, draws, seed, level)
     if choice.method.startswith("wild"):
         return _wild(evidence, choice, draws, seed, level)
     if choice.method.startswith("permutation"):
@@ -269,6 +272,43 @@ def _wild(
         lattice=test.lattice,
         detectable=_detectable(test.confidence_set, evidence.std_error),
         notes=(f"{plural(test.draws, 'draw')}, {how}.", *notes),
+    )
+
+
+def _pairs(
+    evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
+) -> Inference:
+    """Resample clusters: the regression is solved again, contributions are added up again."""
+    notes: tuple[str, ...] = ()
+    if evidence.blocks is not None:
+        blocks = evidence.blocks
+        found = pairs_cluster_bootstrap(
+            blocks.gram, blocks.cross, blocks.contrast[None, :], draws=draws, seed=seed
+        ).draws[:, 0]
+    else:
+        _, _, _, notes = _regression(evidence, choice.method)
+        psi = evidence.contributions() if evidence.contributions else np.zeros(0)
+        rng = np.random.default_rng(seed)
+        counts = rng.multinomial(len(psi), np.full(len(psi), 1 / len(psi)), size=draws)
+        found = evidence.estimate + (counts - 1.0) @ psi
+    found = found[~np.isnan(found)]
+    error = float(np.std(found, ddof=1))
+    tail = min(np.count_nonzero(found <= 0), np.count_nonzero(found >= 0))
+    bounds = ConfidenceSet((), np.nan)
+    if level is not None:
+        low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+        bounds = interval(float(low), float(high), level)
+    return Inference(
+        method="pairs",
+        reason=choice.reason,
+        estimate=evidence.estimate,
+        std_error=error,
+        df=None,
+        p_value=min(1.0, 2 * (1 + tail) / (1 + len(found))),
+        confidence_set=bounds,
+        lattice=2 / (1 + len(found)),
+        detectable=_detectable(bounds, error) if level is not None else np.nan,
+        notes=(f"{plural(len(found), 'resample')} of clusters, percentile interval.", *notes),
     )
 
 

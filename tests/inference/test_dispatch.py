@@ -167,6 +167,28 @@ def test_wild_on_blocks_and_on_contributions():
     assert abs(scored.p_value - result.p_value) < 0.1
 
 
+def test_pairs_resample_clusters():
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(40, 4)), rng.normal(size=(40, 4))
+    gram, cross = np.sum(x**2, axis=1)[:, None, None], np.sum(x * y, axis=1)[:, None]
+    beta = float(cross.sum() / gram.sum())
+    psi = (cross - gram[:, :, 0] * beta)[:, 0] / gram.sum()
+    evidence = Evidence(
+        beta, 0.1, None, np.ones(40), np.ones(40), contributions=lambda: psi,
+        blocks=Blocks(gram, cross, np.ones(1)),
+    )  # fmt: skip
+    again = infer(evidence, "pairs", draws=3999)
+    drawn = [np.random.default_rng(i).integers(0, 40, 40) for i in range(1500)]
+    by_hand = np.array([cross[d].sum() / gram[d].sum() for d in drawn])
+    assert again.std_error == pytest.approx(by_hand.std(), rel=0.08)
+    assert again.confidence_set.low == pytest.approx(np.quantile(by_hand, 0.025), abs=0.03)
+    scored = infer(replace(evidence, blocks=None), "pairs", draws=3999)
+    assert scored.std_error == pytest.approx(float(np.sqrt(np.sum(psi**2))), rel=0.06)
+    assert "Score version" in scored.notes[1]
+    with pytest.raises(InferenceError, match=r'"pairs" needs the regression or each cluster'):
+        infer(replace(evidence, blocks=None, contributions=None), "pairs")
+
+
 def test_conley_taber_and_ferman_pinto():
     sample = make_panel(treated=(4, 4))
     evidence = evidence_of(sample, 0.7)

@@ -188,7 +188,12 @@ SUBJECTS = [
         {"treated": "treated"},
     ),
     Subject(PoissonFixedEffects(), GAPS_POSITIVE, {**CLUSTERED, "covariates": "x"}, IN_PERCENT),
-    Subject(ArellanoBond(), STAGGERED, {"covariates": "x"}, DYNAMIC),
+    Subject(
+        ArellanoBond(),
+        STAGGERED.assign(v=np.sin(STAGGERED["unit"] * STAGGERED["time"])),
+        {"covariates": "v"},
+        DYNAMIC,
+    ),
     Subject(
         BlundellBond(steps=2, collapse=True, endogenous="x"), GAPS, {"covariates": "x"}, DYNAMIC
     ),

@@ -17,6 +17,8 @@ from impact.estimators.base import NO_ANTICIPATION, Estimator, Requirement
 from impact.estimators.parts.regression import coefficient_cells
 from impact.inference.scores import CovarianceScores
 from impact.kernels.gmm import LinearMoments, MomentFit
+from impact.kernels.least_squares import find_redundant
+from impact.kernels.products import cross_gram
 from impact.result import JointTest, Result
 
 __all__ = ["ArellanoBond", "BlundellBond"]
@@ -118,6 +120,7 @@ class ArellanoBond(Estimator):
         self._check(design, grid)
         moments = _stack(self, grid)
         self._check_counts(moments, grid)
+        self._check_rank(moments, grid)
         first = moments.solve(moments.first_weight)
         fit = first.second_step() if self.steps == 2 else first
         robust = fit.windmeijer(first) if self.steps == 2 else first.robust_covariance()
@@ -185,6 +188,11 @@ class ArellanoBond(Estimator):
                 f"no unit is observed in {self.lags + 2} consecutive periods with all regressors, "
                 "so no differenced equation exists. Use fewer lags."
             )
+        if len(np.unique(grid.clusters[moments.used.any(axis=1)])) < 2:
+            raise EstimationError(
+                "all units used belong to one cluster, so nothing tells how far their sum of "
+                "errors may stray. Cluster at a finer level at which treatment was assigned."
+            )
         if n_instruments < k:
             raise EstimationError(
                 f"{plural(n_instruments, 'instrument')} cannot identify "
@@ -196,6 +204,25 @@ class ArellanoBond(Estimator):
                 f"{self.name} would use {n_instruments} instruments for {n_units} units; they "
                 "overfit the endogenous regressors and the Hansen test loses its meaning. Use "
                 "collapse=True or last_instrument_lag=, or pass accept_many_instruments=True."
+            )
+
+    def _check_rank(self, moments: LinearMoments, grid: _Grid) -> None:
+        """Refuse regressors of which others and the time effects leave nothing."""
+        columns = moments.regressors.reshape(-1, moments.regressors.shape[2])
+        gram = cross_gram(columns, columns)
+        # Differences of what is constant within units are rounding beside its levels.
+        before = np.diagonal(gram).copy()
+        levels = np.nan_to_num(grid.regressors)
+        own = slice(self.lags, len(grid.names))
+        before[own] = np.maximum(before[own], np.einsum("nek,nek->k", levels, levels))
+        order = np.roll(np.arange(len(gram)), -len(grid.names))
+        found = find_redundant(gram[np.ix_(order, order)], before[order])
+        lost = [order[r.column] for r in found if order[r.column] < len(grid.names)]
+        if lost:
+            raise EstimationError(
+                f"{listing(grid.names[j] for j in lost)} cannot be told from the other regressors "
+                "and the time effects in these equations: constant within units, the same path in "
+                "all of them, or a repetition of another. Drop it, or use time_effects=False."
             )
 
     def _diagnostics(

@@ -217,6 +217,12 @@ class _Parts:
         lost = [
             n for n, c in zip(self.variables.names, first.coefficients, strict=True) if np.isnan(c)
         ]
+        lost += [
+            self.variables.names[j]
+            for redundancy in first.fit.redundant
+            for j in redundancy.partners
+            if j in self.endogenous
+        ]
         if set(lost) & set(self.settings.endogenous):
             raise EstimationError(
                 f"{listing(lost)} cannot be told from the effects or the other regressors, so it "

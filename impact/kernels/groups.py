@@ -50,7 +50,10 @@ class Groups:
             return np.asarray(np.add.reduceat(values, self.starts, axis=-1))
         if values.ndim == 1:
             return np.bincount(self.codes, weights=values, minlength=self.size).astype(np.float64)
-        return np.stack([self.total(row) for row in values])
+        totals = np.empty((len(values), self.size))
+        for row, total in zip(values, totals, strict=True):
+            total[:] = self.total(row)
+        return totals
 
     def spread(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
         """Give each row the value of its group: (..., size) to (..., n)."""

@@ -207,3 +207,23 @@ def test_refusals():
         ArellanoBond(lags=2, last_instrument_lag=2, collapse=True, time_effects=False).fit(
             Design(Panel(frame, unit="unit", time="time"), outcome="y")
         )
+
+
+@pytest.mark.parametrize("estimator", [ArellanoBond(), BlundellBond(collapse=True)])
+def test_regressors_that_nothing_is_left_of_are_refused_by_name(estimator):
+    frame = dynamic().assign(w=lambda f: 2 * f["x"], path=lambda f: np.sin(f["time"]))
+    with pytest.raises(EstimationError, match="^w cannot be told from the other regressors"):
+        estimator.fit(design_of(frame, covariates=["x", "w"]))
+    with pytest.raises(EstimationError, match="^path cannot be told.*time_effects=False"):
+        estimator.fit(design_of(frame, covariates=["x", "path"]))
+    with pytest.raises(EstimationError, match="^zero cannot be told"):
+        estimator.fit(design_of(frame.assign(zero=0.0), covariates=["x", "zero"]))
+
+
+def test_what_differences_remove_is_refused_and_one_cluster():
+    frame = dynamic()
+    constant = frame.assign(size=np.sqrt(frame["unit"] + 1.0))
+    with pytest.raises(EstimationError, match="^size cannot be told.*constant within units"):
+        ArellanoBond().fit(design_of(constant, covariates=["x", "size"]))
+    with pytest.raises(EstimationError, match="all units used belong to one cluster"):
+        ArellanoBond().fit(design_of(frame.assign(country=1), clusters="country"))

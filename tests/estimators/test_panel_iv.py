@@ -149,6 +149,9 @@ def test_refusals():
         PanelIV(endogenous="x", instruments=["z", "twice"]).fit(design)
     with pytest.raises(EstimationError, match=r"1 instrument \(fixed\) cannot be told"):
         PanelIV(endogenous="x", instruments=["z", "fixed"]).fit(design)
+    repeated = design_of(frame.assign(again=2 * frame["x"]), covariates=["x", "again"])
+    with pytest.raises(EstimationError, match="again, x cannot be told from the effects"):
+        PanelIV(endogenous="x", instruments="z").fit(repeated)
     absorbed = design_of(frame.assign(x=frame["unit"] * 1.0))
     with pytest.raises(EstimationError, match="x cannot be told from the effects"):
         PanelIV(endogenous="x", instruments="z").fit(absorbed)

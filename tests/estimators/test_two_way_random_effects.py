@@ -147,3 +147,15 @@ def test_refusals():
         )
     with pytest.raises(EstimationError, match="no degrees of freedom between them"):
         fit(frame[frame["year"].isin([1940, 1941])])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_regressors_without_variation_within_still_have_components(method):
+    """With no slope within, its residuals are the outcome less effects."""
+    frame = grunfeld(gaps=True)
+    frame = frame.assign(value=frame.groupby("firm")["value"].transform("first"))
+    panel = Panel(frame, unit="firm", time="year")
+    design = Design(panel, outcome="invest", covariates="value")
+    parts = RandomEffects(effects="two_way", method=method).fit(design).extra["components"]
+    assert parts.error > 0
+    assert parts.unit > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +65,10 @@ class Engine:
         started = time.perf_counter()
         # An engine raises errors of its own; Ibis gives them no common class.
         try:
-            frame: pd.DataFrame = self.backend.execute(expression)
+            with warnings.catch_warnings():
+                # Ibis 12 reads an option of pandas that pandas 3 has deprecated.
+                warnings.filterwarnings("ignore", message=".*future.infer_string")
+                frame: pd.DataFrame = self.backend.to_pyarrow(expression).to_pandas()
         except Exception as error:
             raise TableError(
                 f"{self.name} could not find {purpose}: {_words(error)}. Check the connection, the "

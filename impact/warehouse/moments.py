@@ -66,8 +66,10 @@ def table_moments(sample: TableSample) -> TableMoments:
     sample.require_unit_values()
     rows, n_periods = sample.rows, sample.n_periods
     weighted = sample.roles.weights is not None
-    deviation = rows.outcome - by_period(rows.time, sample.when, sample.means.tolist())
-    told = {f"d{t}": deviation.max(where=rows.time == int(p)) for t, p in enumerate(sample.when)}
+    told = {
+        f"d{t}": rows.outcome.max(where=rows.time == int(p)) - float(sample.means[t])
+        for t, p in enumerate(sample.when)
+    }
     own = {"weight": rows.weight.min() * sample.weight_scale} if weighted else {}
     units = rows.group_by("unit").aggregate(cohort=rows.cohort.min(), **own, **told)
     units = units.mutate(one=ibis.literal(1.0))

@@ -305,16 +305,16 @@ def _count_units(
     def flag(condition: Any) -> Any:
         return condition.fill_null(False).cast("int64")
 
-    none = ibis.literal(0, "int64")
     keys = {name: units[name] for name in words} | {"cohort": units.cohort}
-    keys["n"] = units.n if whole else none
-    keys["again"] = none if whole else flag(units.n > units.n_times)
-    keys["partly"] = flag((units.filled > 0) & (units.filled < units.n))
-    keys["changes"] = flag(units.cohort != units.top)
-    keys["stopped"] = flag(units.last_off > units.cohort) if roles.amount else none
+    keys |= {"n": units.n} if whole else {"again": flag(units.n > units.n_times)}
+    if roles.cohort:
+        keys["partly"] = flag((units.filled > 0) & (units.filled < units.n))
+        keys["changes"] = flag(units.cohort != units.top)
+    if roles.amount:
+        keys["stopped"] = flag(units.last_off > units.cohort)
     for name, column in (("crosses", "cluster"), ("uneven", "weight")):
-        given = column in rows.columns
-        keys[name] = flag(units[f"low_{column}"] != units[f"high_{column}"]) if given else none
+        if column in rows.columns:
+            keys[name] = flag(units[f"low_{column}"] != units[f"high_{column}"])
     weight = units.low_weight if roles.weights else ibis.literal(1.0)
     flagged = units.select(**keys, unit=units.unit, weight=weight)
     counted = flagged.group_by(list(keys)).aggregate(
@@ -329,7 +329,7 @@ def _count_units(
             "to be exact about. Keep fewer periods, or draw units with design.collect(share=...)."
         )
     for name in ("partly", "changes", "stopped", "crosses", "uneven"):
-        found[name] = found[name].astype(bool)
+        found[name] = found[name].astype(bool) if name in found else False
     counts = read_presence(found, len(when)).sum(axis=1)
     found["repeats"] = (counts != found["n"]) if whole else found["again"] > 0
     return found

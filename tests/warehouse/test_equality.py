@@ -1,0 +1,336 @@
+"""Designs on tables give what the same rows in memory give, to rounding."""
+
+import warnings
+
+import did
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import (
+    CallawaySantAnna,
+    Design,
+    ExtendedTWFE,
+    Imputation,
+    Panel,
+    SunAbraham,
+    TwoStage,
+    TwoWayFixedEffects,
+)
+
+ibis = pytest.importorskip("ibis")
+scan = pytest.importorskip("impact.warehouse").scan
+
+RTOL = 1e-10
+"""What the same sums in another order may differ by, of the largest number of a column."""
+
+STATIC = TwoWayFixedEffects(accept_forbidden_comparisons=True)
+EVENTS = TwoWayFixedEffects(effect="event_study", accept_forbidden_comparisons=True)
+GROUP_TIME = [
+    CallawaySantAnna(),
+    CallawaySantAnna(comparison="never_treated", base_period="varying"),
+    Imputation(),
+    Imputation(leave_one_out=True),
+    TwoStage(),
+    SunAbraham(),
+    ExtendedTWFE(),
+    ExtendedTWFE(comparison="never_treated"),
+    ExtendedTWFE(cohort_trends=True),
+]
+
+
+def scanned(frame, folder, **settings):
+    path = folder / "panel.parquet"
+    frame.to_parquet(path)
+    table = scan(path, threads=2)
+    return Design.from_table(
+        table, **{"unit": "unit", "time": "time", "outcome": "outcome"} | settings
+    )
+
+
+def in_memory(frame, *, unit="unit", time="time", outcome="outcome", **settings):
+    return Design(Panel(frame, unit=unit, time=time), outcome=outcome, **settings)
+
+
+def assert_equal_frames(here, there):
+    assert list(here.columns) == list(there.columns)
+    for name in here:
+        if pd.api.types.is_numeric_dtype(here[name]):
+            ours, theirs = here[name].to_numpy(float), there[name].to_numpy(float)
+            scale = np.max(np.abs(ours[np.isfinite(ours)]), initial=0.0)
+            np.testing.assert_allclose(theirs, ours, rtol=RTOL, atol=RTOL * scale, err_msg=name)
+        else:
+            assert list(here[name]) == list(there[name]), name
+
+
+def assert_same(estimator, here, there, views=("att", "event_time", "cohort", "time")):
+    assert there.facts == here.facts
+    assert there.dropped == here.dropped
+    ours, theirs = estimator.fit(here), estimator.fit(there)
+    assert theirs.notes == ours.notes
+    assert_equal_frames(ours.tidy(), theirs.tidy())
+    for view in views:
+        if view == "att":
+            assert_equal_frames(ours.att().tidy(), theirs.att().tidy())
+        else:
+            assert_equal_frames(ours.by(view).tidy(), theirs.by(view).tidy())
+    assert theirs.extra["queries"] == there.queries[: len(theirs.extra["queries"])]
+    return ours, theirs
+
+
+@pytest.mark.parametrize("estimator", GROUP_TIME, ids=repr)
+@pytest.mark.parametrize(
+    "settings",
+    [{"anticipation": 1}, {"clusters": "cluster", "weights": "w"}],
+    ids=["units", "clusters and weights"],
+)
+def test_group_time_effects_equal_those_in_memory(estimator, settings, tmp_path):
+    if settings and isinstance(estimator, Imputation) and estimator.leave_one_out:
+        settings = {"anticipation": 1}
+    frame = did.staggered(n_units=300, periods=7, cohorts=(3, 5), n_clusters=24)
+    here = in_memory(frame, cohort="cohort", **settings)
+    there = scanned(frame, tmp_path, cohort="cohort", **settings)
+    assert_same(estimator, here, there)
+
+
+def test_few_clusters_get_the_same_inference(tmp_path):
+    frame = did.staggered(n_units=200, periods=6, cohorts=(4,), n_clusters=12)
+    frame = frame.assign(cohort=np.where(frame["cluster"] % 3 == 0, 4.0, np.nan))
+    here = in_memory(frame, cohort="cohort", clusters="cluster")
+    there = scanned(frame, tmp_path, cohort="cohort", clusters="cluster")
+    for estimator in (CallawaySantAnna(), STATIC):
+        ours, theirs = assert_same(estimator, here, there, views=("att",))
+        assert ours.att().summary() == theirs.att().summary()
+        for method in ("wild", "permutation"):
+            assert_equal_frames(
+                ours.att().infer(method, draws=199).tidy(),
+                theirs.att().infer(method, draws=199).tidy(),
+            )
+
+
+def test_all_treated_in_the_end(tmp_path):
+    frame = did.staggered(n_units=120, periods=7, cohorts=(3, 5))
+    frame = frame[frame["cohort"].notna()]
+    here = in_memory(frame, cohort="cohort")
+    there = scanned(frame, tmp_path, cohort="cohort")
+    for estimator in (CallawaySantAnna(), Imputation(), SunAbraham()):
+        assert_same(estimator, here, there, views=("att",))
+
+
+def gaps(frame, seed=0):
+    rng = np.random.default_rng(seed)
+    frame = frame[rng.random(len(frame)) < 0.8].reset_index(drop=True)
+    frame["outcome"] = frame["outcome"].mask(rng.random(len(frame)) < 0.03)
+    return frame
+
+
+def enrich(frame):
+    """Add a dose, an indicator that switches off, and a trending covariate."""
+    rng = np.random.default_rng(5)
+    treated = (frame["time"] >= frame["cohort"]).astype(float)
+    return frame.assign(
+        treated=treated,
+        dose=treated * rng.uniform(0.5, 2.0, len(frame)),
+        off=treated * (rng.random(len(frame)) < 0.7),
+        x=rng.normal(size=len(frame)) + frame["time"] + 40,
+    )
+
+
+TWO_WAY = {
+    "cohort": (STATIC, {"cohort": "cohort"}),
+    "clusters": (STATIC, {"cohort": "cohort", "clusters": "cluster"}),
+    "weights": (STATIC, {"cohort": "cohort", "weights": "w"}),
+    "weights and clusters": (STATIC, {"cohort": "cohort", "weights": "w", "clusters": "cluster"}),
+    "covariates": (STATIC, {"treated": "treated", "covariates": ["x", "z"]}),
+    "dose": (STATIC, {"dose": "dose", "clusters": "cluster"}),
+    "switching off": (STATIC, {"treated": "off"}),
+    "event study": (EVENTS, {"cohort": "cohort"}),
+    "binned": (
+        TwoWayFixedEffects(
+            effect="event_study", first=-2, last=2, accept_forbidden_comparisons=True
+        ),
+        {"cohort": "cohort", "clusters": "cluster", "anticipation": 0},
+    ),
+    "CR2": (
+        TwoWayFixedEffects(covariance="CR2", accept_forbidden_comparisons=True),
+        {"cohort": "cohort", "clusters": "cluster"},
+    ),
+    "CR3": (
+        TwoWayFixedEffects(covariance="CR3", accept_forbidden_comparisons=True),
+        {"cohort": "cohort", "clusters": "cluster", "weights": "w"},
+    ),
+    "classical": (
+        TwoWayFixedEffects(covariance="classical", accept_forbidden_comparisons=True),
+        {"cohort": "cohort"},
+    ),
+    "stata": (
+        TwoWayFixedEffects(convention="areg", accept_forbidden_comparisons=True),
+        {"cohort": "cohort"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TWO_WAY)
+@pytest.mark.parametrize("balanced", [True, False], ids=["balanced", "gaps"])
+def test_two_way_fixed_effects_equal_those_in_memory(name, balanced, tmp_path):
+    estimator, settings = TWO_WAY[name]
+    frame = enrich(did.staggered(n_units=240, periods=8, cohorts=(4, 6), n_clusters=30))
+    frame = frame if balanced else gaps(frame)
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    ours, theirs = assert_same(estimator, here, there, views=("att",))
+    for fact in ("n_rows", "n_effects", "df_residual"):
+        assert theirs.extra[fact] == ours.extra[fact]
+    for fact in ("rss", "r_squared_within"):
+        assert theirs.extra[fact] == pytest.approx(ours.extra[fact], rel=RTOL)
+    assert_equal_frames(
+        ours.extra["covariates"].to_frame("slope"), theirs.extra["covariates"].to_frame("slope")
+    )
+
+
+def test_a_covariate_that_effects_explain_has_no_coefficient(tmp_path):
+    frame = enrich(did.staggered(n_units=300, periods=6)).assign(
+        fixed=lambda f: 0.1 * f["unit"], again=lambda f: 2 * f["x"]
+    )
+    settings = {"cohort": "cohort", "covariates": ["fixed", "x", "again"]}
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    ours, theirs = assert_same(STATIC, here, there, views=())
+    assert theirs.extra["covariates"].isna().tolist() == [True, False, True]
+    assert ours.extra["covariates"].isna().tolist() == [True, False, True]
+
+
+def test_clusters_too_many_to_bring_into_memory(tmp_path, monkeypatch):
+    frame = did.staggered(n_units=300, periods=6)
+    here, there = in_memory(frame, cohort="cohort"), scanned(frame, tmp_path, cohort="cohort")
+    monkeypatch.setattr("impact.warehouse.twoway.MOST_CLUSTERS", 10)
+    assert_same(STATIC, here, there, views=("att",))
+    assert [q.rows for q in there.queries if q.purpose == "products of scores"] == [1]
+
+
+def test_queries_do_not_depend_on_the_number_of_rows(tmp_path):
+    counts = []
+    for n_units in (60, 600):
+        frame = gaps(did.staggered(n_units=n_units, periods=6))
+        design = scanned(frame, tmp_path, cohort="cohort", always_treated="drop")
+        STATIC.fit(design)
+        counts.append(len(design.queries))
+    assert counts == [5, 5]
+
+
+def test_complete_units_of_a_table_with_gaps(tmp_path):
+    frame = gaps(did.staggered(n_units=400, periods=6))
+    estimator = CallawaySantAnna(unbalanced="complete_units")
+    settings = {"cohort": "cohort", "always_treated": "drop"}
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    assert_same(estimator, here, there, views=("att", "event_time"))
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+def test_always_treated_units_are_named_or_dropped(balanced, tmp_path):
+    frame = did.staggered(n_units=120, periods=6, cohorts=(1, 4))
+    frame = frame.assign(cohort=frame["cohort"].where(frame["cohort"] != 1, frame["time"].min()))
+    frame = frame if balanced else gaps(frame)
+    here, there = in_memory(frame, cohort="cohort"), scanned(frame, tmp_path, cohort="cohort")
+    assert list(there.always_treated_units) == list(here.always_treated_units)
+    assert there.facts == here.facts
+    here = in_memory(frame, cohort="cohort", always_treated="drop")
+    there = scanned(frame, tmp_path, cohort="cohort", always_treated="drop")
+    assert_same(STATIC, here, there, views=())
+
+
+def test_names_periods_and_codes_of_other_types(tmp_path):
+    frame = did.staggered(n_units=150, periods=6).assign(
+        unit=lambda f: "xã " + f["unit"].astype(str),
+        cluster=lambda f: "tỉnh " + f["cluster"].astype(str),
+        cohort=lambda f: f["cohort"].fillna(0).astype("int64"),
+        time=lambda f: f["time"].astype("float64"),
+    )
+    frame = frame.sample(frac=1.0, random_state=1, ignore_index=True)
+    settings = {"cohort": "cohort", "never_treated": 0, "clusters": "cluster"}
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    assert_same(CallawaySantAnna(), here, there)
+
+
+def test_more_periods_than_a_word_holds(tmp_path):
+    frame = did.staggered(n_units=80, periods=45, cohorts=(20, 30))
+    here, there = (
+        in_memory(gaps(frame), cohort="cohort"),
+        scanned(gaps(frame), tmp_path, cohort="cohort"),
+    )
+    assert there.table.presence.shape[1] == 45
+    assert_same(STATIC, here, there, views=("att",))
+
+
+def test_a_large_common_level_costs_no_digits(tmp_path):
+    frame = did.staggered(n_units=200, periods=6)
+    raised = frame.assign(outcome=frame["outcome"] + 1e6)
+    for estimator in (CallawaySantAnna(), STATIC):
+        low = estimator.fit(scanned(frame, tmp_path, cohort="cohort")).att()
+        high = estimator.fit(scanned(raised, tmp_path, cohort="cohort")).att()
+        # Adding 1e6 rounds outcomes of size 1 to 1e-10.
+        np.testing.assert_allclose(high.estimates, low.estimates, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(high.std_errors, low.std_errors, rtol=0, atol=1e-9)
+
+
+def test_another_engine_gives_the_same(tmp_path):
+    frame = gaps(did.staggered(n_units=120, periods=6))
+    complete = did.staggered(n_units=120, periods=6)
+    engine = ibis.sqlite.connect(tmp_path / "panel.db")
+    with engine.con:
+        frame.to_sql("gaps", engine.con, index=False)
+        complete.to_sql("complete", engine.con, index=False)
+    names = {"unit": "unit", "time": "time", "outcome": "outcome", "cohort": "cohort"}
+    assert_same(STATIC, in_memory(frame, cohort="cohort"),
+                Design.from_table(engine.table("gaps"), **names), views=("att",))  # fmt: skip
+    assert_same(CallawaySantAnna(), in_memory(complete, cohort="cohort"),
+                Design.from_table(engine.table("complete"), **names))  # fmt: skip
+
+
+def test_csv_and_tables_changed_by_the_user(tmp_path):
+    frame = did.staggered(n_units=100, periods=6)
+    frame.to_csv(tmp_path / "one.csv", index=False)
+    table = scan(str(tmp_path / "*.csv")).mutate(double=lambda t: t.outcome * 2)
+    table = table.filter(table.unit > 10)
+    there = Design.from_table(table, unit="unit", time="time", outcome="double", cohort="cohort")
+    here = in_memory(
+        frame[frame["unit"] > 10].assign(double=frame["outcome"] * 2),
+        outcome="double", cohort="cohort",
+    )  # fmt: skip
+    assert_same(CallawaySantAnna(), here, there)
+
+
+def test_collect_draws_the_same_units_for_a_seed(tmp_path):
+    frame = did.staggered(n_units=400, periods=6)
+    there = scanned(frame, tmp_path, cohort="cohort", clusters="cluster", weights="w")
+    here = there.collect()
+    assert type(here.panel) is Panel
+    assert set(here.panel.frame) == {"unit", "time", "outcome", "cohort", "cluster", "w"}
+    assert here.facts == there.facts
+    part, again, other = (there.collect(share=0.3, seed=s) for s in (1, 1, 2))
+    assert list(part.panel.units) == list(again.panel.units)
+    assert list(part.panel.units) != list(other.panel.units)
+    assert 0.2 < part.n_units / 400 < 0.4
+    assert part.is_balanced
+    assert here.collect() is here
+
+
+def test_statements_only_read(tmp_path):
+    frame = did.staggered(n_units=100, periods=6)
+    path = tmp_path / "national.db"
+    engine = ibis.duckdb.connect(path)
+    engine.con.register("given", frame)
+    engine.raw_sql("create table panel as select * from given")
+    engine.disconnect()
+    before = path.read_bytes()
+    engine = ibis.duckdb.connect(path, read_only=True)
+    there = Design.from_table(
+        engine.table("panel"), unit="unit", time="time", outcome="outcome", cohort="cohort",
+        clusters="cluster",
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for estimator in (CallawaySantAnna(), Imputation(), STATIC):
+            assert_same(estimator, in_memory(frame, cohort="cohort", clusters="cluster"), there)
+    assert all(query.sql.lstrip().startswith("SELECT") for query in there.queries)
+    assert "second moments by cohort" in str(there.queries[-1]) or len(there.queries) > 3
+    engine.disconnect()
+    assert path.read_bytes() == before

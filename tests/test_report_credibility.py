@@ -11,6 +11,7 @@ from impact.report.credibility import (
     Credibility,
     Evidence,
     Reason,
+    credibility_reasons,
     grade,
     record_credibility,
 )
@@ -100,7 +101,8 @@ def test_every_finding_has_its_sentence_in_both_languages():
     labels = {"y": text("jobs", "việc làm")}
     for graded in dict.fromkeys(map(grade, EVERY)):
         record = Record("r", text("T", "T"), "simulated", text("Q?", "H?"))
-        sentence, reasons = record_credibility(record, {"y": graded}, labels)
+        sentence = record_credibility(record, {"y": graded}, labels)
+        reasons = credibility_reasons({"y": graded}, labels)
         assert len(reasons) == len(graded.reasons)
         record.summary(
             answer=sentence, credibility=sentence, reasons=reasons, caveats=[], unknown=[]
@@ -119,7 +121,9 @@ def test_each_outcome_has_its_grade_and_is_named_in_the_reasons():
     labels = {"a": text("jobs", "việc làm"), "b": text("pay", "tiền lương")}
     graded = {"a": grade(SOUND), "b": grade(replace(SOUND, pre_trend_p=0.01))}
     record = Record("r", text("T", "T"), "simulated", text("Q?", "H?"))
-    sentence, reasons = record_credibility(record, graded, labels)
+    sentence = record_credibility(record, graded, labels)
+    reasons = credibility_reasons(graded, labels)
+    assert credibility_reasons(graded, labels, lowering_only=True) == [reasons[1]]
     assert [record.values[f"{name}.credibility"].value for name in "ab"] == [3, 2]
     assert "**Jobs**: moderate, level {a.credibility} of" in sentence["en"]
     assert "**Tiền lương**: thấp, mức {b.credibility}" in sentence["vi"]

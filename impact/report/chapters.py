@@ -7,23 +7,29 @@ from typing import TYPE_CHECKING
 
 from impact.evaluation import Evaluation
 from impact.report import charts, effect_tables, narrative
-from impact.report.credibility import evidence_of, grade, record_credibility
+from impact.report.credibility import (
+    Credibility,
+    credibility_reasons,
+    evidence_of,
+    grade,
+    record_credibility,
+)
 from impact.report.effects import OutcomeEffect
 from impact.report.population import Population
 from impact.report.results import Record, bullets
 from impact.report.robustness import robustness_sentences
-from impact.report.text import LANGUAGES, text
+from impact.report.text import LANGUAGES, Text, text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "add_credibility",
     "add_criteria",
     "add_effects",
     "add_event_studies",
     "add_group_time",
     "add_method",
-    "add_robustness",
     "add_timing",
     "draw_timing",
     "summarise",
@@ -31,35 +37,50 @@ __all__ = [
 
 Effects = Mapping[str, OutcomeEffect]
 
+_CREDIBILITY = ("credibility", "reasons")
+
 
 def summarise(record: Record, plan: Evaluation, effects: Effects, population: Population) -> None:
     """Fill the first page: answer, findings and credibility by rules; the reading from the plan.
 
-    What people say of credibility comes first among its reasons.
+    Of the reasons only those that lower the grade stand here; `add_credibility` has them all.
     """
-    primary = {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
-    graded = {name: grade(evidence_of(plan, e, population)) for name, e in primary.items()}
-    labels = {name: effect.outcome.label for name, effect in primary.items()}
-    credibility, reasons = record_credibility(record, graded, labels)
-    reading = dict(plan.reading)
-    said = [reading.pop("credibility")] if "credibility" in reading else []
-    said += reading.pop("reasons")
+    graded, labels = _graded(plan, effects, population)
+    reading = {key: said for key, said in plan.reading.items() if key not in _CREDIBILITY}
     record.summary(
         answer=narrative.answer(effects),
         finding=narrative.summarise_verdicts(effects),
-        credibility=credibility,
-        reasons=[*said, *reasons],
+        credibility=record_credibility(record, graded, labels),
+        reasons=credibility_reasons(graded, labels, lowering_only=True),
         **reading,
     )
 
 
-def add_robustness(record: Record, effects: Effects) -> None:
-    """Add what the average effect on each primary outcome hangs on."""
+def add_credibility(
+    record: Record, plan: Evaluation, effects: Effects, population: Population
+) -> None:
+    """Add every reason of the credibility, what people say of it, and what the answer hangs on."""
+    said = [plan.reading["credibility"]] if "credibility" in plan.reading else []
     record.section(
-        "robustness",
-        text("What the answer hangs on", "Câu trả lời phụ thuộc vào điều gì"),
+        "credibility",
+        text("How sure, and why", "Chắc chắn đến đâu, và vì sao"),
+        bullets(
+            *said,
+            *plan.reading["reasons"],
+            *credibility_reasons(*_graded(plan, effects, population)),
+        ),
+        text("What the answer hangs on:", "Câu trả lời phụ thuộc vào:"),
         bullets(*robustness_sentences(record, effects)),
     )
+
+
+def _graded(
+    plan: Evaluation, effects: Effects, population: Population
+) -> tuple[dict[str, Credibility], dict[str, Text]]:
+    """Grade every primary outcome; return the grades and the outcomes' labels, by name."""
+    primary = {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
+    graded = {name: grade(evidence_of(plan, e, population)) for name, e in primary.items()}
+    return graded, {name: effect.outcome.label for name, effect in primary.items()}
 
 
 def draw_timing(plan: Evaluation, population: Population) -> dict[str, Figure]:

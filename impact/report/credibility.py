@@ -24,7 +24,15 @@ from impact.report.population import Population, count_lost
 from impact.report.results import Record
 from impact.report.text import LANGUAGES, Text, capital, text
 
-__all__ = ["Credibility", "Evidence", "Reason", "evidence_of", "grade", "record_credibility"]
+__all__ = [
+    "Credibility",
+    "Evidence",
+    "Reason",
+    "credibility_reasons",
+    "evidence_of",
+    "grade",
+    "record_credibility",
+]
 
 Outcome: TypeAlias = Literal["holds", "fails", "unknown", "note"]
 
@@ -267,8 +275,8 @@ _CHECKS: dict[tuple[str, Outcome], Text] = {
 
 def record_credibility(
     record: Record, graded: Mapping[str, Credibility], labels: Mapping[str, Text]
-) -> tuple[Text, list[Text]]:
-    """Record the grade of every outcome; return the sentence, and the reasons.
+) -> Text:
+    """Record the grade of every outcome; return the sentence.
 
     Parameters
     ----------
@@ -291,18 +299,32 @@ def record_credibility(
         for code in LANGUAGES:
             words = {"label": capital(label[code]), "word": word[code], "name": name}
             told[code].append(_SENTENCE[code].format(**words))
-    sentence = {code: _SCALE[code] + " ".join(told[code]) for code in LANGUAGES}
-    return sentence, [_SHARED[one.reasons[0].rule, "note"], *_check_reasons(graded, labels)]
+    return {code: _SCALE[code] + " ".join(told[code]) for code in LANGUAGES}
 
 
-def _check_reasons(graded: Mapping[str, Credibility], labels: Mapping[str, Text]) -> list[Text]:
+def credibility_reasons(
+    graded: Mapping[str, Credibility], labels: Mapping[str, Text], *, lowering_only: bool = False
+) -> list[Text]:
+    """Write what the rules found, the outcomes named, those that lower the grade first."""
+    checks = _check_reasons(graded, labels, lowering_only)
+    rule = next(iter(graded.values())).reasons[0].rule
+    return checks if lowering_only else [_SHARED[rule, "note"], *checks]
+
+
+def _check_reasons(
+    graded: Mapping[str, Credibility], labels: Mapping[str, Text], lowering_only: bool
+) -> list[Text]:
     """Write each check's findings, the outcomes named, those that lower the grade first."""
     found: dict[tuple[str, Outcome], list[str]] = {}
     for name, credibility in graded.items():
         for reason in credibility.reasons[1:]:
             found.setdefault((reason.rule, reason.outcome), []).append(name)
     ordered = sorted(found.items(), key=lambda item: item[0][1] not in _LOWERS)
-    return [_named(_CHECKS[key], [labels[name] for name in names]) for key, names in ordered]
+    return [
+        _named(_CHECKS[key], [labels[name] for name in names])
+        for key, names in ordered
+        if key[1] in _LOWERS or not lowering_only
+    ]
 
 
 def _named(template: Text, labels: Sequence[Text]) -> Text:

@@ -1,17 +1,22 @@
-"""How many threads independent columns may use; results do not depend on it."""
+"""Threads for independent columns, workers for independent fits; results depend on neither."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 from impact.errors import EstimationError
 
-__all__ = ["for_each", "get_threads", "set_threads"]
+__all__ = ["for_each", "get_threads", "run_jobs", "set_threads"]
 
 Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+ATTEMPTS = 3
+"""Times that jobs are started anew after a worker process has died."""
 
 _threads = [min(os.cpu_count() or 1, 4)]
 
@@ -42,3 +47,28 @@ def for_each(work: Callable[[Item], None], items: Iterable[Item], size: int) -> 
         return
     with ThreadPoolExecutor(min(get_threads(), len(todo))) as pool:
         list(pool.map(work, todo))
+
+
+def run_jobs(work: Callable[[Item], Outcome], items: Iterable[Item]) -> list[Outcome]:
+    """Do independent work on each item and return the outcomes in the items' order.
+
+    Work goes to whatever ``joblib.parallel_config`` is in force: this process alone without one,
+    else processes (``backend="loky", n_jobs=4``) or a cluster (``backend="dask"``, "ray" or
+    "spark"). Whatever is drawn at random is drawn before, so that the number of workers changes
+    nothing. If a worker process dies, what is not yet done starts anew.
+    """
+    todo = list(items)
+    joblib = sys.modules.get("joblib")
+    if joblib is None or len(todo) < 2:
+        return [work(item) for item in todo]
+    done: list[Outcome] = []
+    for attempt in range(ATTEMPTS):
+        jobs = (joblib.delayed(work)(item) for item in todo[len(done) :])
+        try:
+            for outcome in joblib.Parallel(return_as="generator")(jobs):
+                done.append(outcome)
+            break
+        except BrokenExecutor:
+            if attempt == ATTEMPTS - 1:
+                raise
+    return done

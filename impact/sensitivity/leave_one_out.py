@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.errors import DesignError
+from impact.kernels.parallel import run_jobs
 from impact.result import Result
 from impact.sensitivity.base import (
     Check,
@@ -54,10 +55,10 @@ def leave_one_out(result: Result, *, by: str | None = None) -> Finding:
             f"{'is' if len(groups) == 1 else 'are'} {len(groups):,}. Name a column of larger or "
             "smaller groups with by=, such as the province."
         )
+    fits = [partial(_without, result, (labels != group).to_numpy()) for group in groups]
     rows = [
-        {"left_out": _label(group), "n_units": int((labels == group).sum())}
-        | quick(partial(_without, result, (labels != group).to_numpy()))
-        for group in groups
+        {"left_out": _label(group), "n_units": int((labels == group).sum())} | row
+        for group, row in zip(groups, run_jobs(quick, fits), strict=True)
     ]
     table = pd.DataFrame(rows)[["left_out", "n_units", "estimate", "std_error", "note"]]
     full = result.att()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from impact import plots
 from impact.errors import DesignError, ImpactError, plural
+from impact.kernels.parallel import run_jobs
 from impact.result import Result
 from impact.sensitivity.base import (
     Check,
@@ -74,10 +75,9 @@ def placebo_in_time(
     sample = design.sample
     start = design.cohorts - design.anticipation
     before = ~(sample.periods[sample.time_codes] >= start[sample.unit_codes])
-    rows = [
-        {"lead": lead} | printed(partial(_with_treatment, result, start - lead, before), level)
-        for lead in leads
-    ]
+    fits = [partial(_with_treatment, result, start - lead, before) for lead in leads]
+    found = run_jobs(partial(printed, level=level), fits)
+    rows = [{"lead": lead} | row for lead, row in zip(leads, found, strict=True)]
     table = pd.DataFrame(rows)
     known = table["p_value"].dropna()
     smallest = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
@@ -153,14 +153,16 @@ def placebo_in_space(
     n_drawn = int(np.clip(round(len(pool) * len(treated_groups) / n_groups), 1, len(pool) - 1))
     keep = never[design.sample.unit_codes]
     rng = np.random.default_rng(seed)
-    rows: list[dict[str, object]] = []
-    for draw in range(draws):
+    fits = []
+    for _ in range(draws):
         chosen = rng.choice(pool, n_drawn, replace=False)
         dates = rng.choice(true_cohorts, n_drawn, replace=False)
         by_group = np.full(groups.max() + 1, np.nan)
         by_group[chosen] = dates
         cohorts = np.where(never, by_group[groups], np.nan)
-        rows.append({"draw": draw} | quick(partial(_with_treatment, result, cohorts, keep), level))
+        fits.append(partial(_with_treatment, result, cohorts, keep))
+    found = run_jobs(partial(quick, level=level), fits)
+    rows = [{"draw": draw} | row for draw, row in enumerate(found)]
     table = pd.DataFrame(rows)
     known = table.dropna(subset=["p_value"])
     if not len(known):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from impact.design import Design
 from impact.errors import DesignError, plural
 from impact.estimators import ESTIMATORS, estimator_class
 from impact.estimators.base import ABSORBING, Estimator
+from impact.kernels.parallel import run_jobs
 from impact.result import Result
 from impact.sensitivity.base import (
     Check,
@@ -195,24 +196,25 @@ def _joint_test(
     usable: Sequence[Specification], draws: int, level: float, seed: int
 ) -> dict[str, float]:
     """Compare the curve, by the estimators' own standard errors, with those of permuted paths."""
-
-    def curve(variants: Iterable[Specification]) -> tuple[float, float]:
-        rows = [quick(partial(_fit, variant), level) for variant in variants]
-        return _curve(pd.DataFrame(rows), 1 - level)
-
     rng = np.random.default_rng(seed)
     base = usable[0].design
     groups = assignment_groups(base)
     paths = base.cohorts[np.unique(groups, return_index=True)[1]]
     labels = pd.Series(base.sample.units)
-    median, significant = curve(usable)
-    further, more = 1, 1
-    for _ in range(draws):
-        drawn = pd.Series(rng.permutation(paths)[groups], index=labels)
-        placebo, share = curve(_permuted(variant, drawn) for variant in usable)
-        further += abs(placebo) >= abs(median)
-        more += share >= significant
+    drawn = [pd.Series(rng.permutation(paths)[groups], index=labels) for _ in range(draws)]
+    (median, significant), *others = run_jobs(partial(_curve_of, usable, level), [None, *drawn])
+    further = 1 + sum(abs(placebo) >= abs(median) for placebo, _ in others)
+    more = 1 + sum(share >= significant for _, share in others)
     return {"p_median": further / (draws + 1), "p_share": more / (draws + 1)}
+
+
+def _curve_of(
+    usable: Sequence[Specification], level: float, cohorts: pd.Series | None
+) -> tuple[float, float]:
+    """Return the curve of the specifications as they are, or with cohorts permuted."""
+    chosen = usable if cohorts is None else [_permuted(variant, cohorts) for variant in usable]
+    rows = [quick(partial(_fit, variant), level) for variant in chosen]
+    return _curve(pd.DataFrame(rows), 1 - level)
 
 
 def _permuted(specification: Specification, cohorts: pd.Series) -> Specification:

@@ -71,8 +71,10 @@ def test_unknown_places_are_named_together_with_what_became_of_them():
     assert "1 row without a province" in message
     with pytest.raises(PlaceError, match="perhaps Hưng Yên"):
         places.codes(["Hưng Yn"], 63)
-    with pytest.raises(PlaceError, match="vintage may be '63', '34'; it was '2024'"):
+    with pytest.raises(PlaceError, match="vintage may be 63, 34; it was 2024"):
         places.codes(["Huế"], 2024)
+    with pytest.raises(PlaceError, match="it was the text '63'; write the number"):
+        places.codes([33], "63")
 
 
 def test_vintage_at_the_day_of_the_merger():

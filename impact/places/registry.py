@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from impact.errors import PlaceError, check_choice, listing, plural
+from impact.errors import PlaceError, listing, plural
 
 __all__ = ["Vintage", "codes", "crosswalk", "fold", "lookup", "provinces", "vintage_at"]
 
@@ -223,5 +223,7 @@ def _explain(value: object, vintage: Vintage) -> str:
 
 
 def _check_vintage(vintage: object) -> None:
+    if isinstance(vintage, str):
+        raise PlaceError(f"vintage may be 63, 34; it was the text {vintage!r}; write the number.")
     if vintage not in (63, 34):
-        check_choice("vintage", str(vintage), ("63", "34"), PlaceError)
+        raise PlaceError(f"vintage may be 63, 34; it was {vintage!r}. Name one of the two lists.")

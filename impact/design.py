@@ -44,7 +44,11 @@ class Design:
     treated : column of 0 and 1 by unit and period, instead of ``cohort``
     dose : column of amounts by unit and period, 0 where untreated, instead of ``cohort``
     anticipation : periods before the first treated one in which the treatment may already act
-    clusters : column, or columns, of the level at which treatment was assigned; the unit if None
+    clusters : column, or columns, that standard errors are clustered by; if None the level of
+        assignment, which is the unit if ``assigned_by`` is None too
+    assigned_by : column whose values were treated as wholes, such as the province; units lie
+        within them, and treatment must be alike within each in every period. Inference then
+        refuses clusters that split them
     covariates : columns that comparisons condition on
     weights : column of positive sampling weights; equal if None
     never_treated : value of ``cohort`` that stands for "never treated", such as 0, if one does
@@ -58,13 +62,14 @@ class Design:
     ------
     DesignError : contradictory treatment columns, a cohort outside the panel, a treatment
         that is not 0 or 1, a negative dose, a weight that is not positive, an outcome never
-        observed, clusters missing
+        observed, treatment that differs within the level of assignment
 
     Notes
     -----
-    Rows in which outcome, treatment, weight, cluster or a covariate is missing are left out
-    together, so that all estimators use the same rows; ``dropped`` counts them by cause. A
-    cohort outside the panel is an error and never becomes "never treated" in silence.
+    Rows in which outcome, treatment, weight, cluster, level of assignment or a covariate is
+    missing are left out together, so that all estimators use the same rows; ``dropped`` counts
+    them by cause. A cohort outside the panel is an error and never becomes "never treated" in
+    silence.
 
     Years are the panel's periods, provinces those of a column ``province_code`` if it has one:
     see ``impact.calendar``. A panel keyed by ``places.keyed`` shows in ``breaks`` the breaks of
@@ -87,6 +92,7 @@ class Design:
     never_treated: float | None = field(default=None, kw_only=True)
     always_treated: Literal["refuse", "drop"] = field(default="refuse", kw_only=True)
     series: Outcome | None = field(default=None, kw_only=True)
+    assigned_by: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _normalise(self)
@@ -94,6 +100,8 @@ class Design:
         _ = self._drawn
         if self.treatment_column is not None and self.table is None:
             _ = self.cohorts
+        if self.assigned_by is not None:
+            _check_assignment(self, self.assigned_by)
         if self.series is not None:
             warn_of_breaks(self.breaks, self.outcome, self.series, stacklevel=4)
 
@@ -174,7 +182,7 @@ class Design:
     def cluster_columns(self) -> tuple[str, ...]:
         """Columns that standard errors are clustered by."""
         if self.clusters is None:
-            return (self.panel.unit,)
+            return (self.assigned_by or self.panel.unit,)
         return (self.clusters,) if isinstance(self.clusters, str) else tuple(self.clusters)
 
     @cached_property
@@ -352,6 +360,21 @@ class Design:
         return int(np.count_nonzero(np.bincount(self.cluster_codes[treated])))
 
     @cached_property
+    def split_assignments(self) -> pd.Index:
+        """Values of ``assigned_by`` that every cluster column splits over several clusters."""
+        column = self.assigned_by
+        if column is None or column in self.cluster_columns:
+            return pd.Index([])
+        groups, names = _row_groups(self.sample, column)
+        fewest = np.ones(len(names), dtype=bool)
+        for name in self.cluster_columns:
+            codes = _row_codes(self.sample, name)
+            pairs = np.unique(groups * (codes.max() + 1) + codes) // (codes.max() + 1)
+            split = np.bincount(pairs, minlength=len(names)) > 1
+            fewest = split if split.sum() < fewest.sum() else fewest
+        return names[fewest]
+
+    @cached_property
     def unit_weights(self) -> Floats | None:
         """Weight of each unit, shape (N,), scaled to mean one; None if all are equal.
 
@@ -512,6 +535,12 @@ def _check_settings(design: Design) -> None:
             "never_treated names the value of the cohort column that means never treated, but no "
             "cohort column was given."
         )
+    if design.assigned_by is not None and isinstance(design.panel, TablePanel):
+        raise DesignError(
+            f'assigned_by="{design.assigned_by}" is checked against the rows of units, which stay '
+            f'in their table. Give clusters="{design.assigned_by}" instead, or state the design on '
+            "rows drawn into memory with design.collect(share=...)."
+        )
     roles = [design.outcome, *_given_columns(design)]
     repeated = {name for name in roles if roles.count(name) > 1}
     if repeated:
@@ -576,7 +605,7 @@ def _draw_sample(design: Design) -> _Sample:
         values = panel.numeric(design.weights)
         _check_weights(panel, values, design.weights)
         leave_out(np.isnan(values), f'weight "{design.weights}" missing')
-    for name in design.cluster_columns:
+    for name in dict.fromkeys((*design.cluster_columns, *_level(design))):
         missing = panel.column(name).isna().to_numpy()
         leave_out(missing if panel.order is None else missing[panel.order], f'"{name}" missing')
     if not keep.any():
@@ -602,6 +631,10 @@ def _draw_sample(design: Design) -> _Sample:
         None if cohorts is None else cohorts[left],
         None if stopped is None else stopped[left],
     )
+
+
+def _level(design: Design) -> tuple[str, ...]:
+    return () if design.assigned_by is None else (design.assigned_by,)
 
 
 def _roles(design: Design) -> Roles:
@@ -723,11 +756,58 @@ def _side_by_side(columns: list[NDArray[Scalar]]) -> NDArray[Scalar]:
 
 
 def _row_codes(panel: Panel, name: str) -> Integers:
+    return panel.unit_codes if name == panel.unit else _row_groups(panel, name)[0]
+
+
+def _row_groups(panel: Panel, name: str) -> tuple[Integers, pd.Index]:
+    """Return the group of each sorted row, shape (n,), and the groups' names."""
     if name == panel.unit:
-        return panel.unit_codes
+        return panel.unit_codes, panel.units
     column = panel.column(name)
-    codes, _ = pd.factorize(column if panel.order is None else column.iloc[panel.order], sort=True)
-    return codes.astype(np.int64)
+    rows = column if panel.order is None else column.iloc[panel.order]
+    codes, names = pd.factorize(rows, sort=True)
+    return codes.astype(np.int64), pd.Index(names)
+
+
+def _check_assignment(design: Design, column: str) -> None:
+    """Refuse a level of assignment that units cross or within which treatment differs."""
+    treatment = design.treatment_column
+    if treatment is None:
+        raise DesignError(
+            f'assigned_by="{column}" says at which level treatment was assigned, but the design '
+            "states no treatment. Give cohort, treated or dose."
+        )
+    sample = design.sample
+    groups, names = _row_groups(sample, column)
+    crossing = (np.diff(groups) != 0) & (np.diff(sample.unit_codes) == 0)
+    if crossing.any():
+        units = np.unique(sample.unit_codes[1:][crossing])
+        raise DesignError(
+            f'{plural(len(units), "unit")} moved between values of "{column}", first '
+            f"{sample.unit} {listing(sample.units[units])}; treatment assigned to whole "
+            f'"{column}" values cannot be told of units that move between them. Name a level '
+            "that units stay in, such as where each was when treatment was assigned."
+        )
+    if design.cohort is not None:
+        values = np.nan_to_num(design.cohorts, nan=np.inf)[sample.unit_codes]
+    else:
+        values = sample.numeric(treatment)
+    cells = groups * sample.n_periods + sample.time_codes
+    order = np.argsort(cells, kind="stable")
+    cells, values = cells[order], values[order]
+    rows = order[1:][(cells[1:] == cells[:-1]) & (values[1:] != values[:-1])]
+    if len(rows):
+        mixed, first = np.unique(groups[rows], return_index=True)
+        cases = [
+            f"{names[group]} ({sample.time} {sample.periods[sample.time_codes[rows[row]]]})"
+            for group, row in zip(mixed, first, strict=True)
+        ]
+        raise DesignError(
+            f'treatment "{treatment}" differs between units of one "{column}" and period in '
+            f'{len(mixed):,} of {len(names):,} values of "{column}", first {listing(cases)}; it '
+            "was not assigned to them as wholes. Name the level at which it was assigned, or "
+            "leave assigned_by out if units were treated one by one."
+        )
 
 
 def _cases(panel: Panel, rows: NDArray[np.bool_]) -> str:

@@ -24,7 +24,7 @@ from impact.errors import (
 )
 from impact.inference import bands
 from impact.inference.aggregation import share_average
-from impact.inference.auto import Method, choose
+from impact.inference.auto import Method, choose, refuse_split
 from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer, power_at
 from impact.inference.equivalence import two_one_sided_tests, verdict
@@ -276,6 +276,8 @@ class Result:
                 f"{question!r} cannot be tested: none of the {plural(len(self), 'estimate')} is of "
                 "that kind with a standard error. More periods before treatment would be needed."
             )
+        if self.request.method in (None, "auto"):
+            refuse_split(self._split)
         own = self.uncertainty
         if isinstance(own, BlockScores) and "CR2" in (own.kind, str(self.request.method).upper()):
             rows = np.eye(len(own.contrast))[np.flatnonzero(keep)]
@@ -357,6 +359,8 @@ class Result:
 
     def _infer_rows(self, level: float) -> list[Inference | None]:
         request = self.request
+        if request.method in (None, "auto"):
+            refuse_split(self._split)
         if request.method is None and self._needs_no_check:
             return [None] * len(self)
         if self.uncertainty.n_clusters != self.design.n_clusters:
@@ -403,6 +407,20 @@ class Result:
             std_error=float(self.std_errors[row]),
             label=Label(cohort, time, event_time),
             strata=self._strata(self.request.strata),
+            split=self._split,
+        )
+
+    @cached_property
+    def _split(self) -> str:
+        """Say what was assigned as a whole but lies in several clusters; empty if nothing."""
+        design = self.design
+        split = design.split_assignments
+        if not len(split):
+            return ""
+        columns = " and ".join(f'"{name}"' for name in design.cluster_columns)
+        return (
+            f"clusters by {columns} split "
+            f'{plural(len(split), "value")} of "{design.assigned_by}", first {listing(split)}'
         )
 
     def _strata(self, column: str | None) -> NDArray[np.int64] | None:
@@ -905,7 +923,7 @@ def _sample_of_table(design: Design, table: TableSample, absorbing: bool) -> Sam
 
 def _assignment_note(design: Design) -> tuple[str, ...]:
     """Doubt clusters that are units where all units of a wider group were treated together."""
-    if design.clusters is not None or design.table is not None:
+    if design.clusters or design.assigned_by or design.table is not None:
         return ()
     if not 0 < design.facts.n_treated_units < design.n_units:
         return ()

@@ -224,3 +224,63 @@ def test_always_treated_units_are_dropped_however_treatment_is_stated():
     design = Design(panel(data), outcome="y", treated="on", always_treated="drop")
     assert design.dropped == {"unit treated whenever it is observed": 5}
     assert design.n_units == 5
+
+
+def by_province() -> pd.DataFrame:
+    """The staggered panel with provinces of two units that share their cohort."""
+    return staggered().assign(province=lambda f: "P" + ((f["id"] + 1) // 2).astype(str))
+
+
+@pytest.mark.parametrize("treatment", ["cohort", "treated", "dose"])
+def test_the_level_of_assignment_becomes_the_cluster(treatment):
+    data = by_province().assign(amount=lambda f: f["on"] * 5.0)
+    column = {"cohort": "first", "treated": "on", "dose": "amount"}[treatment]
+    design = Design(panel(data), outcome="y", assigned_by="province", **{treatment: column})
+    assert design.cluster_columns == ("province",)
+    assert design.n_clusters == 3
+    assert not len(design.split_assignments)
+
+
+def test_clusters_that_split_what_was_assigned_together_are_listed():
+    data = by_province().assign(wide=lambda f: f["province"].eq("P3").astype(int))
+    given = {"outcome": "y", "cohort": "first", "assigned_by": "province"}
+    assert list(Design(panel(data), clusters="id", **given).split_assignments) == ["P1", "P2", "P3"]
+    assert list(Design(panel(data), clusters="district", **given).split_assignments) == ["P3"]
+    for whole in ("wide", ["year", "wide"], "province"):
+        assert not len(Design(panel(data), clusters=whole, **given).split_assignments)
+    crossed = Design(panel(data), clusters=["year", "district"], **given)
+    assert list(crossed.split_assignments) == ["P3"]
+
+
+def test_treatment_that_differs_within_the_level_of_assignment_is_refused():
+    with pytest.raises(
+        DesignError,
+        match=r'"first" differs between units of one "district" and period in 1 of 3 values of '
+        r'"district", first 1 \(year 2000\); it was not assigned',
+    ):
+        Design(panel(), outcome="y", cohort="first", assigned_by="district")
+    data = by_province()
+    data.loc[(data["id"] == 4) & (data["year"] == 2004), "on"] = 0
+    with pytest.raises(
+        DesignError, match=r'"on" differs .* in 1 of 3 values of "province", first P2 \(year 2004\)'
+    ):
+        Design(panel(data), outcome="y", treated="on", assigned_by="province")
+
+
+def test_units_that_cross_the_level_of_assignment_are_refused():
+    data = by_province()
+    data.loc[(data["id"] == 2) & (data["year"] == 2004), "province"] = "P2"
+    with pytest.raises(DesignError, match=r'1 unit moved between values of "province", first id 2'):
+        Design(panel(data), outcome="y", treated="on", assigned_by="province")
+
+
+def test_a_level_of_assignment_without_a_treatment_is_refused():
+    with pytest.raises(DesignError, match=r'assigned_by="province" .* states no treatment'):
+        Design(panel(by_province()), outcome="y", assigned_by="province")
+
+
+def test_rows_without_their_level_of_assignment_are_left_out_and_counted():
+    data = by_province()
+    data.loc[3, "province"] = None
+    design = Design(panel(data), outcome="y", cohort="first", clusters="id", assigned_by="province")
+    assert design.dropped == {'"province" missing': 1}

@@ -1,5 +1,6 @@
 """Effects of a plan: verdicts from intervals, sentences from verdicts, the Michigan numbers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -304,3 +305,11 @@ def test_a_plan_that_cannot_be_estimated_says_what_is_missing(michigan, tmp_path
         SpecError, match=r"must also say design.unit, design.time, design.cohort, out"
     ):
         estimate_outcomes(plan, plan.load())
+
+
+def test_a_plan_may_state_the_level_of_assignment(michigan):
+    plan, _ = michigan
+    content = dict(plan.content, design=plan.design | {"assigned_by": plan.design["unit"]})
+    stated = estimate_outcomes(replace(plan, content=content), plan.load())
+    designs = [effect.design for effect in stated.values()]
+    assert {design.assigned_by for design in designs} == {plan.design["unit"]}

@@ -428,3 +428,23 @@ def test_clusters_below_the_level_of_assignment_are_doubted(provinces, result):
     named = CallawaySantAnna().fit(place_design(provinces)).att()
     assert "share their treatment date" not in named.summary()
     assert "share their treatment date" not in result.att().summary()
+
+
+def test_clusters_finer_than_the_level_of_assignment_are_refused(provinces):
+    panel = Panel(provinces, unit="unit", time="time")
+    stated = {"outcome": "outcome", "cohort": "cohort", "assigned_by": "cluster"}
+    finer = CallawaySantAnna().fit(Design(panel, clusters="unit", **stated))
+    words = r'finer than .* clusters by "unit" split 63 values of "cluster", first 0, 1.*clusters='
+    for refused in (
+        finer.att().tidy,
+        finer.att().infer,
+        finer.pre_trends_test,
+        finer.att().minimum_detectable_effect,
+    ):
+        with pytest.raises(InferenceError, match=words):
+            refused()
+    assert finer.att().infer("cr1").tidy()["std_error"][0] > 0
+    coarse = CallawaySantAnna().fit(Design(panel, **stated)).att().tidy()
+    pd.testing.assert_frame_equal(
+        coarse, CallawaySantAnna().fit(place_design(provinces)).att().tidy()
+    )

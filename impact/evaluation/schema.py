@@ -109,6 +109,7 @@ PLAN: dict[str, Key] = {
             "anticipation": Key("integer", default=0, low=0),
             "always_treated": Key("string", default="refuse", choices=("refuse", "drop")),
             "clusters": Key("string"),
+            "assigned_by": Key("string"),
             "covariates": Key("strings", default=[]),
             "weights": Key("string"),
         },

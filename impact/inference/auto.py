@@ -7,7 +7,7 @@ from typing import Literal
 
 from impact.errors import InferenceError, plural
 
-__all__ = ["Choice", "Facts", "Method", "choose"]
+__all__ = ["Choice", "Facts", "Method", "choose", "refuse_split"]
 
 Method = Literal[
     "cr1",
@@ -70,7 +70,7 @@ class Facts:
         the smaller arm (`few_treated.size_variance`); infinite if sizes there are unlike
     correctable : whether CR2 can be computed
     size_gap : smallest cluster of the larger arm over the mean cluster of the smaller one
-    finer_than_assignment : whether clusters are parts of the units that treatment was assigned to
+    split : which units that treatment was assigned to lie in several clusters; empty if none
     """
 
     n_clusters: int
@@ -83,7 +83,7 @@ class Facts:
     size_imprecision: float
     size_gap: float
     correctable: bool = True
-    finer_than_assignment: bool = False
+    split: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,7 @@ def choose(facts: Facts) -> Choice:
     Economics and Statistics 101(3); MacKinnon, Nielsen and Webb (2023), Journal of Econometrics
     232(2), for the diagnostics.
     """
-    if facts.finer_than_assignment:
-        raise InferenceError(
-            "Clusters are finer than the level at which treatment was assigned, so errors shared "
-            "by everything assigned together are counted as independent. Give the design "
-            "clusters= the level of assignment, or name a method to override this."
-        )
+    refuse_split(facts.split)
     treated, other = facts.n_treated, facts.n_clusters - facts.n_treated
     arms = f"{plural(facts.n_clusters, 'cluster')}, {treated} treated"
     if min(treated, other) >= LARGE_ARM and facts.max_leverage < 4 / LARGE_ARM:
@@ -138,6 +133,21 @@ def choose(facts: Facts) -> Choice:
     if facts.assignments > 0:
         return _choose_permutation(facts, arms)
     return _choose_wild(facts, arms)
+
+
+def refuse_split(split: str) -> None:
+    """Refuse clusters that split what was assigned as a whole, as ``split`` says; "" is none.
+
+    Raises
+    ------
+    InferenceError : clusters are finer than the level of assignment
+    """
+    if split:
+        raise InferenceError(
+            f"Clusters are finer than the level at which treatment was assigned: {split}. Errors "
+            "shared by everything assigned together would be counted as independent. Give the "
+            "design clusters= the level of assignment, or name a method to override this."
+        )
 
 
 def _is_large(facts: Facts, smaller: int) -> bool:

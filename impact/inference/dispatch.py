@@ -15,7 +15,7 @@ from impact.inference.assignments import (
     assignments,
     comparable_assignments,
 )
-from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose
+from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose, refuse_split
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
 from impact.inference.evidence import Evidence, Paths
 from impact.inference.few_treated import few_treated_test, size_variance
@@ -164,6 +164,7 @@ def joint_draws(
 
 
 def _choose(evidence: Evidence) -> Choice:
+    refuse_split(evidence.split)
     if evidence.placebos is not None:
         return Choice("placebo", f"the estimator's own inference: {evidence.placebos.method}")
     return choose(evidence.facts)

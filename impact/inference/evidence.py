@@ -115,7 +115,7 @@ class Evidence:
         contributions and paths if None
     placebos : the estimator's own replicates, which "auto" then keeps to
     strata : array, shape (G,), blocks within which assignment was random; one if None
-    finer_than_assignment : whether clusters are finer than the level of assignment
+    split : which units that treatment was assigned to lie in several clusters; empty if none
     """
 
     estimate: float
@@ -130,7 +130,7 @@ class Evidence:
     corrected: Corrected | None = None
     placebos: Placebos | None = None
     strata: Integers | None = None
-    finer_than_assignment: bool = False
+    split: str = ""
 
     @cached_property
     def facts(self) -> Facts:
@@ -149,7 +149,7 @@ class Evidence:
             size_imprecision=self._size_imprecision,
             correctable=self._is_correctable,
             size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
-            finer_than_assignment=self.finer_than_assignment,
+            split=self.split,
         )
 
     @cached_property
@@ -354,7 +354,7 @@ def gather(
     std_error: float,
     label: Label,
     strata: Integers | None = None,
-    finer_than_assignment: bool = False,
+    split: str = "",
 ) -> Evidence:
     """Gather what is known of the estimate in one row of a result.
 
@@ -366,7 +366,7 @@ def gather(
     estimate, std_error : as reported
     label : which effect it is
     strata : array, shape (G,), blocks within which assignment was random
-    finer_than_assignment : whether clusters are finer than the level of assignment
+    split : which units that treatment was assigned to lie in several clusters; empty if none
 
     Notes
     -----
@@ -394,7 +394,7 @@ def gather(
         corrected=None if regression is None else _corrections(regression, row),
         placebos=_placebos(uncertainty, row, estimate),
         strata=strata,
-        finer_than_assignment=finer_than_assignment,
+        split=split,
     )
 
 

@@ -235,8 +235,8 @@ def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
 
 def _design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:
     """Make the design of one outcome."""
-    names = ("cohort", "anticipation", "clusters", "covariates", "weights", "always_treated")
-    stated = {name: plan.design[name] for name in names if name in plan.design}
+    names = ("cohort", "anticipation", "clusters", "assigned_by", "covariates", "weights")
+    stated = {n: plan.design[n] for n in (*names, "always_treated") if n in plan.design}
     return Design(panel, outcome=outcome.column, series=outcome.series, **stated)
 
 

@@ -196,9 +196,12 @@ def without_rows(design: Design, keep: NDArray[np.bool_]) -> Design:
 def with_cohorts(design: Design, cohorts: Floats, keep: NDArray[np.bool_]) -> Design:
     """Return the design with other first treated periods, shape (N,), on the rows kept, (n,).
 
-    Units that have no untreated period under the new cohorts are dropped.
+    Units that have no untreated period under the new cohorts are dropped. Cohorts that differ
+    within the level of assignment leave it as the clusters.
     """
     sample = design.sample
+    if design.assigned_by is not None and not _alike_within(assignment_groups(design), cohorts):
+        design = replace(design, clusters=design.cluster_columns, assigned_by=None)
     keep = keep & ~(cohorts <= sample.periods[0])[sample.unit_codes]
     frame = sorted_frame(sample).assign(**{PRETENDED: cohorts[sample.unit_codes]})[keep]
     return replace(
@@ -213,15 +216,22 @@ def with_cohorts(design: Design, cohorts: Floats, keep: NDArray[np.bool_]) -> De
 
 
 def assignment_groups(design: Design) -> NDArray[np.int64]:
-    """Return the clusters where each is treated as one, else the units, shape (N,)."""
-    codes = np.unique(design.cluster_codes, return_inverse=True)[1]
-    cohorts = np.nan_to_num(design.cohorts, nan=np.inf)
+    """Return the level of assignment if stated, else clusters treated as one or units, (N,)."""
+    if design.assigned_by is not None:
+        if design.assigned_by == design.panel.unit:
+            return np.arange(design.n_units)
+        return pd.factorize(design.sample.unit_values(design.assigned_by), sort=True)[0]
+    codes = np.unique(design.cluster_codes, return_inverse=True)[1].astype(np.int64)
+    return codes if _alike_within(codes, design.cohorts) else np.arange(design.n_units)
+
+
+def _alike_within(codes: NDArray[np.int64], cohorts: Floats) -> bool:
+    """Tell whether units of one group, shape (N,), have one first treated period."""
+    filled = np.nan_to_num(cohorts, nan=np.inf)
     lowest, highest = np.full(codes.max() + 1, np.inf), np.full(codes.max() + 1, -np.inf)
-    np.minimum.at(lowest, codes, cohorts)
-    np.maximum.at(highest, codes, cohorts)
-    if (lowest == highest).all():
-        return np.asarray(codes, dtype=np.int64)
-    return np.arange(design.n_units)
+    np.minimum.at(lowest, codes, filled)
+    np.maximum.at(highest, codes, filled)
+    return bool((lowest == highest).all())
 
 
 def few_clusters(design: Design) -> tuple[str, ...]:

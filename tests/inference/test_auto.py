@@ -92,6 +92,6 @@ def test_large_unlike_treated_clusters_keep_the_studentised_test():
 
 def test_clusters_below_the_level_of_assignment_are_refused():
     with pytest.raises(
-        InferenceError, match=r"finer than the level at which treatment was assigned"
+        InferenceError, match=r"finer than the level at which .*: 3 provinces are split\. Errors"
     ):
-        choose(replace(COMMON, finer_than_assignment=True))
+        choose(replace(COMMON, split="3 provinces are split"))

@@ -337,9 +337,9 @@ def test_refusals():
         infer(bare, "wild")
     with pytest.raises(InferenceError, match=r'"cr2" needs the regression, or each'):
         infer(bare, "cr2")
-    with pytest.raises(InferenceError, match=r"finer than the level"):
-        infer(evidence_of(sample, finer_than_assignment=True))
-    named = infer(evidence_of(sample, finer_than_assignment=True), "cr1")
+    with pytest.raises(InferenceError, match=r"finer than the level.*2 provinces.*clusters="):
+        infer(evidence_of(sample, split="2 provinces lie in several clusters"))
+    named = infer(evidence_of(sample, split="2 provinces lie in several clusters"), "cr1")
     assert named.reason == "asked for"
     few = make_panel(n_clusters=4, treated=(4, 4))
     with pytest.raises(InferenceError, match=r"larger arm has 2 clusters.*takes 3"):

@@ -94,6 +94,19 @@ def test_cancelled_projects_by_hand(make_frame, design_of):
     assert "20 units with a cancelled project" in finding.sentence
 
 
+def test_cancelled_projects_of_parts_of_a_level_of_assignment_keep_its_clusters(
+    make_frame, design_of
+):
+    frame = make_frame(by_province=True, n_firms=5)
+    frame["cancelled"] = np.where(frame["firm"] % 5 == 0, 2014.0, np.nan)
+    design = design_of(frame, assigned_by="province")
+    finding = placebo_cancelled(CallawaySantAnna().fit(design), cohort="cancelled")
+    untreated = frame[frame["cohort"].isna()].assign(cohort=lambda f: f["cancelled"])
+    by_hand = CallawaySantAnna().fit(design_of(untreated, clusters="province")).att()
+    assert finding.table["estimate"][1] == pytest.approx(by_hand.estimates[0], rel=CLOSED_FORM)
+    assert by_hand.design.n_clusters == 4
+
+
 def test_cancelled_projects_of_treated_units_only_are_refused(make_frame, design_of):
     frame = make_frame().assign(cancelled=lambda f: f["cohort"])
     result = CallawaySantAnna().fit(design_of(frame))

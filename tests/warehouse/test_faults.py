@@ -223,3 +223,8 @@ def test_limits_on_what_is_brought_into_memory(frame, make, monkeypatch):
         _ = result.uncertainty.blocks
     with pytest.raises(TableError, match="mean path of each of 40 clusters"):
         CallawaySantAnna().fit(make(frame)).tidy()
+
+
+def test_a_level_of_assignment_asks_for_clusters_instead(frame, make):
+    with pytest.raises(DesignError, match=r'assigned_by="unit" .*clusters="unit" instead'):
+        make(frame, assigned_by="unit")

@@ -8,6 +8,7 @@
     ├── DesignError        the treatment, the sample or the estimator's requirements
     ├── EstimationError    the data cannot answer the question
     ├── InferenceError     no valid inference of the kind asked for
+    │   └── VarianceError  estimates exist, and nothing tells how far they may stray
     ├── LedgerError        the ledger of projects
     ├── PlaceError         provinces and their vintages
     ├── PriceError         price indices and years
@@ -35,6 +36,7 @@ __all__ = [
     "ReportError",
     "SpecError",
     "TableError",
+    "VarianceError",
     "check_choice",
     "listing",
     "near",
@@ -64,6 +66,10 @@ class EstimationError(ImpactError):
 
 class InferenceError(ImpactError):
     """No valid inference of the kind asked for exists here."""
+
+
+class VarianceError(InferenceError):
+    """The data estimate, and tell nothing of how far the estimates may stray."""
 
 
 class LedgerError(ImpactError):

@@ -17,12 +17,14 @@ from impact.errors import (
     DesignError,
     EstimationError,
     TableError,
+    VarianceError,
     check_choice,
     listing,
     near,
     plural,
 )
 from impact.inference.rounding import is_constant, rounding_rows
+from impact.inference.scores import Unmeasured
 from impact.result import Result
 
 __all__ = [
@@ -158,9 +160,13 @@ def _without_rounding(result: Result, outcome: Floats) -> Result:
     sample = result.design.sample
     if len(outcome) != sample.n_rows:
         outcome = sample.numeric(result.design.outcome)
+    try:
+        variances = result.uncertainty.variances()[: len(result)]
+    except VarianceError as error:
+        return _without_errors(result, str(error))
     noise, exact = rounding_rows(
         result.estimates,
-        result.uncertainty.variances()[: len(result)],
+        variances,
         outcome,
         lambda: (sample.unit_codes, sample.time_codes),
     )
@@ -174,6 +180,16 @@ def _without_rounding(result: Result, outcome: Floats) -> Result:
     keep = np.ones(result.uncertainty.covariance().shape[0])
     keep[: len(exact)][exact] = 0.0
     return replace(result, cells=cells, uncertainty=result.uncertainty.combine(np.diag(keep)))
+
+
+def _without_errors(result: Result, reason: str) -> Result:
+    """Return the estimates alone, their standard errors NaN for a reason."""
+    width = len(result) + len(result.shares)
+    uncertainty = Unmeasured(width, result.uncertainty.n_clusters)
+    notes = result.cells["note"]
+    cells = result.cells.assign(note=notes.where(notes != "", "no standard error, see the notes"))
+    why = (*result.notes, f"No standard errors: {reason}")
+    return replace(result, cells=cells, uncertainty=uncertainty, notes=why)
 
 
 def _fit_table(estimate: Callable[[Design], Result], design: Design, name: str) -> Result:

@@ -29,9 +29,13 @@ __all__ = ["SlopesByGroup"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 
 MOST_GROUPS = 500
 """Most groups; more are units, whose mean slope MeanGroup estimates."""
+CLUSTERED = ("CR0", "CR1", "CR2", "CR3", "jackknife")
+"""Covariances that sum errors by cluster."""
+IN_ONE_CLUSTER = "its rows lie in one cluster, so no standard error exists"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +59,9 @@ class SlopesByGroup(RegressionEstimator):
     their rows (or weights); groups follow as "by::group:variable". ``extra["equality"]`` tests,
     by variable, that all groups share one coefficient: a Wald test with the design's clusters, or
     with covariance="CR2" Hotelling's approximation (HTZ). A group in which the variable does not
-    vary has no coefficient, with the reason, and no part in average and test.
+    vary has no coefficient, with the reason, and no part in average and test. Where errors are
+    summed by cluster, a group within one cluster sums to zero by least squares: its standard error,
+    the average's and the test are NaN, with the reason.
 
     Raises
     ------
@@ -107,7 +113,7 @@ class SlopesByGroup(RegressionEstimator):
         )
         weights = plain.rows.weights
         sizes = np.bincount(codes, weights, len(labels)).astype(np.float64)
-        return self._result(design, fit, chosen, labels, sizes)
+        return self._result(design, fit, chosen, labels, sizes, _lone(fit, codes, len(labels)))
 
     def _result(
         self,
@@ -116,8 +122,9 @@ class SlopesByGroup(RegressionEstimator):
         chosen: Sequence[str],
         labels: Sequence[str],
         sizes: Floats,
+        lone: Booleans,
     ) -> Result:
-        """Put each variable's average before its groups."""
+        """Put each variable's average before its groups; ``lone`` marks those in one cluster."""
         n_groups, n_terms = len(labels), len(fit.variables.names)
         estimates = fit.coefficients
         known = ~np.isnan(estimates)
@@ -126,6 +133,7 @@ class SlopesByGroup(RegressionEstimator):
         picked: list[Floats] = []
         notes: list[str] = []
         tests: dict[str, JointTest] = {}
+        errors: list[bool] = []
         for v, name in enumerate(chosen):
             at = np.arange(v * n_groups, (v + 1) * n_groups)
             live = at[known[at]]
@@ -144,11 +152,19 @@ class SlopesByGroup(RegressionEstimator):
                 + (f"; {missing} have no coefficient" if missing else ""),
                 *(reasons.get(int(j), "") for j in at),
             ]
-            tests[name] = _equality(fit, live, f"{name} has one coefficient in all groups")
+            question = f"{name} has one coefficient in all groups"
+            inside = lone[live - v * n_groups]
+            tests[name] = _equality(fit, live, inside, question)
+            errors += [not inside.any(), *~lone]
+            if inside.any():
+                notes[-n_groups - 1] += f"; {plural(int(inside.sum()), 'group')} in one cluster"
+            for j in live[inside]:
+                notes[j - at[0] - n_groups] = IN_ONE_CLUSTER
         rest = range(len(chosen) * n_groups, n_terms)
         terms += [fit.variables.names[j] for j in rest]
         picked += list(np.eye(n_terms)[list(rest)])
         notes += [reasons.get(j, "") for j in rest]
+        errors += [True for _ in rest]
         weights = np.stack(picked)
         values = weights @ np.nan_to_num(estimates)
         lost = (weights[:, ~known] != 0).any(axis=1)
@@ -156,10 +172,10 @@ class SlopesByGroup(RegressionEstimator):
             estimator=self.name,
             design=design,
             cells=coefficient_cells(terms, np.where(lost, np.nan, values), notes),
-            uncertainty=fit.uncertainty.combine(weights),
+            uncertainty=fit.uncertainty.combine(weights * np.array(errors)[:, None]),
             estimand=f"{self.estimand} of {self.by}",
             settings=self.settings(),
-            notes=(*(str(test) for test in tests.values()), *fit.notes()),
+            notes=(*map(_sentence, tests.values()), *fit.notes()),
             extra={**fit.facts(), "equality": tests, "regression": fit},
         )
 
@@ -203,10 +219,37 @@ class SlopesByGroup(RegressionEstimator):
         return named if self.by in named or (fixed and "unit" in named) else [*named, self.by]
 
 
-def _equality(fit: Regression, live: Integers, question: str) -> JointTest:
+def _lone(fit: Regression, codes: Integers, n_groups: int) -> Booleans:
+    """Mark the groups whose rows lie in one cluster, where errors are summed by cluster."""
+    kind = fit.uncertainty.kind
+    lone = np.zeros(n_groups, dtype=bool)
+    if not isinstance(kind, str) or kind not in CLUSTERED:
+        return lone
+    for clusters in fit.uncertainty.clusters:
+        first = np.full(n_groups, clusters.size)
+        np.minimum.at(first, codes, clusters.codes)
+        last = np.zeros(n_groups, dtype=np.int64)
+        np.maximum.at(last, codes, clusters.codes)
+        lone |= first == last
+    return lone
+
+
+def _sentence(test: JointTest) -> str:
+    """Write a test, or why there is none."""
+    return f"{test.question}: not tested, {test.note}." if np.isnan(test.p_value) else str(test)
+
+
+def _equality(fit: Regression, live: Integers, lone: Booleans, question: str) -> JointTest:
     """Test that the coefficients at these positions are all the same."""
+    clusters = fit.uncertainty.n_clusters
     if len(live) < 2:
         return JointTest(question, np.nan, 0, np.nan, note="one group has a coefficient")
+    if lone.any():
+        why = f"{plural(int(lone.sum()), 'group')} of {len(live)} in one cluster"
+        return JointTest(question, np.nan, 0, np.nan, note=why)
+    if fit.uncertainty.kind in CLUSTERED and len(live) > clusters:
+        why = f"{plural(clusters, 'cluster')} cannot measure {len(live) - 1} differences"
+        return JointTest(question, np.nan, 0, np.nan, note=why)
     contrast = np.zeros((len(live) - 1, len(fit.variables.names)))
     contrast[:, live[0]] = -1.0
     contrast[np.arange(len(live) - 1), live[1:]] = 1.0

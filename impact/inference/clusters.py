@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from impact.errors import InferenceError, check_choice
+from impact.errors import InferenceError, VarianceError, check_choice
 from impact.kernels.absorb import absorb
 from impact.kernels.blocks import (
     ClusterBlocks,
@@ -132,15 +132,10 @@ def small_sample_factor(
 
     Raises
     ------
-    InferenceError : one cluster, or no degrees of freedom
+    VarianceError : one cluster, or no degrees of freedom
     """
     check_choice("convention", convention, CONVENTIONS, InferenceError)
-    if n_clusters < 2:
-        raise InferenceError(
-            "all rows belong to one cluster, so nothing tells how far its sum of errors may "
-            "stray and no cluster-robust standard error exists. Cluster at a finer level at which "
-            "treatment was assigned, or use permutation inference."
-        )
+    _require_clusters(n_clusters)
     if convention == "plm":
         return 1.0
     between = n_clusters / (n_clusters - 1)
@@ -152,7 +147,7 @@ def small_sample_factor(
     if convention == "linearmodels" and effects.all_nested:
         parameters = n_regressors
     if n_rows <= parameters:
-        raise InferenceError(
+        raise VarianceError(
             f"{n_rows} rows leave no degrees of freedom beside {parameters} parameters "
             "(coefficients and fixed effects), so standard errors do not exist. Use fewer "
             "regressors or effects."
@@ -160,6 +155,16 @@ def small_sample_factor(
     if convention == "linearmodels":
         return n_rows / (n_rows - parameters)
     return (n_rows - 1) / (n_rows - parameters) * between
+
+
+def _require_clusters(n_clusters: int) -> None:
+    """Refuse one cluster."""
+    if n_clusters < 2:
+        raise VarianceError(
+            "all rows belong to one cluster, so nothing tells how far its sum of errors may "
+            "stray and no cluster-robust standard error exists. Cluster at a finer level at which "
+            "treatment was assigned, or use permutation inference."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -429,6 +434,7 @@ class BlockScores:
 
     @cached_property
     def _full(self) -> FullRegression:
+        _require_clusters(self.n_clusters)
         if len(self.clusters) > 1:
             raise InferenceError(
                 f"{self.kind} is defined for one cluster dimension; this design has "

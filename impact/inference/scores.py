@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CovarianceScores", "Replicates", "Scores", "Uncertainty"]
+__all__ = ["CovarianceScores", "Replicates", "Scores", "Uncertainty", "Unmeasured"]
 
 Floats = NDArray[np.float64]
 
@@ -178,3 +178,34 @@ class Replicates:
         return Replicates(
             self.draws @ weights.T, self.n_clusters, self.method, self.scale, centre, self.df
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Unmeasured:
+    """Uncertainty of K estimates that nothing in the data measures: every covariance is NaN.
+
+    Parameters
+    ----------
+    width : K
+    """
+
+    width: int
+    n_clusters: int
+    method: str = "none"
+    df: float | None = None
+
+    def covariance(self) -> Floats:
+        """Return NaN, shape (K, K)."""
+        return np.full((self.width, self.width), np.nan)
+
+    def variances(self) -> Floats:
+        """Return NaN, shape (K,)."""
+        return np.full(self.width, np.nan)
+
+    def contributions(self) -> None:
+        """Return None: what clusters contribute is unknown."""
+        return
+
+    def combine(self, weights: Floats) -> Unmeasured:
+        """Return the uncertainty, as unknown, of ``weights @ estimates``."""
+        return Unmeasured(len(weights), self.n_clusters)

@@ -113,6 +113,38 @@ def test_the_treatment_differs_by_default_and_cr2_tests_by_hotelling():
     assert 0 < test.p_value < 1
 
 
+@pytest.mark.parametrize("covariance", ["CR1", "CR2"])
+def test_groups_within_one_cluster_have_no_standard_errors_and_no_test(covariance):
+    frame = data(n_units=2, gaps=0.0)
+    design = design_of(frame, covariates=["x", "z"])
+    # Effects of units alone: CR2 allows no second effect that is nested in clusters.
+    settings = {"by": "unit", "variables": "x", "effects": "unit"}
+    result = SlopesByGroup(**settings, covariance=covariance).fit(design)
+    table = result.tidy().set_index("term")
+    assert table.loc[["x", "unit::0:x", "unit::1:x"], "std_error"].isna().all()
+    assert "2 groups in one cluster" in table.loc["x", "note"]
+    assert (table.loc[["unit::0:x", "unit::1:x"], "note"].str.contains("in one cluster")).all()
+    assert np.isnan(result.extra["equality"]["x"].p_value)
+    assert any("not tested, 2 groups of 2 in one cluster" in note for note in result.notes)
+    robust = SlopesByGroup(**settings, covariance="HC1").fit(design)
+    np.testing.assert_array_equal(result.estimates, robust.estimates)
+    assert robust.extra["equality"]["x"].p_value > 0
+
+
+def test_a_region_of_one_place_and_more_groups_than_clusters_are_not_tested():
+    frame = data(n_units=30)
+    alone = frame.assign(place=frame["place"].where(frame["region"] > 0, 999))
+    result = SlopesByGroup(by="region", variables="x").fit(design_of(alone, clusters="place"))
+    table = result.tidy().set_index("term")
+    assert np.isnan(table.loc["region::0:x", "std_error"])
+    assert table.loc["region::1:x", "std_error"] > 0
+    assert np.isnan(result.extra["equality"]["x"].p_value)
+    two = frame.assign(half=frame["unit"] % 2, many=frame["time"] % 5)
+    result = SlopesByGroup(by="many", variables="x").fit(design_of(two, clusters="half"))
+    assert result.extra["equality"]["x"].note == "2 clusters cannot measure 4 differences"
+    assert (result.std_errors[:6] > 0).all()
+
+
 def test_a_group_without_variation_has_no_coefficient_and_no_part_in_the_average():
     frame = data().assign(x=lambda f: np.where(f["region"] == 2, 1.0, f["x"]))
     result = SlopesByGroup(by="region", variables="x").fit(design_of(frame))

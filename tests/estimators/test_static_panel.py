@@ -24,6 +24,7 @@ from impact import (
     PoissonFixedEffects,
     PooledOLS,
     RandomEffects,
+    SlopesByGroup,
     simulate,
 )
 from impact.errors import DesignError, EstimationError, InferenceError
@@ -270,18 +271,14 @@ def test_robust_hausman_holds_its_size_and_finds_correlation():
 
 def test_differences_respect_gaps_and_spans():
     frame = pd.DataFrame(
-        {
-            "unit": [1, 1, 1, 1, 2, 2, 2, 3, 3],
-            "time": [1, 2, 4, 5, 1, 2, 3, 1, 4],
-            "x": [0, 1, 3, 7, 2, 2, 5.0, 1, 3],
-        }
+        {"unit": [1, 1, 1, 1, 2, 2, 2], "time": [1, 2, 4, 5, 1, 2, 3], "x": [0, 1, 3, 7, 2, 2, 5.0]}
     )
     frame["y"] = 2 * frame["x"] + 10 * frame["unit"]
     design = Design(Panel(frame, unit="unit", time="time"), outcome="y", covariates="x")
     one = FirstDifference(constant=False).fit(design)
     np.testing.assert_allclose(one.estimates, 2)
     assert one.extra["n_rows"] == 4
-    assert FirstDifference(span=3, constant=False).fit(design).extra["n_rows"] == 3
+    assert FirstDifference(span=3, constant=False).fit(design).extra["n_rows"] == 2
     with pytest.raises(EstimationError, match="no unit is observed at two periods 9 steps apart"):
         FirstDifference(span=9).fit(design)
 
@@ -357,12 +354,22 @@ def test_random_effects_refusals(wages):
         PooledOLS().fit(Design(wages.panel, outcome="lwage"))
 
 
-def test_one_cluster_and_too_many_lags_are_refused(wages):
+def test_one_cluster_leaves_estimates_without_errors_and_too_many_lags_are_refused(wages):
     frame = wages.panel.frame.assign(country=1)
     panel = Panel(frame, unit="nr", time="year")
     one = Design(panel, outcome="lwage", covariates="union", clusters="country")
-    with pytest.raises(InferenceError, match="all rows belong to one cluster"):
-        FixedEffects().fit(one).std_errors  # noqa: B018
+    result = FixedEffects().fit(one)
+    np.testing.assert_array_equal(
+        result.estimates, FixedEffects(covariance="HC1").fit(one).estimates
+    )
+    assert np.isnan(result.std_errors).all()
+    assert any("all rows belong to one cluster" in note for note in result.notes)
+    assert (result.tidy()["note"] == "no standard error, see the notes").all()
+    assert "all rows belong to one cluster" in result.summary()
+    averages = SlopesByGroup(by="black", variables="union").fit(one)
+    assert np.isnan(averages.std_errors).all()
+    for adjusted in ("CR2", "CR3"):
+        assert np.isnan(PooledOLS(covariance=adjusted).fit(one).std_errors).all()
     with pytest.raises(InferenceError, match="fewer than the 8 periods"):
         FixedEffects(covariance=DriscollKraay(8)).fit(wages).std_errors  # noqa: B018
 

@@ -122,6 +122,9 @@ class AugmentedSyntheticControl(Estimator):
         """What these settings need of a design."""
         return (*self.requires, *needs_of_placebos(self.inference))
 
+    def _refuse_design(self, design: Design) -> None:
+        donor_blocks(design, self.pool, separate=not self.pooled)
+
     def _estimate(self, design: Design) -> Result:
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)
         fits = [self._fit_block(design.outcomes, block) for block in blocks]

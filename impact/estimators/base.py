@@ -16,6 +16,7 @@ from impact.design import Design
 from impact.errors import (
     DesignError,
     EstimationError,
+    ImpactError,
     TableError,
     VarianceError,
     check_choice,
@@ -87,7 +88,8 @@ class _Settings(ABCMeta):
 class Estimator(metaclass=_Settings):
     """Base of all estimators: a frozen dataclass of method settings.
 
-    Subclasses state ``requires`` and ``estimand`` and implement ``_estimate``. Unknown settings,
+    Subclasses state ``requires`` and ``estimand`` and implement ``_estimate``; what they refuse by
+    their settings stands in ``_refuse_design``, so that `unmet` can tell it beforehand. Unknown settings,
     and those typed as ``Literal`` that are not one of theirs, are refused when it is made.
     """
 
@@ -119,9 +121,16 @@ class Estimator(metaclass=_Settings):
         return self.requires
 
     def unmet(self, design: Design) -> list[str]:
-        """List, in sentences, what the design lacks for this estimator."""
+        """List, in sentences, why `fit` would refuse the design before it estimates."""
         faults = (requirement.fault(design) for requirement in self.requirements)
-        return [fault for fault in faults if fault]
+        found = [fault for fault in faults if fault]
+        if found:
+            return found
+        try:
+            self._check_design(design)
+        except ImpactError as error:
+            return [str(error)]
+        return []
 
     def fit(self, design: Design) -> Result:
         """Estimate the design's effects; neither the estimator nor the design changes.
@@ -140,19 +149,34 @@ class Estimator(metaclass=_Settings):
             fault = requirement.fault(design)
             if fault:
                 raise DesignError(f"{self.name} needs {requirement.text}: {fault}")
+        self._check_design(design)
         if design.table is None:
             outcome = design.sample.numeric(design.outcome)
-            if is_constant(outcome):
-                raise EstimationError(
-                    f'outcome "{design.outcome}" is {outcome[0]:g} in all '
-                    f"{plural(len(outcome), 'row')}: it does not vary, so nothing can be told of "
-                    "what moves it. Check the column and how the file was read."
-                )
             return _without_rounding(self._estimate(design), outcome)
         return _fit_table(self._estimate, design, self.name)
 
+    def _check_design(self, design: Design) -> None:
+        """Refuse what meets the requirements and still cannot be estimated with these settings."""
+        if design.table is None:
+            _refuse_constant(design)
+        self._refuse_design(design)
+
+    def _refuse_design(self, design: Design) -> None:
+        """Raise where settings and design do not go together; nothing is estimated."""
+
     @abstractmethod
     def _estimate(self, design: Design) -> Result: ...
+
+
+def _refuse_constant(design: Design) -> None:
+    """Refuse an outcome that is the same in every row."""
+    outcome = design.sample.numeric(design.outcome)
+    if is_constant(outcome):
+        raise EstimationError(
+            f'outcome "{design.outcome}" is {outcome[0]:g} in all '
+            f"{plural(len(outcome), 'row')}: it does not vary, so nothing can be told of "
+            "what moves it. Check the column and how the file was read."
+        )
 
 
 def _without_rounding(result: Result, outcome: Floats) -> Result:
@@ -169,6 +193,7 @@ def _without_rounding(result: Result, outcome: Floats) -> Result:
         variances,
         outcome,
         lambda: (sample.unit_codes, sample.time_codes),
+        result.cells[["cohort", "time", "event_time"]].notna().any(axis=1).to_numpy(),
     )
     if not exact.any():
         return result

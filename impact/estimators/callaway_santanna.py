@@ -93,21 +93,24 @@ class CallawaySantAnna(Estimator):
     requires: ClassVar[tuple[Requirement, ...]] = SECTIONS
     estimand: ClassVar[str] = "group-time average effects on the treated"
 
-    def _estimate(self, design: Design) -> Result:
+    def _refuse_design(self, design: Design) -> None:
         if self.comparison == "never_treated" and not design.has_never_treated:
             raise EstimationError(
                 f"comparison='never_treated' needs units that are never treated; all "
                 f"{plural(design.n_units, 'unit')} of this design are treated in the end. Use "
                 "comparison='not_yet_treated', which compares with units treated later."
             )
-        if self.unbalanced == "complete_units" and not design.is_balanced:
-            return replace(self, unbalanced="pairs").fit(_complete_units(design))
-        if design.table is not None and not design.is_balanced:
+        complete_units = self.unbalanced == "complete_units"
+        if design.table is not None and not design.is_balanced and not complete_units:
             raise DesignError(
                 f"units of this table are not all observed in all {len(design.periods)} periods, "
                 f"and unbalanced={self.unbalanced!r} pairs their rows in memory. Use "
                 "unbalanced='complete_units', or draw units with design.collect(share=...)."
             )
+
+    def _estimate(self, design: Design) -> Result:
+        if self.unbalanced == "complete_units" and not design.is_balanced:
+            return replace(self, unbalanced="pairs").fit(_complete_units(design))
         plan = plan_cells(design, self.comparison, self.base_period)
         if design.is_repeated_cross_section or (
             self.unbalanced == "observations" and not design.is_balanced

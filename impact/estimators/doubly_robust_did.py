@@ -84,13 +84,15 @@ class DoublyRobustDiD(Estimator):
     )
     estimand: ClassVar[str] = "average effect on the treated in the second period"
 
-    def _estimate(self, design: Design) -> Result:
-        sections = design.is_repeated_cross_section
-        if sections and design.covariates and self.method in _FOLLOWED_ONLY:
+    def _refuse_design(self, design: Design) -> None:
+        if design.is_repeated_cross_section and design.covariates and self.method in _FOLLOWED_ONLY:
             raise EstimationError(
                 f'method="{self.method}" needs units observed before and after; here each is '
                 'observed once. Use "doubly_robust", "regression" or "inverse_probability".'
             )
+
+    def _estimate(self, design: Design) -> Result:
+        sections = design.is_repeated_cross_section
         keep = np.ones(design.n_units, dtype=bool)
         if not sections:
             keep &= ~np.isnan(design.outcomes).any(axis=1)

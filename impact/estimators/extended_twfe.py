@@ -97,13 +97,17 @@ class ExtendedTWFE(Estimator):
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
 
-    def _estimate(self, design: Design) -> Result:
+    def _refuse_design(self, design: Design) -> None:
         if self.comparison == "never_treated" and not design.has_never_treated:
             raise EstimationError(
                 f"comparison='never_treated' needs units that are never treated; all "
                 f"{plural(design.n_units, 'unit')} of this design are treated in the end. Use "
                 "comparison='not_yet_treated'."
             )
+        if self.family == "poisson":
+            _check_poisson(self, design)
+
+    def _estimate(self, design: Design) -> Result:
         cells = all_cells(design)
         if self.comparison == "never_treated":
             base = last_period_before(design, cells)
@@ -220,7 +224,6 @@ def _notes(estimator: ExtendedTWFE, design: Design) -> list[str]:
 
 
 def _fit_poisson(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Booleans) -> Result:
-    _check_poisson(estimator, design)
     codes, n_cohorts = design.cohort_codes, len(design.cohort_values)
     weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
     observed = ~np.isnan(design.outcomes)

@@ -99,6 +99,9 @@ class Imputation(Estimator):
         if self.pre_periods is not None and self.pre_periods < 0:
             raise DesignError(f"pre_periods counts leads, 0 or more; it was {self.pre_periods!r}.")
 
+    def _refuse_design(self, design: Design) -> None:
+        _lead_count(design, self.pre_periods)
+
     def _estimate(self, design: Design) -> Result:
         cells = all_cells(design)
         cells = cells[cells.event_time >= -design.anticipation]

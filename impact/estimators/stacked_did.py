@@ -84,12 +84,14 @@ class StackedDiD(Estimator):
                 f"pre={self.pre!r} and post={self.post!r}."
             )
 
-    def _estimate(self, design: Design) -> Result:
+    def _refuse_design(self, design: Design) -> None:
         if self.pre < design.anticipation + 1:
             raise DesignError(
                 f"pre={self.pre} leaves no period before anticipation={design.anticipation} begins "
                 f"to measure from; set pre to {design.anticipation + 1} or more."
             )
+
+    def _estimate(self, design: Design) -> Result:
         stack = _build(self, design)
         event_time = np.arange(-self.pre, self.post + 1)
         base = int(self.pre - 1 - design.anticipation)

@@ -81,6 +81,9 @@ class SunAbraham(Estimator):
                 f"effects are zero by assumption; it was {given!r}."
             )
 
+    def _refuse_design(self, design: Design) -> None:
+        _base_cells(design, all_cells(design), self.base_event_times)
+
     def _estimate(self, design: Design) -> Result:
         cells = all_cells(design)
         base = _base_cells(design, cells, self.base_event_times)

@@ -141,6 +141,9 @@ class SyntheticControl(Estimator):
         """What these settings need of a design."""
         return (*self.requires, *needs_of_placebos(self.inference))
 
+    def _refuse_design(self, design: Design) -> None:
+        self._blocks(design)
+
     def _estimate(self, design: Design) -> Result:
         blocks, matching = self._blocks(design), self._matching
         problems = [matching.problem(design, block) for block in blocks]

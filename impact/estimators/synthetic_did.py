@@ -142,6 +142,9 @@ class SyntheticDiD(Estimator):
         """What these settings need of a design."""
         return (*self.requires, *needs_of_placebos(self.inference))
 
+    def _refuse_design(self, design: Design) -> None:
+        donor_blocks(design, self.pool)
+
     def _estimate(self, design: Design) -> Result:
         outcomes = _adjusted(design.outcomes, design.covariate_array(), _untreated(design))
         blocks = donor_blocks(design, self.pool)

@@ -74,13 +74,15 @@ class TripleDifference(Estimator):
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "group-time average effects on eligible units"
 
-    def _estimate(self, design: Design) -> Result:
-        eligible = _eligibility(design, self.eligible)
+    def _refuse_design(self, design: Design) -> None:
         if self.comparison == "never_treated" and not np.isnan(design.cohorts).any():
             raise EstimationError(
                 "comparison='never_treated' needs places that never open; all of this design open "
                 "in the end. Use comparison='not_yet_treated'."
             )
+
+    def _estimate(self, design: Design) -> Result:
+        eligible = _eligibility(design, self.eligible)
         plan = plan_cells(design, self.comparison, "universal")
         weights, codes = unit_weights(design), design.cohort_codes
         n_cells, n_cohorts = len(plan), len(design.cohort_values)

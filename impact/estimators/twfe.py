@@ -92,8 +92,17 @@ class TwoWayFixedEffects(RegressionEstimator):
         """What these settings need of a design."""
         return (*self.requires, NO_ANTICIPATION) if self.effect == "static" else self.requires
 
-    def _estimate(self, design: Design) -> Result:
+    def _refuse_design(self, design: Design) -> None:
         self._insist(design)
+        if self.trends and design.table is not None:
+            raise DesignError(
+                "trends=True fits a slope to each unit's rows, which stay in their table. Draw "
+                "units into memory with design.collect(share=...), or leave trends out."
+            )
+        if self.effect == "event_study":
+            self._check_events(design, self._event_times(design))
+
+    def _estimate(self, design: Design) -> Result:
         events = None if self.effect == "static" else self._event_times(design)
         treated = 1 if events is None else len(events) - 1
         fit = self._regress(design, events)
@@ -118,11 +127,6 @@ class TwoWayFixedEffects(RegressionEstimator):
     def _regress_table(
         self, design: Design, table: TableSample, events: NDArray[np.int64] | None
     ) -> Regression:
-        if self.trends:
-            raise DesignError(
-                "trends=True fits a slope to each unit's rows, which stay in their table. Draw "
-                "units into memory with design.collect(share=...), or leave trends out."
-            )
         treatment = [Regressor(str(design.treated or design.dose or "treated"))]
         if events is not None:
             ends = (self.first, self.last)
@@ -161,7 +165,12 @@ class TwoWayFixedEffects(RegressionEstimator):
         )
 
     def _event_times(self, design: Design) -> NDArray[np.int64]:
-        """List the (binned) event times of the sample, shape (E,), the reference among them."""
+        """List the (binned) event times of the sample, shape (E,)."""
+        relative = self._relative(design)
+        return np.asarray(np.unique(relative[~np.isnan(relative)]).astype(np.int64))
+
+    def _check_events(self, design: Design, times: NDArray[np.int64]) -> None:
+        """Refuse reversals, and a reference that is anticipated or that nobody is seen at."""
         if len(design.reversing_units):
             raise DesignError(
                 f"an event study needs treatment that lasts; it stops again in "
@@ -169,8 +178,6 @@ class TwoWayFixedEffects(RegressionEstimator):
                 f"{listing(design.reversing_units)}. State the first treated period with cohort= "
                 'to study the time since treatment began, or use effect="static".'
             )
-        relative = self._relative(design)
-        times = np.unique(relative[~np.isnan(relative)]).astype(np.int64)
         reference = self._reference(design)
         if -design.anticipation <= reference < 0:
             raise DesignError(
@@ -183,7 +190,6 @@ class TwoWayFixedEffects(RegressionEstimator):
                 f"reference is the event time set to zero and must be seen in the sample; it was "
                 f"{reference}, and event times run from {times[0]} to {times[-1]}."
             )
-        return times
 
     def _reference(self, design: Design) -> int:
         return -1 - design.anticipation if self.reference is None else self.reference

@@ -41,12 +41,13 @@ def rounding_rows(
     variances: Floats,
     outcome: Floats,
     codes: Callable[[], tuple[Integers, Integers]],
+    comparable: Booleans | None = None,
 ) -> tuple[Booleans, Booleans]:
     """Mark estimates that are rounding alone, and those whose standard error is, both (K,).
 
     An estimate is rounding where it and its standard error are below 1e-7 of the largest outcome
     and the outcome is a unit's constant plus a period's, to 1e-13 of that; or where its standard
-    error is below 1e-14 of the largest one and itself no larger. A standard error is rounding where
+    error is below 1e-14 of the largest comparable one and itself no larger. A standard error is rounding where
     its estimate is, and where it is below 1e-8 of the estimate: the model fits without error. What
     is exactly zero, such as the period compared with, is left as it is.
 
@@ -55,12 +56,16 @@ def rounding_rows(
     estimates, variances : arrays, shape (K,)
     outcome : array, shape (n,)
     codes : returns unit and period of each row, two arrays of shape (n,), where they are needed
+    comparable : array, shape (K,), marks estimates in one unit of measurement; all if None. A
+        covariate's coefficient is in units of its own and may be any number of times smaller
     """
     size = np.abs(estimates)
     with np.errstate(invalid="ignore"):
         errors = np.sqrt(variances)
-        largest = np.nanmax(errors, initial=0.0)
+        alike = np.ones(len(size), dtype=bool) if comparable is None else comparable
+        largest = np.nanmax(errors, where=alike, initial=0.0)
         noise = (errors <= _NO_CELL_ERROR * largest) & (size <= 10 * _NO_CELL_ERROR * largest)
+        noise &= alike
         suspect = np.fmax(size, errors) <= _SUSPECT * _largest(outcome)
         exact = (errors <= EXACT * size) & (errors > 0)
         live = (size > 0) | (errors > 0)

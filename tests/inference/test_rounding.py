@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from impact import CallawaySantAnna, Design, Panel, TwoWayFixedEffects, simulate
+from impact import CallawaySantAnna, Design, FixedEffects, Panel, TwoWayFixedEffects, simulate
 from impact.errors import EstimationError
 from impact.inference.rounding import is_constant, rounding_rows
 
@@ -43,6 +43,28 @@ def test_one_cell_without_variation_beside_others():
     noise, exact = marked([1e-16, 0.3, 0.5], [2e-17, 0.2, 1e-17], outcome)
     assert noise == [True, False, False]
     assert exact == [True, False, True]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e-16, 1e-30])
+def test_coefficients_of_covariates_in_any_unit_are_no_rounding(unit):
+    """Gross product in dong, or its square, has coefficients 1e-15 times the treatment's."""
+    rng = np.random.default_rng(4)
+    frame = simulate.staggered_panel(3, n_units=60, periods=6, cohorts=(3, 5)).frame
+    product = rng.normal(size=len(frame))
+    frame["outcome"] = frame["outcome"] + product
+    fitted = []
+    for x in (product, product / unit):
+        panel = Panel(frame.assign(x=x), unit="unit", time="time")
+        design = Design(panel, outcome="outcome", treated="treated", covariates=["x"])
+        fitted.append(FixedEffects().fit(design))
+    one, other = fitted
+    scales = np.array([1.0, unit])
+    np.testing.assert_allclose(other.estimates, scales * one.estimates, rtol=1e-8)
+    np.testing.assert_allclose(
+        other.covariance().to_numpy(),
+        np.outer(scales, scales) * one.covariance().to_numpy(),
+        rtol=1e-6,
+    )
 
 
 def test_estimates_without_any_error_are_left_to_their_estimator():

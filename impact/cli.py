@@ -9,8 +9,7 @@ Exit codes
 4   plan, notebook or data changed since the report was published
 5   a rebuild differs, and so does the environment (code, lock or interpreter)
 6   a notebook gives other outputs when it is run again
-130 interrupted
-143 terminated
+129, 130, 143 ended by a closed terminal, an interruption, a termination
 
 With several plans, all are tried and the largest code is returned.
 """
@@ -44,19 +43,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    _end_tidily_when_terminated()
+    received = _signals_unwind()
+    code = 0
     try:
         code = _guarded(partial(given.run, given))
     except KeyboardInterrupt:
+        received = received or [signal.SIGINT]
+    except Exception:
+        # What fails because a signal came is no failure of its own.
+        if not received:
+            raise
+    if received:
         print("impact: interrupted; what was there before is untouched", file=sys.stderr)
-        return 130
+        return 128 + received[0]
     return code
 
 
-def _end_tidily_when_terminated() -> None:
-    """Make a termination signal unwind as an interruption does, so that nothing is left behind."""
+def _signals_unwind() -> list[int]:
+    """Make signals that end a program unwind it, so that nothing is left; list those that came."""
+    received: list[int] = []
+
+    def unwind(number: int, _: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), unwind)
+    return received
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -352,6 +367,8 @@ def _list(given: argparse.Namespace) -> int:
     from impact.evaluation import Evaluation
 
     root = Path(given.folder)
+    if not root.is_dir():
+        raise SpecError(f"there is no folder {root}. Name the project's folder.")
     print("Evaluations")
     for path in sorted(root.glob("reports/*/evaluation.toml")):
         try:

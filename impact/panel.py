@@ -232,7 +232,8 @@ class Panel:
             raise PanelError(
                 f'column "{name}" holds {column.dtype} values where numbers belong'
                 + (f", first {listing([repr(t) for t in texts])}" if len(texts) else "")
-                + f'. Convert it, for instance frame["{name}"] = pd.to_numeric(frame["{name}"]).'
+                + f'. Convert it, for instance frame["{name}"] = pd.to_numeric(frame["{name}"]); '
+                "where a comma stands for the decimal point, read the file with decimal=','."
             )
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         if np.isinf(values).any():

@@ -1,14 +1,17 @@
 """The command line: what it prints and the code it ends with."""
 
+import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from report_project import make_project
+from report_project import make_project, write_notebook
 
 from impact.cli import main
 from impact.report.build import Checked
@@ -64,23 +67,29 @@ def test_an_interruption_ends_with_130(tmp_path, capsys, monkeypatch):
     assert "untouched" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no termination signal")
-def test_a_termination_leaves_nothing_behind(tmp_path):
-    """The signal comes while a cell runs, as from a batch system that needs the machine."""
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("moment", ["kernel starts", "cell runs"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_nothing_behind(tmp_path, name, moment):
+    """As from a keyboard, a batch system that needs the machine, a terminal that is closed."""
     folder = make_project(
         tmp_path, "import pathlib, time\npathlib.Path('running').touch()\ntime.sleep(60)"
     )
+    number = getattr(signal, name)
     temporary = tmp_path / "temporary" / ("long" * 20)
     temporary.mkdir(parents=True)
     before = {path.name for path in folder.iterdir()}
     command = [sys.executable, "-m", "impact", "report", str(folder), "--quiet"]
+    place, sign = (
+        (folder, "running") if moment == "cell runs" else (temporary, "impact-kernel-*/kernel.json")
+    )
     with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)}) as build:
         deadline = time.monotonic() + 60
-        while not (folder / "running").exists() and time.monotonic() < deadline:
+        while not list(place.glob(sign)) and time.monotonic() < deadline:
             time.sleep(0.05)
-        build.terminate()
-        assert build.wait(timeout=30) == 143
-    assert {path.name for path in folder.iterdir()} - before == {"running"}
+        build.send_signal(number)
+        assert build.wait(timeout=30) == 128 + number
+    assert {path.name for path in folder.iterdir()} - before <= {"running"}
     assert not list(temporary.glob("impact-*"))
 
 
@@ -107,6 +116,73 @@ def test_a_damaged_manifest_ends_with_2(tmp_path, capsys, content):
     (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
     assert main(["verify", str(tmp_path)]) == 2
     assert "holds no manifest.json of a report" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read as a table"),
+        ("đơn vị,năm".encode("utf-16"), "cannot be read as a table"),
+    ],
+)
+def test_data_that_are_no_table_end_with_2(tmp_path, capsys, content, words):
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / "evaluation.ipynb", tmp_path / "notebooks")
+    assert main(["new", "firms", str(tmp_path)]) == 0
+    plan = tmp_path / "reports" / "firms" / "evaluation.toml"
+    (plan.parent / "data.csv").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    files = f'files = [{{ path = "data.csv", sha256 = "{digest}" }}]'
+    text = re.sub(r"(?m)^dataset = .*$", files, plan.read_text(encoding="utf-8"))
+    plan.write_text(text, encoding="utf-8")
+    assert main(["report", str(plan)]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{}", "is no notebook: it holds no cells"),
+        ("[1]", "is no notebook"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_a_damaged_notebook_is_named(tmp_path, capsys, content, words):
+    folder = make_project(tmp_path)
+    (folder / "small.ipynb").write_text(content, encoding="utf-8")
+    assert main(["report", str(folder)]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_parameters_that_are_no_python_are_shown(tmp_path, capsys):
+    folder = make_project(tmp_path)
+    write_notebook(folder / "small.ipynb", parameters="count = 3 jobs")
+    assert main(["report", str(folder)]) == 2
+    assert "the cell of parameters: invalid syntax in line 1" in capsys.readouterr().err
+
+
+def test_a_misspelt_folder_is_answered_with_the_nearest(folder, capsys):
+    assert main(["report", str(folder.parent / "smal")]) == 2
+    assert 'Did you mean "small"?' in capsys.readouterr().err
+
+
+def test_a_name_that_cannot_be_one_writes_nothing(tmp_path, capsys):
+    assert main(["new", "Bad Name", str(tmp_path)]) == 1
+    assert "small letters, digits and single hyphens" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="a user who may write anywhere")
+def test_a_folder_that_cannot_be_written_registers_nothing(tmp_path, capsys):
+    folder = make_project(tmp_path)
+    folder.chmod(0o500)
+    assert main(["plan", "freeze", str(folder)]) == 1
+    assert "nothing was registered" in capsys.readouterr().err
+
+
+def test_a_list_of_no_folder_ends_with_2(tmp_path, capsys):
+    assert main(["list", str(tmp_path / "nowhere")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
 
 
 def test_list_shows_what_there_is(folder, capsys):

@@ -1,6 +1,6 @@
 """The evaluation plan: ``evaluation.toml``, read, validated as a whole, and hashed."""
 
-from impact.evaluation.plan import Evaluation, Outcome, file_sha256
+from impact.evaluation.plan import Evaluation, Outcome, file_sha256, is_evaluation_id
 from impact.evaluation.schema import ASSIGNMENTS, CRITERIA, DATA_KINDS, LANGUAGES
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "Evaluation",
     "Outcome",
     "file_sha256",
+    "is_evaluation_id",
 ]

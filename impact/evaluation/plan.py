@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from impact.calendar import Outcome as SeriesKind
 
-__all__ = ["Evaluation", "Outcome", "file_sha256"]
+__all__ = ["Evaluation", "Outcome", "file_sha256", "is_evaluation_id"]
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ class Evaluation:
             findings at once
         """
         file = Path(path)
-        if file.is_dir():
+        if file.is_dir() or not file.suffix:
             file = file / "evaluation.toml"
         try:
             raw = tomllib.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            beside = sorted(p.parent.name for p in file.parent.parent.glob("*/evaluation.toml"))
+            beside = sorted({p.parent.name for p in file.parent.parent.glob("*/evaluation.toml")})
             raise SpecError(
                 f"there is no plan {file}. {near(file.parent.name, beside)}"
                 f"{'Plans beside it: ' + listing(beside, 9) + '. ' if beside else ''}"
@@ -224,12 +224,11 @@ class Evaluation:
             column, or a logarithm is asked of numbers that are not positive
         """
         import numpy as np
-        import pandas as pd
 
         if self.dataset is not None:
             frame = datasets.load(self.dataset)
         elif len(self.data_files) == 1:
-            frame = pd.read_csv(next(iter(self.data_files.values())))
+            frame = self._read_csv(next(iter(self.data_files.values())))
         else:
             raise SpecError(
                 f"{self.path}: [data] names {len(self.data_files)} files and no dataset; an "
@@ -253,6 +252,18 @@ class Evaluation:
                     )
                 frame[outcome.column] = np.log(frame[outcome.name])
         return frame
+
+    def _read_csv(self, path: Path) -> pd.DataFrame:
+        """Read the plan's table."""
+        import pandas as pd
+
+        try:
+            return pd.read_csv(path)
+        except (ValueError, OSError) as error:  # the parser's own errors are ValueErrors
+            raise SpecError(
+                f"{self.path}: {path.name} cannot be read as a table ({error}). Save it as CSV in "
+                "UTF-8, comma-separated, with the column names in its first line."
+            ) from None
 
     def _rows_of_interest(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Keep the rows whose columns have the values that [data.where] names."""
@@ -281,6 +292,11 @@ class Evaluation:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def is_evaluation_id(name: str) -> bool:
+    """Tell whether an evaluation, and so its folder, may have this name."""
+    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) is not None
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
@@ -290,7 +306,7 @@ def file_sha256(path: Path) -> str:
 def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> None:
     """Check names and files the plan points to: its folder, the notebook, the data's hashes."""
     head = content["evaluation"]
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", head["id"]):
+    if not is_evaluation_id(head["id"]):
         findings.append(
             f'evaluation.id must be small letters, digits and single hyphens; it is "{head["id"]}".'
         )

@@ -71,7 +71,8 @@ def render_docx(document: Mapping[str, Any], folder: Path, date: datetime.date) 
             input=page,
             capture_output=True,
             encoding="utf-8",
-            env=os.environ | {"SOURCE_DATE_EPOCH": str(timegm(date.timetuple()))},
+            env=os.environ
+            | {"LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(timegm(date.timetuple()))},
             check=False,
         )
         if run.returncode:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,14 @@ def notebook_parameters(path: Path) -> dict[str, Any]:
             "exactly one, which names its parameters and their defaults."
         )
     declared: dict[str, Any] = {}
-    for statement in ast.parse("".join(tagged[0]["source"])).body:
+    try:
+        statements = ast.parse("".join(tagged[0]["source"])).body
+    except SyntaxError as error:
+        raise ReportError(
+            f"notebook {path.name}, the cell of parameters: {error.msg} in line {error.lineno}. "
+            "Write one plain assignment a line."
+        ) from None
+    for statement in statements:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         target = statement.target if isinstance(statement, ast.AnnAssign) else None
         names = [t.id for t in [*targets, target] if isinstance(t, ast.Name)]
@@ -101,7 +108,8 @@ def check_parameters(given: Mapping[str, Any], declared: Mapping[str, Any], note
     SpecError : all findings at once, near names included
     """
     findings = [
-        f'it has no parameter "{name}". {near(name, declared)}Known: {", ".join(declared)}.'
+        f'it has no parameter "{name}". {near(name, declared)}'
+        f"Known: {', '.join(declared) or 'none that a plan may set'}."
         for name in given
         if name not in declared
     ]
@@ -158,7 +166,7 @@ def run_notebook(
         else {"kernel_manager_class": _manager_class(environment, private)}
     )
     try:
-        with _placed(path.parent, environment) if here else nullcontext():
+        with _placed(path.parent, environment) if here else _no_child_left():
             executed = papermill.execute_notebook(
                 content,
                 None,
@@ -184,6 +192,22 @@ def run_notebook(
     modules = json.loads("".join(output.get("text", "") for output in probe.outputs))
     warnings = _warnings(executed)
     return Execution(normalise(executed), tuple(Path(name) for name in modules), warnings)
+
+
+@contextmanager
+def _no_child_left() -> Iterator[None]:
+    """End a kernel that was cut off while it started, or it would write where nothing is left."""
+    import psutil
+
+    this = psutil.Process()
+    before = set(this.children())
+    try:
+        yield
+    finally:
+        late = [child for child in this.children() if child not in before]
+        for child in late:
+            child.kill()
+        psutil.wait_procs(late)
 
 
 @contextmanager
@@ -306,6 +330,8 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(f"notebook {path} cannot be read: {error}") from None
+    if not isinstance(content, dict) or "cells" not in content:
+        raise ReportError(f"{path} is no notebook: it holds no cells. Restore it, or name another.")
     return content
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from impact.errors import SpecError
+from impact.errors import ReportError, SpecError
 from impact.evaluation import Evaluation
 
 __all__ = ["REGISTERED", "deviations", "freeze_plan", "registered_content"]
@@ -33,9 +33,14 @@ def freeze_plan(plan: Evaluation) -> Path:
             "remove the file and say so in its commit."
         )
     content = {"schema": SCHEMA, "sha256": plan.sha256, "plan": _plain(plan.content)}
-    file.write_text(
-        json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8"
-    )
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(
+            f"{file} cannot be written ({error.strerror}), so nothing was registered. Give "
+            "yourself the right to write the plan's folder."
+        ) from None
     return file
 
 

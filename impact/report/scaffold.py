@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from impact.errors import ReportError
+from impact.evaluation import is_evaluation_id
 
 __all__ = ["new_evaluation"]
 
@@ -19,8 +20,14 @@ def new_evaluation(name: str, root: Path, today: datetime.date) -> Path:
 
     Raises
     ------
-    ReportError : there is one already, or the project has no evaluation notebook
+    ReportError : the name cannot be one, there is one already, the project has no evaluation
+        notebook, or the folder cannot be written
     """
+    if not is_evaluation_id(name):
+        raise ReportError(
+            f'"{name}" cannot name an evaluation: use small letters, digits and single hyphens, '
+            "such as craft-villages-2025. Nothing was written."
+        )
     folder = root / "reports" / name
     notebook = root / NOTEBOOK
     if folder.exists():
@@ -37,7 +44,12 @@ def new_evaluation(name: str, root: Path, today: datetime.date) -> Path:
         .replace("{date}", today.isoformat())
         .replace("{notebook}", os.path.relpath(notebook, folder).replace(os.sep, "/"))
     )
-    folder.mkdir(parents=True)
     plan = folder / "evaluation.toml"
-    plan.write_text(filled, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True)
+        plan.write_text(filled, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(
+            f"{folder} cannot be written ({error.strerror}). Give yourself the right to write it."
+        ) from None
     return plan

@@ -145,7 +145,9 @@ class Result:
         with np.errstate(invalid="ignore"):
             errors = np.sqrt(variances)
             rounding = errors <= EXACT * np.abs(self.estimates)
-        none = variances <= 1e-30 * np.nanmax(variances, initial=0.0)
+        # Effects share a unit of measurement; a covariate's coefficient has its own.
+        dated = self.cells[["cohort", "time", "event_time"]].notna().any(axis=1).to_numpy()
+        none = variances <= np.where(dated, 1e-30 * np.nanmax(variances, initial=0.0), 0.0)
         return np.where(np.isnan(self.estimates) | none | rounding, np.nan, errors)
 
     def covariance(self) -> pd.DataFrame:

@@ -47,9 +47,9 @@ def rounding_rows(
 
     An estimate is rounding where it and its standard error are below 1e-7 of the largest outcome
     and the outcome is a unit's constant plus a period's, to 1e-13 of that; or where its standard
-    error is below 1e-14 of the largest comparable one and itself no larger. A standard error is rounding where
-    its estimate is, and where it is below 1e-8 of the estimate: the model fits without error. What
-    is exactly zero, such as the period compared with, is left as it is.
+    error is below 1e-14 of the largest comparable one and itself no larger. A standard error is
+    rounding where its estimate is, and where it is below 1e-8 of the estimate: the model fits
+    without error. What is exactly zero, such as the period compared with, is left as it is.
 
     Parameters
     ----------

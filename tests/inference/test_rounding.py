@@ -60,6 +60,7 @@ def test_coefficients_of_covariates_in_any_unit_are_no_rounding(unit):
     one, other = fitted
     scales = np.array([1.0, unit])
     np.testing.assert_allclose(other.estimates, scales * one.estimates, rtol=1e-8)
+    np.testing.assert_allclose(other.std_errors, scales * one.std_errors, rtol=1e-6)
     np.testing.assert_allclose(
         other.covariance().to_numpy(),
         np.outer(scales, scales) * one.covariance().to_numpy(),

@@ -23,7 +23,8 @@ from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups
 from impact.kernels.instruments import k_class
 from impact.kernels.least_squares import least_squares
-from impact.kernels.variance_components import Components, quasi_demean
+from impact.kernels.quasi_demean import quasi_demean
+from impact.kernels.variance_components import Components
 from impact.result import Result
 
 __all__ = ["HausmanTaylor"]

@@ -1,25 +1,20 @@
-"""Variances of unit effects and errors, and the rows that components transform."""
+"""Variances of errors, unit effects and period effects of any panel, gaps or not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.errors import EstimationError
-from impact.kernels.absorb import absorb
+from impact.errors import EstimationError, plural
+from impact.kernels.absorb import Absorber, absorb
 from impact.kernels.groups import Groups
 from impact.kernels.least_squares import LeastSquares, least_squares
 
-__all__ = [
-    "Components",
-    "Method",
-    "estimated_components",
-    "one_way_components",
-    "quasi_demean",
-]
+__all__ = ["Components", "Method", "variance_components"]
 
 Floats = NDArray[np.float64]
 Method = Literal["swamy_arora", "amemiya", "wallace_hussain", "nerlove"]
@@ -35,124 +30,238 @@ class Components:
     negative: tuple[str, ...] = ()
 
 
-def one_way_components(
-    outcome: Floats, regressors: Floats, units: Groups, method: Method
+def variance_components(
+    outcome: Floats,
+    regressors: Floats,
+    effects: Sequence[Groups],
+    method: Method,
+    *,
+    unbiased: bool = True,
 ) -> Components:
-    """Estimate the variances of error and unit effect.
+    r"""Estimate the variances of errors and effects from quadratic forms of residuals.
+
+    The forms are sums of squares of residuals within all effects and of their means by each
+    effect's groups. They are set equal to their expectations, which are linear in the variances
+    whatever rows are missing.
 
     Parameters
     ----------
     outcome : shape (n,)
     regressors : shape (k, n), without the constant
-    units : the groups
-    method : how
-
-    Notes
-    -----
-    "swamy_arora" combines residuals of the within and the between regression, with Baltagi and
-    Chang's traces where units have different numbers of rows; the others use residuals of the
-    within regression ("amemiya", "nerlove") or of pooled least squares ("wallace_hussain") and
-    the mean number of rows a unit.
+    effects : the units, or the units and the periods; a unit has at most one row a period
+    method : "swamy_arora" takes the residuals of the regressions within and between each effect's
+        groups, "amemiya" those of the regression within, "wallace_hussain" pooled ones;
+        "nerlove" the spread of the effects estimated within, by rows
+    unbiased : False takes the residuals of "amemiya" and "wallace_hussain" for errors, so that
+        sums of squares are divided by (N-1)(T-1), N and T; balanced panels only
 
     Raises
     ------
-    EstimationError : no degrees of freedom within or between units
+    EstimationError : no degrees of freedom within or between, or no correction on an unbalanced
+        panel
 
     Source
     ------
-    Baltagi (2021), Econometric Analysis of Panel Data, section 2.4, eq. (2.25)-(2.31); Baltagi and
-    Chang (1994), Journal of Econometrics 62(2), for Swamy and Arora's on unbalanced panels.
+    Baltagi (2021), Econometric Analysis of Panel Data, sections 2.4, 3.3, 9.2 and 9.4.1;
+    Baltagi and Chang (1994), Journal of Econometrics 62(2), for one-way effects with gaps;
+    Wansbeek and Kapteyn (1989), Journal of Econometrics 41(3), eq. (3.4)-(3.8) ("amemiya");
+    Nerlove (1971), Econometrica 39(2), who states "nerlove" for balanced panels; how rows count on
+    others is R plm's choice.
     """
-    n, size = len(outcome), units.size
-    absorber = absorb([units])
-    within = least_squares(outcome, regressors, sweep=absorber.sweep, n_effects=size)
-    if within.df_residual <= 0:
+    if min(own.size for own in effects) < 2:
         raise EstimationError(
-            f"{n} rows of {size} units leave no variation within units beside "
-            f"{len(within.kept)} coefficients; the error variance is unknown. More periods or "
-            "fewer regressors are needed."
+            "one unit, or one period, does not tell how units or periods differ, so the variance "
+            "of their effects is unknown. Use PooledOLS or FixedEffects."
         )
-    constant = np.concatenate((np.ones((1, n)), regressors))
-    if method == "swamy_arora":
-        error = within.rss / within.df_residual
-        averages = units.spread(units.total(constant) / units.counts)
-        between = least_squares(units.spread(units.total(outcome) / units.counts), averages)
-        x = averages[between.kept]
-        totals = units.total(x)
-        shared = float(np.trace(between.bread @ totals @ totals.T))
-        if size <= len(between.kept):
-            raise EstimationError(
-                f"{size} units leave no degrees of freedom between units beside "
-                f"{len(between.kept)} coefficients. Use fewer regressors or FixedEffects."
-            )
-        unit = (between.rss - (size - len(between.kept)) * error) / (n - shared)
-        return estimated_components(error, unit)
+    absorber = absorb(list(effects))
+    within = least_squares(outcome, regressors, sweep=absorber.sweep, n_effects=absorber.rank)
+    if within.df_residual <= 0:
+        raise EstimationError(_nothing_within(effects, len(outcome), len(within.kept)))
     if method == "nerlove":
-        effects = _unit_effects(outcome, regressors, within, units)
-        spread = float(np.sum((effects - effects.mean()) ** 2))
-        return estimated_components(within.rss / n, spread / (size - 1))
+        return _from_effects(outcome, regressors, effects, within)
+    if method == "swamy_arora":
+        return _from_regressions_between(outcome, regressors, effects, within.sigma2)
+    if not unbiased:
+        return _uncorrected(outcome, regressors, effects, within, absorber, method)
     if method == "amemiya":
-        slopes = np.zeros(len(regressors))
-        slopes[within.kept] = within.coefficients
-        residuals = outcome - slopes @ regressors
-        residuals = residuals - residuals.mean()
-    else:
-        residuals = least_squares(outcome, constant).residuals
-    inside = float(np.sum(absorber.sweep(residuals) ** 2))
-    between_sum = float(residuals @ residuals) - inside
-    error = inside / (n - size)
-    return estimated_components(error, (between_sum / size - error) / (n / size))
+        return _from_within_residuals(outcome, regressors, effects, within)
+    return _from_pooled_residuals(outcome, regressors, effects, absorber)
 
 
-def _unit_effects(
-    outcome: Floats, regressors: Floats, within: LeastSquares, units: Groups
-) -> Floats:
+def _nothing_within(effects: Sequence[Groups], n: int, k: int) -> str:
+    """Say that the error variance is unknown."""
+    units, *times = effects
+    where = f" in {times[0].size} periods leave no variation within both" if times else (
+        " leave no variation within units"
+    )  # fmt: skip
+    return (
+        f"{n} rows of {units.size} units{where} beside {plural(k, 'coefficient')}; the error "
+        "variance is unknown. More rows or fewer regressors are needed."
+    )
+
+
+def _from_regressions_between(
+    outcome: Floats, regressors: Floats, effects: Sequence[Groups], error: float
+) -> Components:
+    """Swamy and Arora: a regression between groups also holds another effect unless balanced."""
+    constant = _with_constant(regressors)
+    left = np.empty(len(effects))
+    system = np.empty((len(effects), len(effects)))
+    for j, own in enumerate(effects):
+        fit = least_squares(own.spread(_means(own, outcome)), own.spread(_means(own, constant)))
+        freedom = own.size - len(fit.kept)
+        if freedom <= 0:
+            raise EstimationError(
+                f"{own.size} {'periods' if j else 'units'} leave no degrees of freedom between "
+                f"them beside {len(fit.kept)} coefficients, so their variance is unknown. Use "
+                'fewer regressors, method "wallace_hussain" or FixedEffects.'
+            )
+        left[j] = fit.rss - freedom * error
+        for k, other in enumerate(effects):
+            whole = len(outcome) if k == j else own.size
+            system[j, k] = whole - _trace(fit.bread, other.total(fit.regressors))
+    return _components(error, np.linalg.solve(system, left))
+
+
+def _from_within_residuals(
+    outcome: Floats, regressors: Floats, effects: Sequence[Groups], within: LeastSquares
+) -> Components:
+    """Amemiya, Wansbeek and Kapteyn: spread of group means of centred within residuals."""
+    n, error = len(outcome), within.sigma2
+    x = regressors[within.kept]
+    x = x - x.mean(axis=1, keepdims=True)
+    residuals = _centred_within_residuals(outcome, regressors, within)
+    left = np.empty(len(effects))
+    system = np.empty((len(effects), len(effects)))
+    for j, own in enumerate(effects):
+        between = own.total(x) / np.sqrt(own.counts)
+        noise = own.size - 1 + _trace(within.bread, between)
+        left[j] = _between(own, residuals) - noise * error
+        for k, other in enumerate(effects):
+            system[j, k] = (n if k == j else own.size) - np.sum(other.counts**2) / n
+    return _components(error, np.linalg.solve(system, left))
+
+
+def _from_pooled_residuals(
+    outcome: Floats, regressors: Floats, effects: Sequence[Groups], absorber: Absorber
+) -> Components:
+    """Wallace and Hussain: pooled residuals within all effects and between each one's groups."""
+    n = len(outcome)
+    fit = least_squares(outcome, _with_constant(regressors))
+    x, e = fit.regressors, fit.residuals
+    projections = [_Projection(absorber.sweep(x), n - absorber.rank, (0.0,) * len(effects))]
+    for j, own in enumerate(effects):
+        alone = tuple(float(n if k == j else own.size) for k in range(len(effects)))
+        projections.append(_Projection(own.spread(_means(own, x)), own.size, alone))
+    system = np.array([p.expectations(x, fit.bread, effects) for p in projections])
+    left = [float(np.sum(absorber.sweep(e) ** 2)), *(_between(own, e) for own in effects)]
+    error, *variances = np.linalg.solve(system, left)
+    return _components(error, variances)
+
+
+def _uncorrected(
+    outcome: Floats,
+    regressors: Floats,
+    effects: Sequence[Groups],
+    within: LeastSquares,
+    absorber: Absorber,
+    method: Method,
+) -> Components:
+    """Take residuals for errors on a balanced panel."""
+    n = len(outcome)
+    gaps = [own for own in effects if np.ptp(own.counts) > 0]
+    if gaps:
+        raise EstimationError(
+            "variance components without correction for estimated coefficients (unbiased=False) "
+            f"are defined for balanced panels; here groups have from {gaps[0].counts.min()} to "
+            f"{gaps[0].counts.max()} rows. Leave unbiased=True."
+        )
+    residuals = (
+        _centred_within_residuals(outcome, regressors, within)
+        if method == "amemiya"
+        else least_squares(outcome, _with_constant(regressors)).residuals
+    )
+    error = float(np.sum(absorber.sweep(residuals) ** 2)) / (n - absorber.rank)
+    each = [(_between(own, residuals) / own.size - error) * own.size / n for own in effects]
+    return _components(error, each)
+
+
+def _from_effects(
+    outcome: Floats, regressors: Floats, effects: Sequence[Groups], within: LeastSquares
+) -> Components:
+    """Nerlove: spread of the estimated effects, each row counting once."""
+    n = len(outcome)
     left = outcome - within.coefficients @ regressors[within.kept]
-    return units.total(left) / units.counts
+    estimated = [_means(effects[0], left)]
+    if len(effects) == 2:
+        estimated = list(_two_effects(left, *effects))
+    variances = []
+    for own, values in zip(effects, estimated, strict=True):
+        shares = own.counts / n
+        spread = float(shares @ (values - shares @ values) ** 2)
+        variances.append(spread * own.size / (own.size - 1))
+    return _components(within.rss / n, variances)
 
 
-def estimated_components(error: float, unit: float, time: float = 0.0) -> Components:
-    """Set estimates that came out negative to zero and name them."""
-    named = {"unit": unit, "time": time}
-    negative = tuple(name for name, value in named.items() if value < 0)
-    return Components(float(error), max(float(unit), 0.0), max(float(time), 0.0), negative)
-
-
-def quasi_demean(
-    rows: Floats, components: Components, units: Groups, times: Groups | None = None
-) -> Floats:
-    r"""Transform rows so that errors with these components become uncorrelated.
-
-    One-way: :math:`v_{it} - \theta_i \bar v_i` with
-    :math:`\theta_i = 1 - \sqrt{\sigma^2/(\sigma^2 + T_i\sigma^2_\mu)}`. Two-way: the same, then
-    the inverse root of :math:`I + (\sigma^2_\lambda/\sigma^2) ZZ'`, Z the transformed period
-    dummies, which takes one T x T eigendecomposition. On balanced panels this is
-    :math:`v_{it} - \theta_1\bar v_{i.} - \theta_2\bar v_{.t} + \theta_3\bar v`.
-
-    Parameters
-    ----------
-    rows : shape (k, n)
-
-    Source
-    ------
-    Baltagi (2021), section 2.4, eq. (2.20), section 3.3, eq. (3.10); Wansbeek and Kapteyn (1989),
-    Journal of Econometrics 41(3), for the unbalanced two-way inverse.
-    """
-    error = components.error
-    theta = 1 - np.sqrt(error / (error + units.counts * components.unit))
-
-    def by_unit(values: Floats) -> Floats:
-        return np.asarray(values - units.spread(theta * units.total(values) / units.counts))
-
-    one_way = by_unit(rows)
-    if times is None or not components.time:
-        return one_way
+def _two_effects(values: Floats, units: Groups, times: Groups) -> tuple[Floats, Floats]:
+    """Regress values, shape (n,), on unit and period dummies."""
     seen = np.zeros((units.size, times.size))
     seen[units.codes, times.codes] = 1.0
-    share = components.unit / (error + units.counts * components.unit)
-    crossing = np.diag(times.counts.astype(np.float64)) - seen.T @ (share[:, None] * seen)
-    values, vectors = np.linalg.eigh(crossing)
-    live = values > 1e-12 * values[-1]
-    shrink = (1 - 1 / np.sqrt(1 + components.time / error * values[live])) / values[live]
-    kept = (times.total(by_unit(one_way)) @ vectors[:, live] * shrink) @ vectors[:, live].T
-    return one_way - by_unit(times.spread(kept))
+    shares = seen / units.counts[:, None]
+    crossing = np.diag(times.counts.astype(np.float64)) - seen.T @ shares
+    left = times.total(values) - shares.T @ units.total(values)
+    of_times = np.linalg.lstsq(crossing, left, rcond=None)[0]
+    return _means(units, values) - shares @ of_times, of_times
+
+
+@dataclass(frozen=True, eq=False)
+class _Projection:
+    """A projection A of rows: A applied to regressors, tr A, tr A DD' for the D of each effect."""
+
+    applied: Floats
+    trace: float
+    of_effects: tuple[float, ...]
+
+    def expectations(self, x: Floats, bread: Floats, effects: Sequence[Groups]) -> Floats:
+        """Return the weights of error and effects in E[e'Ae] for residuals of x."""
+        inner = bread @ (self.applied @ x.T)
+        weights = [self.trace - float(np.trace(inner))]
+        for groups, alone in zip(effects, self.of_effects, strict=True):
+            totals = groups.total(x)
+            crossed = bread @ (groups.total(self.applied) @ totals.T)
+            spread = inner @ bread @ (totals @ totals.T)
+            weights.append(alone - 2 * float(np.trace(crossed)) + float(np.trace(spread)))
+        return np.array(weights)
+
+
+def _components(error: float, effects: Sequence[float] | Floats) -> Components:
+    """Set estimates that came out negative to zero and name them."""
+    named = dict(zip(("unit", "time"), map(float, effects), strict=False))
+    negative = tuple(name for name, value in named.items() if value < 0)
+    kept = {name: max(value, 0.0) for name, value in named.items()}
+    return Components(float(error), **kept, negative=negative)
+
+
+def _centred_within_residuals(outcome: Floats, regressors: Floats, within: LeastSquares) -> Floats:
+    """Return what slopes estimated within leave of the outcome, less its mean."""
+    left = outcome - within.coefficients @ regressors[within.kept]
+    return np.asarray(left - left.mean())
+
+
+def _with_constant(regressors: Floats) -> Floats:
+    return np.concatenate((np.ones((1, regressors.shape[1])), regressors))
+
+
+def _means(groups: Groups, values: Floats) -> Floats:
+    """Mean of each group: (..., n) to (..., size)."""
+    return groups.total(values) / groups.counts
+
+
+def _between(groups: Groups, values: Floats) -> float:
+    """Sum of squares of the rows' group means."""
+    return float(np.sum(groups.total(values) ** 2 / groups.counts))
+
+
+def _trace(bread: Floats, totals: Floats) -> float:
+    """Trace of bread times totals totals'."""
+    return float(np.sum(bread * (totals @ totals.T)))

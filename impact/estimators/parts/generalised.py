@@ -13,13 +13,8 @@ from impact.estimators.parts.regression import Covariance, Regression, Variables
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import Convention
 from impact.kernels.groups import Groups
-from impact.kernels.two_way_components import two_way_components
-from impact.kernels.variance_components import (
-    Components,
-    Method,
-    one_way_components,
-    quasi_demean,
-)
+from impact.kernels.quasi_demean import quasi_demean
+from impact.kernels.variance_components import Components, Method, variance_components
 from impact.result import JointTest
 
 __all__ = ["averages_test", "fit_random_effects", "mean_name", "with_unit_means"]
@@ -31,6 +26,7 @@ def fit_random_effects(
     *,
     effects: Literal["unit", "two_way"] = "unit",
     method: Method = "swamy_arora",
+    unbiased: bool = True,
     covariance: Covariance = "classical",
     convention: Convention = "fixest",
 ) -> tuple[Regression, Components]:
@@ -39,7 +35,8 @@ def fit_random_effects(
     Raises
     ------
     DesignError : the design has weights
-    EstimationError : no degrees of freedom for a component, or "nerlove" with two-way effects
+    EstimationError : no degrees of freedom for a component, or components that are not corrected
+        on an unbalanced panel
     """
     if variables.rows.weights is not None:
         raise DesignError(
@@ -49,12 +46,13 @@ def fit_random_effects(
     units = Groups(variables.rows.unit_codes, design.sample.n_units)
     times = Groups(variables.rows.time_codes, design.sample.n_periods)
     two_way = effects == "two_way"
-    if two_way:
-        components = two_way_components(
-            variables.outcome, variables.regressors, units, times, method
-        )
-    else:
-        components = one_way_components(variables.outcome, variables.regressors, units, method)
+    components = variance_components(
+        variables.outcome,
+        variables.regressors,
+        [units, times] if two_way else [units],
+        method,
+        unbiased=unbiased,
+    )
     full = variables.with_constant()
     stacked = np.concatenate((full.outcome[None, :], full.regressors))
     transformed = quasi_demean(stacked, components, units, times if two_way else None)

@@ -38,7 +38,7 @@ class Fixed(OutcomeEffect):
 
 def effect(low, high, smallest=None, transform="none"):
     outcome = Outcome("y", text("jobs", "việc làm"), "jobs", transform, True, smallest)
-    number = EffectNumber((low + high) / 2, low, high, 0.5, 1.0)
+    number = EffectNumber((low + high) / 2, low, high, 0.5, 1.0, 1.0)
     return Fixed(outcome, None, number, {}, "average", 0.95)
 
 
@@ -80,7 +80,7 @@ def test_sentences_say_the_verdict_in_both_languages(low, high, english, vietnam
     record.value(
         "y", number.estimate, "jobs", text("x", "x"), low=low, high=high, level=0.95, decimals=1
     )
-    for name in ("y.smallest", "y.detectable"):
+    for name in ("y.smallest", "y.detectable", "y.detectable_fall"):
         record.value(name, 0.5, "jobs", text("x", "x"))
     sentence = narrative.effect_sentence(found)
     record.section("s", text("x", "x"), sentence)
@@ -129,6 +129,31 @@ def test_effects_on_logarithms_are_read_in_percent(michigan):
     line = found.result.event_study().tidy().set_index("event_time").loc[0]
     assert found.first.estimate == pytest.approx(100 * np.expm1(line["estimate"]), rel=1e-12)
     assert found.first.low == pytest.approx(100 * np.expm1(line["conf_low"]), rel=1e-12)
+
+
+def test_detectable_effects_do_not_depend_on_the_sign_of_the_estimate(michigan):
+    """In percent a rise is exp(d) - 1 and a fall 1 - exp(-d), d in logarithms."""
+    _, effects = michigan
+    scrap, hours = effects["scrap"], effects["hrsemp"]
+    study = scrap.result.event_study()
+    row = int(np.flatnonzero(study.cells["event_time"] == 0)[0])
+    step = study.minimum_detectable_effect()[row]
+    assert scrap.first.estimate < 0
+    assert scrap.first.detectable == pytest.approx(100 * np.expm1(step), rel=1e-12)
+    assert scrap.first.detectable_fall == pytest.approx(-100 * np.expm1(-step), rel=1e-12)
+    assert scrap.first.detectable_fall < scrap.first.detectable
+    assert hours.first.detectable == hours.first.detectable_fall
+
+
+def test_periods_before_treatment_are_named_as_such(michigan):
+    plan, effects = michigan
+    record = Record.of(plan)
+    effect_tables.event_study_table(record, effects)
+    labels = {id: value.label for id, value in record.values.items() if id.startswith("hrsemp.")}
+    assert labels["hrsemp.event_m2"]["en"].endswith(": difference 2 periods before treatment began")
+    assert labels["hrsemp.event_m2"]["vi"].endswith(": khác biệt 2 kỳ trước khi được hỗ trợ")
+    assert labels["hrsemp.event_0"]["en"].endswith(": effect in the first treated period")
+    assert labels["hrsemp.event_1"]["en"].endswith(": effect 1 period after the first treated one")
 
 
 def test_every_sentence_of_the_report_names_its_numbers(michigan):

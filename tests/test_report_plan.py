@@ -85,6 +85,27 @@ def test_a_check_names_the_requirement_a_design_lacks(plan):
         check_plan(Evaluation.read(plan))
 
 
+def test_a_check_finds_what_settings_refuse_and_says_it_once(tmp_path):
+    folder = tmp_path / "reports" / "michigan-grants"
+    (tmp_path / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks" / "evaluation.ipynb", tmp_path / "notebooks")
+    folder.mkdir(parents=True)
+    file = folder / "evaluation.toml"
+    shutil.copy(ROOT / "reports" / "michigan-grants" / "evaluation.toml", file)
+    change(file, "settings = { accept_forbidden_comparisons = true }", "settings = {}")
+    with pytest.raises(SpecError) as caught:
+        check_plan(Evaluation.read(file))
+    message = str(caught.value)
+    assert "hrsemp, scrap, employ, avgsal, sales, TwoWayFixedEffects: TwoWay" in message
+    assert message.count("accept_forbidden_comparisons=True") == 1
+    change(file, 'cohort = "first_grant"', 'cohort = "first_grnt"')
+    with pytest.raises(SpecError) as caught:
+        check_plan(Evaluation.read(file))
+    message = str(caught.value)
+    assert message.count("first_grnt") == 1
+    assert message.count(str(file)) == 1
+
+
 def test_a_frozen_plan_lists_its_deviations(plan):
     assert deviations(Evaluation.read(plan)) is None
     freeze_plan(Evaluation.read(plan))

@@ -147,7 +147,8 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
     if plan.outcomes and not makes_its_data:
         findings += check_effects(plan)
     if findings:
-        raise SpecError("\n- ".join([f"{plan.path} cannot run:", *findings]))
+        said = (finding.removeprefix(f"{plan.path}: ") for finding in findings)
+        raise SpecError("\n- ".join([f"{plan.path} cannot run:", *said]))
     return parameters
 
 

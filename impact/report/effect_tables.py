@@ -41,7 +41,8 @@ def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None
     """Record the numbers of every outcome: effects, counts, detectable effects, verdicts' limits.
 
     The main number of outcome ``y`` is the value ``y``; beside it ``y.average``, ``y.first``,
-    ``y.detectable``, ``y.units``, ``y.treated`` and ``y.<estimator>``.
+    ``y.detectable`` (a rise), ``y.detectable_fall``, ``y.units``, ``y.treated`` and
+    ``y.<estimator>``.
     """
     level = next(iter(effects.values())).level
     record.value("level", round(100 * level, 6), "percent", text("Confidence level", "Mức tin cậy"))
@@ -94,14 +95,26 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             effect.number(result),
             text(f"effect by {estimator}", f"tác động theo {estimator}"),
         )
-    record.value(
-        f"{name}.detectable",
-        effect.main.detectable,
-        unit,
-        _joined(label, text("smallest detectable effect", "tác động nhỏ nhất phát hiện được")),
-        decimals=decimals,
-        units=effect.design.facts.n_treated_units,
-    )
+    for id, size, what in (
+        (
+            "detectable",
+            effect.main.detectable,
+            text("smallest rise that would be found", "mức tăng nhỏ nhất phát hiện được"),
+        ),
+        (
+            "detectable_fall",
+            effect.main.detectable_fall,
+            text("smallest fall that would be found", "mức giảm nhỏ nhất phát hiện được"),
+        ),
+    ):
+        record.value(
+            f"{name}.{id}",
+            size,
+            unit,
+            _joined(label, what),
+            decimals=decimals,
+            units=effect.design.facts.n_treated_units,
+        )
     if outcome.smallest_effect is not None:
         record.value(
             f"{name}.smallest",
@@ -130,23 +143,25 @@ def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
     rows = [
         {
             "outcome": _named(effect),
-            "units": f"{{{name}.units}}",
-            "treated": f"{{{name}.treated}}",
             "effect": f"{{{name}:signed}}",
             "interval": f"{{{name}:interval}}",
             "reading": _VERDICTS[effect.verdict],
             "detectable": f"{{{name}.detectable}}",
+            "detectable_fall": f"{{{name}.detectable_fall}}",
+            "units": f"{{{name}.units}}",
+            "treated": f"{{{name}.treated}}",
         }
         for name, effect in effects.items()
     ]
     columns = {
         "outcome": Column(text("Outcome", "Kết quả")),
-        "units": Column({code: capital(unit_name(plan)[code]) for code in LANGUAGES}, "count"),
-        "treated": Column(text("Treated", "Được hỗ trợ"), "count"),
         "effect": Column(text("Effect", "Tác động"), "count"),
         "interval": Column(_INTERVAL, "count"),
         "reading": Column(text("Reading", "Kết luận")),
-        "detectable": Column(text("Detectable", "Phát hiện được"), "count"),
+        "detectable": Column(text("Detectable rise", "Mức tăng phát hiện được"), "count"),
+        "detectable_fall": Column(text("Detectable fall", "Mức giảm phát hiện được"), "count"),
+        "units": Column({code: capital(unit_name(plan)[code]) for code in LANGUAGES}, "count"),
+        "treated": Column(text("Treated", "Được hỗ trợ"), "count"),
     }
     return record.table(
         "effects",
@@ -154,8 +169,12 @@ def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
         text("Effects by outcome", "Tác động theo từng kết quả"),
         columns,
         note=text(
-            "Detectable: the size of a true effect that would be found four times in five.",
-            "Phát hiện được: độ lớn của tác động thật sẽ được phát hiện bốn trong năm lần.",
+            "Detectable: the size of a true rise, and of a true fall, that would be found four "
+            "times in five, whatever the sign of the estimate. In percent the two differ, as one "
+            "step in logarithms is more percent upwards than downwards.",
+            "Phát hiện được: độ lớn của mức tăng thật, và của mức giảm thật, sẽ được phát hiện bốn "
+            "trong năm lần, bất kể dấu của ước lượng. Tính theo phần trăm thì hai mức khác nhau, "
+            "vì cùng một bước trên thang logarit ứng với phần trăm lớn hơn khi tăng.",
         ),
     )
 
@@ -261,8 +280,7 @@ def event_study_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> B
             id = f"{name}.event_{'m' if since < 0 else ''}{abs(since)}"
             _record_line(
                 record, effect, id, point,
-                text(f"effect {since} periods after treatment began",
-                     f"tác động sau {since} kỳ kể từ khi được hỗ trợ"),
+                _since_words(since),
             )  # fmt: skip
             rows.append(
                 {
@@ -286,6 +304,23 @@ def event_study_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> B
             "The period before treatment, from which changes are counted, is left out.",
             "Kỳ liền trước hỗ trợ là gốc so sánh nên không ghi.",
         ),
+    )
+
+
+def _since_words(since: int) -> Text:
+    """Say how long before or after the first treated period an effect lies."""
+    count = abs(since)
+    if since == 0:
+        return text("effect in the first treated period", "tác động trong kỳ đầu được hỗ trợ")
+    periods = "period" if count == 1 else "periods"
+    if since < 0:
+        return text(
+            f"difference {count} {periods} before treatment began",
+            f"khác biệt {count} kỳ trước khi được hỗ trợ",
+        )
+    return text(
+        f"effect {count} {periods} after the first treated one",
+        f"tác động sau kỳ đầu được hỗ trợ {count} kỳ",
     )
 
 

@@ -40,8 +40,9 @@ _LIMITS = ("conf_low", "conf_high", "band_low", "band_high")
 class EffectNumber:
     """An effect in the unit a reader knows: percent for logarithms, else the outcome's unit.
 
-    ``detectable`` is the size of the smallest true effect, of the estimate's sign, that would be
-    found four times out of five.
+    ``detectable`` and ``detectable_fall`` are the sizes of the smallest true rise and fall that
+    would be found four times out of five, whatever the sign of the estimate. They are one number
+    but for percent, where a rise and a fall of one size in logarithms differ.
     """
 
     estimate: float
@@ -49,6 +50,7 @@ class EffectNumber:
     high: float
     p_value: float
     detectable: float
+    detectable_fall: float
 
 
 def verdict_of(low: float, high: float, smallest: float | None) -> Verdict:
@@ -138,7 +140,8 @@ class OutcomeEffect:
             read(line["conf_low"]),
             read(line["conf_high"]),
             float(line["p_value"]),
-            abs(read(math.copysign(detectable, line["estimate"]))),
+            read(detectable),
+            -read(-detectable),
         )
 
     def event_study(self) -> pd.DataFrame:
@@ -193,7 +196,6 @@ def check_effects(plan: Evaluation) -> list[str]:
     """Name everything that keeps a plan's outcomes from being estimated, without estimating."""
     findings: list[str] = []
     estimators: dict[str, Estimator] = {}
-    panel: Panel | None = None
     try:
         estimators = _estimators(plan)
     except ImpactError as error:
@@ -201,21 +203,26 @@ def check_effects(plan: Evaluation) -> list[str]:
     try:
         panel = plan_panel(plan, plan.load())
     except ImpactError as error:
-        findings.append(str(error))
-    if panel is None:
-        return findings
+        return [*findings, str(error)]
+    faults: dict[tuple[str, str], list[str]] = {}
     for outcome in plan.outcomes:
-        try:
-            design = _design(plan, panel, outcome)
-        except ImpactError as error:
-            findings.append(f"{outcome.name}: {error}")
-            continue
-        findings += [
-            f"{outcome.name}, {estimator.name}: {fault}"
-            for estimator in estimators.values()
-            for fault in estimator.unmet(design)
-        ]
-    return findings
+        for fault in _faults(plan, panel, outcome, estimators):
+            faults.setdefault(fault, []).append(outcome.name)
+    return findings + [
+        f"{', '.join(names)}{estimator and f', {estimator}'}: {fault}"
+        for (estimator, fault), names in faults.items()
+    ]
+
+
+def _faults(
+    plan: Evaluation, panel: Panel, outcome: Outcome, estimators: Mapping[str, Estimator]
+) -> list[tuple[str, str]]:
+    """List what keeps one outcome from being estimated: the estimator, if it is one, and why."""
+    try:
+        design = _design(plan, panel, outcome)
+    except ImpactError as error:
+        return [("", str(error))]
+    return [(e.name, fault) for e in estimators.values() for fault in e.unmet(design)]
 
 
 def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:

@@ -47,11 +47,13 @@ _SENTENCES: dict[Verdict, Text] = {
     ),
     "cannot_tell": text(
         "**{label}**: the data cannot tell. The estimate is {{{id}:signed}} and everything in "
-        "{{{id}:interval}} is compatible with the data ({{level}}); a true effect smaller than "
-        "{{{id}.detectable}} would be missed more often than once in five times.",
+        "{{{id}:interval}} is compatible with the data ({{level}}); a true rise smaller than "
+        "{{{id}.detectable}}, or a true fall smaller than {{{id}.detectable_fall}}, would be "
+        "missed more often than once in five times.",
         "**{label}**: số liệu chưa cho phép kết luận. Ước lượng là {{{id}:signed}}, và mọi giá trị "
-        "trong khoảng {{{id}:interval}} đều phù hợp với số liệu ({{level}}); một tác động thật nhỏ "
-        "hơn {{{id}.detectable}} sẽ bị bỏ sót với tần suất cao hơn một trong năm lần.",
+        "trong khoảng {{{id}:interval}} đều phù hợp với số liệu ({{level}}); mức tăng thật nhỏ hơn "
+        "{{{id}.detectable}}, hoặc mức giảm thật nhỏ hơn {{{id}.detectable_fall}}, sẽ bị bỏ sót "
+        "với tần suất cao hơn một trong năm lần.",
     ),
 }
 _GROUPS: dict[Verdict, Text] = {
@@ -168,9 +170,10 @@ def design_sentence(record: Record, plan: Evaluation, population: Population) ->
     waves: dict[str, list[str]] = {code: [] for code in LANGUAGES}
     for cohort, count in population.waves.items():
         wave = f"design.wave_{cohort}"
-        label = text("units of a wave", "số đơn vị của một đợt")
+        label = text(f"units first treated in {cohort}", f"số đơn vị được hỗ trợ từ {cohort}")
         record.value(wave, count, "count", label, units=count)
-        record.value(f"{wave}.from", cohort, "year", text("first treated", "kỳ bắt đầu"))
+        begins = text(f"wave of {cohort}: first treated", f"đợt {cohort}: kỳ bắt đầu")
+        record.value(f"{wave}.from", cohort, "year", begins)
         waves["en"].append(f"{{{wave}}} first in {{{wave}.from}}")
         waves["vi"].append(f"{{{wave}}} bắt đầu từ {{{wave}.from}}")
     record.sums("design.treated", [f"design.wave_{cohort}" for cohort in population.waves])

@@ -117,7 +117,7 @@ def compare(
 def _checked(comparison: Comparison) -> Comparison:
     """Make sure that effects of treatment, if these are, have an average to compare."""
     if comparison.has_effects:
-        _ = comparison._averages
+        _ = comparison.averages
     return comparison
 
 
@@ -194,7 +194,7 @@ class Comparison:
         )
 
     @cached_property
-    def _studies(self) -> list[Result | None]:
+    def studies(self) -> list[Result | None]:
         """Event study of each result; None where it holds one effect only."""
         return [_event_study(result) for result in self.results]
 
@@ -202,7 +202,7 @@ class Comparison:
     def common_event_times(self) -> tuple[float, ...]:
         """Event times from 0 on at which every event study has an estimate."""
         shared: set[float] | None = None
-        for study in self._studies:
+        for study in self.studies:
             if study is not None:
                 known = study.cells["event_time"][~np.isnan(study.std_errors)]
                 times = {float(e) for e in known if e >= 0}
@@ -210,10 +210,11 @@ class Comparison:
         return tuple(sorted(shared or ()))
 
     @cached_property
-    def _averages(self) -> list[Result]:
+    def averages(self) -> list[Result]:
+        """Mean of each result's effects over the event times from 0 on that all share."""
         return [
             _one_effect(result) if study is None else _mean_over(study, self.common_event_times)
-            for result, study in zip(self.results, self._studies, strict=True)
+            for result, study in zip(self.results, self.studies, strict=True)
         ]
 
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
@@ -225,7 +226,7 @@ class Comparison:
         NaN where that method has none.
         """
         parts = []
-        for label, study, average in zip(self.labels, self._studies, self._averages, strict=True):
+        for label, study, average in zip(self.labels, self.studies, self.averages, strict=True):
             frames = [average.tidy(level).assign(term=AVERAGE)]
             if study is not None:
                 own = study.tidy(level)
@@ -252,9 +253,9 @@ class Comparison:
         where an estimator has no contributions or the two used other clusters.
         """
         rows: list[dict[str, object]] = []
-        first, base = self._studies[0], self._averages[0]
+        first, base = self.studies[0], self.averages[0]
         for label, study, average in list(
-            zip(self.labels, self._studies, self._averages, strict=True)
+            zip(self.labels, self.studies, self.averages, strict=True)
         )[1:]:
             head = {"estimator": label, "term": AVERAGE}
             rows.append({**head, **_difference(average, base, 0, 0)})
@@ -279,8 +280,8 @@ class Comparison:
     def joint_tests(self) -> dict[str, JointTest]:
         """Test, for each estimator but the first, that all shared effects after treatment agree."""
         tests: dict[str, JointTest] = {}
-        first = self._studies[0]
-        for label, study in list(zip(self.labels, self._studies, strict=True))[1:]:
+        first = self.studies[0]
+        for label, study in list(zip(self.labels, self.studies, strict=True))[1:]:
             if study is None or first is None:
                 continue
             pairs = [pair for pair in _matching(study, first) if pair[0] >= 0]
@@ -305,7 +306,7 @@ class Comparison:
         period of treatment).
         """
         rows = []
-        for label, result, study in zip(self.labels, self.results, self._studies, strict=True):
+        for label, result, study in zip(self.labels, self.results, self.studies, strict=True):
             rows.append(
                 {
                     "estimator": label,
@@ -346,7 +347,7 @@ class Comparison:
     def words(self) -> list[str]:
         """Say what each estimator estimates, from what, and who was left out."""
         sentences = []
-        for label, result, study in zip(self.labels, self.results, self._studies, strict=True):
+        for label, result, study in zip(self.labels, self.results, self.studies, strict=True):
             df = result.uncertainty.df
             law = "normal" if df is None else f"t({df:g})"
             span = "one effect"
@@ -375,7 +376,7 @@ class Comparison:
         """Whether these are effects of treatment; other coefficients stand side by side only."""
         return any(
             study is not None or _treatment_rows(result)
-            for result, study in zip(self.results, self._studies, strict=True)
+            for result, study in zip(self.results, self.studies, strict=True)
         )
 
     def coefficients(
@@ -451,7 +452,7 @@ class Comparison:
 
         if ax is None:
             _, ax = plt.subplots(figsize=(8.0, 4.4), layout="constrained")
-        shown = [(label, s) for label, s in zip(self.labels, self._studies, strict=True) if s]
+        shown = [(label, s) for label, s in zip(self.labels, self.studies, strict=True) if s]
         if not shown:
             raise EstimationError(
                 "none of these results has effects by event time to draw; read table() instead."

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from impact.evaluation import Evaluation
+from impact.design import Design
+from impact.evaluation import Evaluation, Outcome
 from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
 from impact.report.narrative import estimator_name, unit_name
 from impact.report.results import Block, Column, Record
@@ -20,6 +21,7 @@ __all__ = [
     "event_study_table",
     "group_time_table",
     "record_effects",
+    "warn_of_breaks",
 ]
 
 _VERDICTS: dict[Verdict, Text] = {
@@ -48,13 +50,13 @@ def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None
     record.value("level", round(100 * level, 6), "percent", text("Confidence level", "Mức tin cậy"))
     for name, effect in effects.items():
         _record_effect(record, name, effect)
-        _warn_of_breaks(record, effect)
+        warn_of_breaks(record, effect.outcome, effect.design)
 
 
-def _warn_of_breaks(record: Record, effect: OutcomeEffect) -> None:
+def warn_of_breaks(record: Record, outcome: Outcome, design: Design) -> None:
     """Have the report warn of known breaks of an outcome's series, the outcome named."""
-    label = effect.outcome.label
-    for known in effect.design.breaks if effect.outcome.series else ():
+    label = outcome.label
+    for known in design.breaks if outcome.series else ():
         record.warn(
             text(
                 f"[[{label['en']}, {known.warning('en')}]]",

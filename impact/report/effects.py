@@ -26,6 +26,7 @@ __all__ = [
     "Verdict",
     "check_effects",
     "estimate_outcomes",
+    "plan_design",
     "plan_panel",
     "verdict_of",
 ]
@@ -189,7 +190,9 @@ def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, Outcom
     """
     panel = plan_panel(plan, frame)
     estimators = _estimators(plan)
-    return {o.name: _estimate(plan, _design(plan, panel, o), o, estimators) for o in plan.outcomes}
+    return {
+        o.name: _estimate(plan, plan_design(plan, panel, o), o, estimators) for o in plan.outcomes
+    }
 
 
 def check_effects(plan: Evaluation) -> list[str]:
@@ -219,7 +222,7 @@ def _faults(
 ) -> list[tuple[str, str]]:
     """List what keeps one outcome from being estimated: the estimator, if it is one, and why."""
     try:
-        design = _design(plan, panel, outcome)
+        design = plan_design(plan, panel, outcome)
     except ImpactError as error:
         return [("", str(error))]
     return [(e.name, fault) for e in estimators.values() for fault in e.unmet(design)]
@@ -240,8 +243,8 @@ def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
     return Panel(frame, unit=design["unit"], time=design["time"])
 
 
-def _design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:
-    """Make the design of one outcome."""
+def plan_design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:
+    """Make the design of one outcome of a plan."""
     names = ("cohort", "anticipation", "clusters", "assigned_by", "covariates", "weights")
     stated = {n: plan.design[n] for n in (*names, "always_treated") if n in plan.design}
     return Design(panel, outcome=outcome.column, series=outcome.series, **stated)

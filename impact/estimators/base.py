@@ -105,6 +105,9 @@ class Estimator(metaclass=_Settings):
                     getattr(self, setting.name),
                     get_args(hints[setting.name]),
                 )
+        draws = getattr(self, "draws", 1)
+        if not isinstance(draws, (int, np.integer)) or draws < 1:
+            raise DesignError(f"{type(self).__name__}: draws counts from 1 up; it was {draws!r}.")
 
     @property
     def name(self) -> str:

@@ -440,3 +440,11 @@ def test_leaving_out_the_only_donor_is_refused():
     settings = SyntheticControl(inference="none", pool=DonorPool(only=(3,)))
     with pytest.raises(InferenceError, match="one donor carries all weight"):
         settings.leave_one_out(design_of(y, cohorts))
+
+
+def test_one_donor_alone_is_compared_with_and_no_draws_are_refused():
+    y, cohorts = factor_panel(0, n=2)
+    result = SyntheticControl(inference="none").fit(design_of(y, cohorts))
+    assert any("and the donors have one path" in note for note in result.notes)
+    with pytest.raises(DesignError, match="draws counts from 1 up; it was 0"):
+        SyntheticControl(draws=0)

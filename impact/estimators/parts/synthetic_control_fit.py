@@ -158,11 +158,15 @@ def fit_notes(fit: SyntheticControlFit) -> tuple[str, ...]:
     ]
     outside = quality[quality["hull_distance"] > PERFECT * quality["donors_spread"]]
     for label, row in list(outside.iterrows())[:3]:
+        spread = row["donors_spread"]
+        share = (
+            f"{row['hull_distance'] / spread:.0%} of the spread between donors" if spread else ""
+        )
         notes.append(
             f"{label} lies outside the donors' hull before treatment: no weights come closer to "
             f"its path than {row['hull_distance']:.4g} (root mean square), "
-            f"{row['hull_distance'] / row['donors_spread']:.0%} of the spread between donors; "
-            f"these weights leave {row['rmspe_before']:.4g}."
+            f"{share or 'and the donors have one path'}; these weights leave "
+            f"{row['rmspe_before']:.4g}."
         )
     if not quality["unique"].all():
         notes.append(

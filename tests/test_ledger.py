@@ -707,6 +707,9 @@ def test_renamed_units_follow_the_map():
         eligible="eligible", same_unit={"7": "102"},
     )  # fmt: skip
     assert renamed.frame.dropna(subset=["cohort"])["id"].unique().tolist() == ["102"]
+    with pytest.raises(LedgerError, match='"id" still holds 101, which same_unit maps to other'):
+        assign(ledger_of({"beneficiary_id": "101"}), outcomes(), unit="id", time="year",
+               eligible="eligible", same_unit={"101": "102"})  # fmt: skip
 
 
 def test_refusals_of_assignment():

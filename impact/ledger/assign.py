@@ -96,9 +96,10 @@ def assign(
 
     Raises
     ------
-    LedgerError : unaccepted errors, no code in common, a paid project without the onset's date or
-        without place, an onset after the panel, an added column that exists already, unknown
-        eligibility, places whose names or codes are not distinct
+    LedgerError : unaccepted errors, no code in common, an old code of ``same_unit`` among the
+        outcome rows, a paid project without the onset's date or without place, an onset after
+        the panel, an added column that exists already, unknown eligibility, places whose names
+        or codes are not distinct
     PanelError : outcome rows that repeat unit and period, or periods that are not whole numbers
 
     Notes
@@ -114,6 +115,13 @@ def assign(
     outcomes = outcomes.reset_index(drop=True)
     codes = outcomes[unit].map(_code)
     _require_overlap(projects, codes, unit, rules)
+    replaced = sorted(set(codes) & {_code(old) for old in same_unit or {}})
+    if replaced:
+        raise LedgerError(
+            f'the outcome table\'s "{unit}" still holds {listing(replaced)}, which same_unit maps '
+            "to other codes; their rows would pass as never treated. Give the rows the new code, "
+            "adding up merged units, or drop them."
+        )
     flow = Waterfall(projects)
     chosen = choose_projects(projects, rules, flow)
     units = unit_table(chosen, rules)

@@ -1,13 +1,19 @@
 """The reference cases of regression on panels, each number within its case's tolerance.
 
-Set IMPACT_CASES to the folder that holds ``cases/``.
+Set IMPACT_CASES to the folder that holds ``cases/``. Each of the folder's cases of these families
+is run: by the answers written here, or, if it has none, by what can be read from its task.
 """
+
+import json
 
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
+from reference import read_case
 from scipy import stats
-from validation.comparison import differences
+from validation.comparison import differences, numbers
+from validation.reading import cases_in_folder, read_answers
 
 from impact import (
     ArellanoBond,
@@ -591,8 +597,69 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", sorted({*CASES, *cases_in_folder()}))
 def test_case(reference_case, name):
+    """Every number of a case that has answers above; of another, those that can be read."""
     case, frame = reference_case(name)
-    answer, explained = CASES[name]
-    assert differences(answer(frame), case, explained, PRINTED) == []
+    if name in CASES:
+        answer, explained = CASES[name]
+        assert differences(answer(frame), case, explained, PRINTED) == []
+        return
+    unread = check_what_is_read(case, frame)
+    if unread:
+        pytest.skip(unread)
+
+
+@pytest.mark.parametrize("name", cases_in_folder() or sorted(CASES))
+def test_known_cases_read_without_their_answers(reference_case, name):
+    check_what_is_read(*reference_case(name))
+
+
+def check_what_is_read(case, frame):
+    """Compare what a case says in words that can be read; return what cannot be."""
+    answers = read_answers(case, frame)
+    given = dict(numbers(answers))
+    every = dict(numbers(case["reference"]))
+    unread = [path for path in every if path not in given]
+    assert differences(answers, case, dict.fromkeys(unread, "unread")) == []
+    if not unread:
+        return ""
+    variants = ", ".join(dict.fromkeys(path.split(".")[0].split("[")[0] for path in unread))
+    return (
+        f"{len(every) - len(unread)} of {len(every)} numbers read from the task and equal; no "
+        f"answers are written for {variants}"
+    )
+
+
+def test_a_folder_with_an_unknown_case(tmp_path, monkeypatch):
+    """Grunfeld's data with numbers that Baltagi prints, in the format of a case."""
+    frame = sm.datasets.grunfeld.load_pandas().data
+    frame = frame[frame["firm"] != "American Steel"]
+    place = tmp_path / "cases" / "new_case"
+    place.mkdir(parents=True)
+    frame.to_csv(place / "data.csv", index=False)
+    case = {
+        "name": "new_case",
+        "family": "static_panel",
+        "columns": {"unit": "firm", "time": "year"},
+        "task": {"model": "invest ~ value + capital", "se": "classical"},
+        "reference": {
+            "within": {"value": {"estimate": 0.110, "se": 0.012}},
+            "re_swar": {"capital": {"estimate": 0.308, "se": 0.017}},
+            "twoway_re_amemiya": {"value": {"estimate": 0.111}},
+            "hausman": {"chi2": 2.33, "df": 2},
+            "an_unusual_estimator": {"value": {"estimate": 1.0}},
+        },
+        "tolerance": {"estimate": {"atol": 5e-3}, "se": {"atol": 5e-4}},
+        "source": {"software": "as printed"},
+    }
+    (place / "case.json").write_text(json.dumps(case), encoding="utf-8")
+    monkeypatch.setenv("IMPACT_CASES", str(tmp_path))
+    assert cases_in_folder() == ["new_case"]
+    unread = check_what_is_read(*read_case("new_case"))
+    assert "7 of 8 numbers read" in unread
+    assert "for an_unusual_estimator" in unread
+    case["reference"]["within"]["value"]["estimate"] = 0.2
+    (place / "case.json").write_text(json.dumps(case), encoding="utf-8")
+    with pytest.raises(AssertionError, match="within.value.estimate: 0.110"):
+        check_what_is_read(*read_case("new_case"))

@@ -379,6 +379,7 @@ def messy_workbook(path):
                   "2019-08-01", "1.250", "xong"])  # fmt: skip
     sheet.append(["3", 902, "Hà Tây", 63, 3, "nd45_2012", "địa phương", "năm 2019",
                   "01/08/2019", 300_000_000, "đã nghiệm thu"])  # fmt: skip
+    sheet.merge_cells("A1:M1")
     sheet.merge_cells("C5:C6")
     sheet["C5"] = "Hưng Yên"
     book.save(path)
@@ -389,6 +390,8 @@ def test_a_messy_workbook_gives_all_findings_together_with_cells(tmp_path):
     messy_workbook(file)
     ledger = read_ledger(file)
     marks = {(finding.rule, finding.where) for finding in ledger.findings}
+    merged = ledger.findings.of_rule("merged_cells")
+    assert [finding.details["value"] for finding in merged] == ["C5:C6"]
     assert {
         ("merged_cells", "Đề án"),
         ("column_unknown", "Đề án!L3"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from string import ascii_uppercase
 from typing import Any
 
 import pandas as pd
@@ -147,7 +148,11 @@ def _match_headers(
     raw: RawTable, top: int, columns: Sequence[Column], unit: int
 ) -> tuple[dict[str, _Place], list[Finding]]:
     """Match the header row's cells to columns; the rest are findings."""
-    findings = [Finding("merged_cells", raw.sheet, details={"value": area}) for area in raw.merged]
+    findings = [
+        Finding("merged_cells", raw.sheet, details={"value": area})
+        for area in raw.merged
+        if int(area.split(":")[1].lstrip(ascii_uppercase)) >= top  # a title's cells are not read
+    ]
     findings += [
         Finding("cell_broken", raw.sheet, row, f"{letters}{row}", {"value": error})
         for row, letters, error in raw.broken

@@ -11,7 +11,15 @@ from impact.report.text import LANGUAGES, Text, text
 from impact.report.values import Value
 
 if TYPE_CHECKING:
-    from impact.report import chapters, charts, effect_tables, narrative, province, three_provinces
+    from impact.report import (
+        chapters,
+        charts,
+        compared,
+        effect_tables,
+        narrative,
+        province,
+        three_provinces,
+    )
     from impact.report.effects import estimate_outcomes
     from impact.report.population import population_of
 
@@ -26,6 +34,7 @@ __all__ = [
     "callout",
     "chapters",
     "charts",
+    "compared",
     "effect_tables",
     "estimate_outcomes",
     "narrative",
@@ -36,7 +45,15 @@ __all__ = [
     "three_provinces",
 ]
 
-_MODULES = ("chapters", "charts", "effect_tables", "narrative", "province", "three_provinces")
+_MODULES = (
+    "chapters",
+    "charts",
+    "compared",
+    "effect_tables",
+    "narrative",
+    "province",
+    "three_provinces",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -186,6 +186,11 @@ class Evaluation:
         return dict(self.content["estimation"])
 
     @property
+    def textbook(self) -> dict[str, Any]:
+        """The regressions a textbook prints on these data; empty where the plan names none."""
+        return dict(self.content.get("textbook", {}))
+
+    @property
     def inference(self) -> dict[str, Any]:
         """Level, draws and seed."""
         return dict(self.content["inference"])

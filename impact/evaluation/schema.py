@@ -23,7 +23,10 @@ CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "
 
 @dataclass(frozen=True)
 class Key:
-    """What a key of the plan may hold; ``table`` describes nested tables."""
+    """What a key of the plan may hold; ``table`` describes nested tables.
+
+    Of a table that is missing the defaults are filled in if it has a default itself.
+    """
 
     kind: str
     required: bool = False
@@ -132,6 +135,25 @@ PLAN: dict[str, Key] = {
             ),
         },
     ),
+    "textbook": Key(
+        "table",
+        table={
+            "source": Key("string", required=True),
+            "treatment": Key("string", required=True),
+            "estimator": Key("string", required=True),
+            "settings": Key("free", default={}),
+            "clustered": Key("free", default={}),
+            "differs": Key("text", required=True),
+            "regressions": Key(
+                "tables",
+                required=True,
+                table={
+                    "outcome": Key("string", required=True),
+                    "covariates": Key("strings", default=[]),
+                },
+            ),
+        },
+    ),
     "inference": Key(
         "table",
         default={},
@@ -179,7 +201,7 @@ def check_table(
         if name not in raw:
             if key.required:
                 findings.append(f"{path} is missing; it must be {_KINDS[key.kind][1]}.")
-            elif key.kind == "table":
+            elif key.kind == "table" and key.default is not None:
                 content[name] = check_table({}, key.table or {}, path, findings)
             elif key.default is not None:
                 content[name] = key.default

@@ -19,6 +19,7 @@ from impact.report.population import Population
 from impact.report.results import Record, bullets
 from impact.report.robustness import robustness_sentences
 from impact.report.text import LANGUAGES, Text, text
+from impact.report.textbook import TextbookFit, textbook_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,6 +31,7 @@ __all__ = [
     "add_event_studies",
     "add_group_time",
     "add_method",
+    "add_textbook",
     "add_timing",
     "draw_timing",
     "summarise",
@@ -174,6 +176,28 @@ def add_method(record: Record, plan: Evaluation, effects: Effects) -> None:
         *narrative.method_sentences(plan, effects),
         *narrative.inference_sentences(effects),
         effect_tables.comparison_table(record, effects),
+    )
+
+
+def add_textbook(
+    record: Record, plan: Evaluation, effects: Effects, fits: Mapping[str, TextbookFit]
+) -> None:
+    """Add the regressions a textbook prints on these data, and why the report's numbers differ."""
+    if not fits:
+        return
+    source = plan.textbook["source"]
+    table = textbook_table(record, fits, effects)
+    record.section(
+        "textbook",
+        text("Beside the textbook", "So với giáo trình"),
+        text(
+            f"The same data are known from [[{source}]]. Its regressions on the treatment of the "
+            "year and of the year before, run here, give:",
+            f"Cùng bộ số liệu này có trong [[{source}]]. Các hồi quy theo hỗ trợ của năm đó và của "
+            "năm liền trước, chạy lại ở đây, cho kết quả:",
+        ),
+        table,
+        plan.textbook["differs"],
     )
 
 

@@ -15,6 +15,7 @@ from impact.estimators.base import Estimator
 from impact.evaluation import Evaluation, Outcome
 from impact.panel import Panel
 from impact.report.suppression import SMALLEST_CELL, is_small
+from impact.report.textbook import check_textbook
 from impact.result import JointTest, Result
 
 if TYPE_CHECKING:
@@ -204,9 +205,11 @@ def check_effects(plan: Evaluation) -> list[str]:
     except ImpactError as error:
         findings.append(str(error))
     try:
-        panel = plan_panel(plan, plan.load())
+        frame = plan.load()
+        panel = plan_panel(plan, frame)
     except ImpactError as error:
         return [*findings, str(error)]
+    findings += check_textbook(plan, frame)
     faults: dict[tuple[str, str], list[str]] = {}
     for outcome in plan.outcomes:
         for fault in _faults(plan, panel, outcome, estimators):

@@ -23,7 +23,7 @@ linearmodels leaves unit effects out of K where they are the only effects and ne
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from impact.errors import InferenceError, VarianceError, check_choice
+from impact.inference.crossed_blocks import crossed_blocks
 from impact.kernels.absorb import absorb
 from impact.kernels.blocks import (
     ClusterBlocks,
@@ -171,17 +172,19 @@ def _require_clusters(n_clusters: int) -> None:
 class FullRegression:
     """A regression with effects that cross clusters written out as columns.
 
-    The first k columns of ``regressors`` (K, n) are the fit's own. ``bases`` (q, n) are those
-    of the effects swept out, all nested in clusters, by ``units`` (n,).
+    The first k columns of ``blocks`` are the fit's own. With weights, ``regressors`` (K, n) are
+    the same columns by row and ``bases`` (q, n) those of the effects swept out, all nested in
+    clusters, by ``units`` (n,); they are empty without weights, where blocks tell everything.
     """
 
     blocks: ClusterBlocks
-    regressors: Floats
-    bases: Floats
-    units: Integers
+    regressors: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    bases: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    units: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def full_regression(
+    fit: LeastSquares,
     outcome: Floats,
     regressors: Floats,
     weights: Floats | None,
@@ -190,6 +193,10 @@ def full_regression(
     clusters: Groups,
 ) -> FullRegression:
     """Sweep out the effects nested in clusters and write the others out as dummy columns.
+
+    Parameters
+    ----------
+    fit : the regression of ``outcome`` (n,) on ``regressors`` (k, n) with all effects swept out
 
     Raises
     ------
@@ -209,6 +216,10 @@ def full_regression(
             f"effects that cross clusters have {levels:,} levels; CR2 and CR3 write them out as "
             f"columns, at most {MOST_DUMMIES:,}. Use CR1 or the wild cluster bootstrap's "
             "score version, or cluster at a level within which those effects lie."
+        )
+    if weights is None and slopes is None and len(nested) < 2:
+        return FullRegression(
+            crossed_blocks(fit, nested[0] if nested else None, crossing, clusters)
         )
     dummies = [np.eye(effect.size)[:, effect.codes] for effect in crossing]
     columns = np.concatenate((outcome[None, :], regressors, *dummies))

@@ -40,7 +40,7 @@ def scores(y, x, groups, *, effects=(), weights=None, kind="CR1", convention="fi
         n_effects=absorber.rank if absorber else 0,
         leverage_of_effects=absorber.leverage if absorber else None,
     )
-    full = partial(full_regression, y, x, weights, list(effects), None, groups[0])
+    full = partial(full_regression, fit, y, x, weights, list(effects), None, groups[0])
     counts = count_effects(effects, groups, fit.n_effects)
     return BlockScores(fit, groups, np.eye(len(x)), counts, full, kind, convention)
 
@@ -405,9 +405,10 @@ def test_refusals(panel):
     many, halves = compact(np.arange(1600)), compact(np.arange(3200) % 2)
     crossing = compact(np.concatenate((many.codes, many.codes[::-1])))
     with pytest.raises(InferenceError, match="1,600 levels"):
-        full_regression(np.zeros(3200), np.zeros((1, 3200)), None, [crossing], None, halves)
+        nothing = np.zeros(3200), np.zeros((1, 3200))
+        full_regression(least_squares(*nothing), *nothing, None, [crossing], None, halves)
     with pytest.raises(InferenceError, match="each unit to stay in one cluster"):
-        full_regression(y, x, None, [unit], x[:1], time)
+        full_regression(least_squares(y, x), y, x, None, [unit], x[:1], time)
     with pytest.raises(InferenceError, match=r"each of 40 units in each of 8 periods once"):
         scores(y, x, (unit,), kind=BeckKatzKernel(unit.codes, time.codes, x, y)).covariance()
     with pytest.raises(InferenceError, match="lags must be 0 or more and fewer than the 8 periods"):

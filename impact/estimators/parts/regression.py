@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -452,14 +452,17 @@ def regress(
         leverage_of_effects=None if absorber is None else absorber.leverage,
     )
     clusters = cluster_groups(design, rows, effects)
-    full = partial(
-        full_regression,
-        variables.outcome,
-        variables.regressors[fit.kept] if fit.redundant else variables.regressors,
-        rows.weights,
-        effects,
-        slopes,
-        clusters[0],
+    full = cache(
+        partial(
+            full_regression,
+            fit,
+            variables.outcome,
+            variables.regressors[fit.kept] if fit.redundant else variables.regressors,
+            rows.weights,
+            effects,
+            slopes,
+            clusters[0],
+        )
     )
     kind = covariance if isinstance(covariance, str) else covariance.kernel(design, rows, fit)
     contrast = np.zeros((len(variables.names), len(fit.kept)))

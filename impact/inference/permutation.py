@@ -231,6 +231,8 @@ def path_statistics(
     arms is sum_g w_g^2 (E_g - theta)^2, plus the like sum over never-treated clusters of their
     placebo effects. It is quadratic in r, so three values of r determine it.
     """
+    # Contrasts sum to zero: a cluster's own level would add nothing but rounding.
+    paths = paths - paths.mean(axis=1, keepdims=True)
     scale = float(np.std(paths)) or 1.0
     points = np.array([0.0, scale, -scale])
     width = max(1, _CELLS // len(sizes))

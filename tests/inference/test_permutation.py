@@ -204,6 +204,23 @@ def test_invariance_to_scale_level_and_order(studentise):
     assert swapped.p_value == plain.p_value
 
 
+@pytest.mark.parametrize("level", [0.0, 1e6, 1e9])
+def test_the_actual_assignment_is_counted_at_any_level_of_the_outcome(level):
+    """Rounding of 1e-7 in paths of 1e9 must not break the tie of the assignment with itself."""
+    cells = staggered_cells([2], 5)
+    labels = np.repeat([0, 1], [3, 6])
+    drawn = assignments(labels)
+    for seed in range(20):
+        paths = level + np.random.default_rng(seed).normal(size=(9, 5))
+        treatment = (labels == 0)[:, None] * (np.arange(5) >= 2.0)
+        paths += 50 * treatment
+        actual, reassigned = (
+            path_statistics(paths, treatment, np.ones(9), rows, cells)
+            for rows in (labels[None], drawn.labels)
+        )
+        assert permutation_test(actual, reassigned, drawn).p_value == 1 / comb(9, 3)
+
+
 def test_exact_size_under_exchangeability():
     """Over all assignments of one outcome, the p-value is uniform on its lattice."""
     values = np.random.default_rng(7).normal(size=7) ** 3

@@ -402,7 +402,7 @@ class Result:
         )
         of_covariate = self.cells["term"].iloc[row] in self.design.covariates
         return gather(
-            replace(self._sample, cohorts=None) if of_covariate else self._sample,
+            replace(self._sample, cohorts=None, treated=None) if of_covariate else self._sample,
             self.uncertainty,
             row,
             estimate=float(self.estimates[row]),
@@ -479,6 +479,7 @@ class Result:
             design.periods,
             design.anticipation,
             covariates,
+            treated=~np.isnan(design.cohorts) if design.n_treated_clusters else None,
         )
 
     def critical_value(

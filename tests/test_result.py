@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from impact import CallawaySantAnna, Design, Panel, simulate
+from impact import (
+    CallawaySantAnna,
+    Design,
+    HeterogeneousAdoption,
+    Panel,
+    SwitchersDiD,
+    simulate,
+)
 from impact.errors import DesignError, EstimationError, InferenceError, PanelError
 
 
@@ -448,3 +455,30 @@ def test_clusters_finer_than_the_level_of_assignment_are_refused(provinces):
     pd.testing.assert_frame_equal(
         coarse, CallawaySantAnna().fit(place_design(provinces)).att().tidy()
     )
+
+
+def few_switch_off(n_treated, n_units=34, dose=False):
+    """Return a design in which few units are treated and stop again, or receive an amount."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(
+        {"unit": np.repeat(np.arange(n_units), 6), "time": np.tile(range(6), n_units)}
+    )
+    frame["y"] = rng.normal(size=len(frame))
+    treated = frame["unit"] < n_treated
+    frame["on"] = (treated & frame["time"].between(2, 3)).astype(int)
+    frame["dose"] = rng.uniform(1, 3, n_units)[frame["unit"]] * (treated & (frame["time"] > 2))
+    question = {"dose": "dose"} if dose else {"treated": "on"}
+    return Design(Panel(frame, unit="unit", time="time"), outcome="y", **question)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "dose"),
+    [(SwitchersDiD(), False), (HeterogeneousAdoption(untreated="stayers"), True)],
+)
+def test_few_treated_are_counted_where_treatment_stops_or_is_an_amount(estimator, dose):
+    """Without a regression and paths, who was ever treated tells how few an estimate rests on."""
+    result = estimator.fit(few_switch_off(32 if dose else 2, dose=dose))
+    facts = result.evidence(len(result) - 1).facts
+    assert facts.n_treated == (32 if dose else 2)
+    assert facts.effective_arm < 3
+    assert result.tidy()["inference"].iloc[-1] == "none"

@@ -256,6 +256,7 @@ class Sample:
         are taken, and what they predict of untreated outcomes is taken off before reassigning
     irregular : why clusters follow no treatment paths although treatment is absorbing, such as
         units that move between them (rows are then a unit's stays, one a cluster); empty if none
+    treated : array, shape (N,), who is ever treated; those with a cohort if None
     """
 
     outcomes: Floats
@@ -266,6 +267,7 @@ class Sample:
     anticipation: int = 0
     covariates: Floats | None = None
     irregular: str = ""
+    treated: Booleans | None = None
 
     @property
     def unit_weights(self) -> Floats:
@@ -280,9 +282,11 @@ class Sample:
     @cached_property
     def treated_sizes(self) -> Floats:
         """Weight of each cluster's ever-treated units, shape (G,); all of it if unknown."""
-        if self.cohorts is None:
-            return self.sizes
-        treated = ~np.isnan(self.cohorts)
+        treated = self.treated
+        if treated is None:
+            if self.cohorts is None:
+                return self.sizes
+            treated = ~np.isnan(self.cohorts)
         return np.bincount(self.clusters, self.unit_weights * treated).astype(np.float64)
 
     @cached_property

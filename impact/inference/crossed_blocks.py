@@ -84,7 +84,7 @@ def _own_blocks(fit: LeastSquares, clusters: Groups) -> ClusterBlocks:
 
 def _by_cell(cells: Integers, values: Floats, clusters: Groups, effect: Groups) -> Floats:
     shape = (clusters.size, effect.size)
-    return np.bincount(cells, values, shape[0] * shape[1]).reshape(shape)
+    return np.asarray(np.bincount(cells, values, shape[0] * shape[1]), np.float64).reshape(shape)
 
 
 def _kept_columns(gram: Floats, k: int, crossing: Sequence[Groups]) -> Integers:
@@ -136,8 +136,9 @@ def _take_out_units(
         _, units, sizes = np.unique(nested.codes[rows], return_inverse=True, return_counts=True)
         cells = (units * len(present) + columns.reshape(len(crossing), -1)).ravel()
         shape = (len(sizes), len(present))
-        counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-        products[g][np.ix_(present, present)] -= (counts / sizes[:, None]).T @ counts
+        mass: Floats = np.bincount(cells, minlength=shape[0] * shape[1]).astype(np.float64)
+        mass = mass.reshape(shape)
+        products[g][np.ix_(present, present)] -= (mass / sizes[:, None]).T @ mass
 
 
 def _is_complete(nested: Groups, crossing: Sequence[Groups]) -> bool:

@@ -404,9 +404,10 @@ def test_refusals(panel):
         )
     many, halves = compact(np.arange(1600)), compact(np.arange(3200) % 2)
     crossing = compact(np.concatenate((many.codes, many.codes[::-1])))
+    nothing = np.zeros(3200), np.zeros((1, 3200))
+    empty = least_squares(*nothing)
     with pytest.raises(InferenceError, match="1,600 levels"):
-        nothing = np.zeros(3200), np.zeros((1, 3200))
-        full_regression(least_squares(*nothing), *nothing, None, [crossing], None, halves)
+        full_regression(empty, *nothing, None, [crossing], None, halves)
     with pytest.raises(InferenceError, match="each unit to stay in one cluster"):
         full_regression(least_squares(y, x), y, x, None, [unit], x[:1], time)
     with pytest.raises(InferenceError, match=r"each of 40 units in each of 8 periods once"):

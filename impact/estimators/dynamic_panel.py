@@ -14,6 +14,7 @@ from scipy import special
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, Estimator, Requirement
+from impact.estimators.parts.dynamic_moments import Grid, MomentChoices, stack_moments
 from impact.estimators.parts.regression import coefficient_cells
 from impact.inference.scores import CovarianceScores
 from impact.kernels.gmm import LinearMoments, MomentFit
@@ -24,9 +25,6 @@ from impact.result import JointTest, Result
 __all__ = ["ArellanoBond", "BlundellBond"]
 
 Floats = NDArray[np.float64]
-Block = tuple[str, Floats]
-
-EXOGENOUS = "exogenous regressors and time effects"
 
 
 def _lacks_periods(design: Design) -> str | None:
@@ -116,9 +114,9 @@ class ArellanoBond(Estimator):
             )
 
     def _estimate(self, design: Design) -> Result:
-        grid = _Grid.of(design, self.lags)
+        grid = Grid.of(design, self.lags)
         self._check(design, grid)
-        moments = _stack(self, grid)
+        moments = stack_moments(self._choices(), grid)
         self._check_counts(moments, grid)
         self._check_rank(moments, grid)
         first = moments.solve(moments.first_weight)
@@ -153,13 +151,24 @@ class ArellanoBond(Estimator):
             extra=self._diagnostics(moments, first, fit, matrix, difference),
         )
 
+    def _choices(self) -> MomentChoices:
+        return MomentChoices(
+            predetermined=tuple(self.predetermined),
+            endogenous=tuple(self.endogenous),
+            first_instrument_lag=self.first_instrument_lag,
+            last_instrument_lag=self.last_instrument_lag,
+            collapse=self.collapse,
+            time_effects=self.time_effects,
+            system=self.system,
+        )
+
     def _method(self) -> str:
         step = f"{'one' if self.steps == 1 else 'two'}-step GMM"
         if self.covariance != "robust":
             return f"{step}, {self.covariance}"
         return f"{step}, {'robust' if self.steps == 1 else 'Windmeijer-corrected'}"
 
-    def _check(self, design: Design, grid: _Grid) -> None:
+    def _check(self, design: Design, grid: Grid) -> None:
         if design.weights is not None:
             raise DesignError(
                 f"{self.name} takes no weights: its instruments and tests are defined for units of "
@@ -180,7 +189,7 @@ class ArellanoBond(Estimator):
                 "leaves out its first lag as instrument. Name it once."
             )
 
-    def _check_counts(self, moments: LinearMoments, grid: _Grid) -> None:
+    def _check_counts(self, moments: LinearMoments, grid: Grid) -> None:
         n_units = int(moments.used.any(axis=1).sum())
         k, n_instruments = moments.regressors.shape[2], moments.n_instruments
         if not n_units:
@@ -206,7 +215,7 @@ class ArellanoBond(Estimator):
                 "collapse=True or last_instrument_lag=, or pass accept_many_instruments=True."
             )
 
-    def _check_rank(self, moments: LinearMoments, grid: _Grid) -> None:
+    def _check_rank(self, moments: LinearMoments, grid: Grid) -> None:
         """Refuse regressors of which others and the time effects leave nothing."""
         columns = moments.regressors.reshape(-1, moments.regressors.shape[2])
         gram = cross_gram(columns, columns)
@@ -306,220 +315,3 @@ def _overidentification(name: str, statistic: float, excess: int) -> JointTest |
         return None
     p_value = float(special.chdtrc(excess, statistic))
     return JointTest(f"All instruments are exogenous ({name})", statistic, excess, p_value)
-
-
-@dataclass(frozen=True, eq=False)
-class _Grid:
-    """Outcome and regressors of all units on consecutive periods, NaN where unknown.
-
-    ``outcome`` has shape (N, T), ``regressors`` (N, T, m).
-    """
-
-    outcome: Floats
-    regressors: Floats
-    clusters: NDArray[np.int64]
-    outcome_name: str
-    regressor_names: tuple[str, ...]
-    lags: int
-
-    @property
-    def n_periods(self) -> int:
-        return int(self.outcome.shape[1])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the reported coefficients: lags of the outcome, then regressors."""
-        lags = (f"L{lag}.{self.outcome_name}" for lag in range(1, self.lags + 1))
-        return (*lags, *self.regressor_names)
-
-    @classmethod
-    def of(cls, design: Design, lags: int) -> _Grid:
-        panel = design.panel
-        periods = panel.periods
-        step = int(np.diff(periods).min()) if len(periods) > 1 else 1
-        width = int(periods[-1] - periods[0]) // step + 1
-        place = (periods - periods[0]) // step
-
-        def lay_out(matrix: Floats) -> Floats:
-            wide = np.full((panel.n_units, width), np.nan)
-            wide[:, place] = matrix
-            return wide
-
-        names = [name for name in (design.treated, design.dose) if name]
-        layers = [lay_out(panel.matrix(name)) for name in (*names, *design.covariates)]
-        if design.cohort is not None:
-            cohort = pd.Series(design.cohorts, index=design.sample.units).reindex(panel.units)
-            treated = (periods >= cohort.to_numpy(dtype=np.float64)[:, None]).astype(np.float64)
-            layers.insert(0, lay_out(treated))
-            names.insert(0, "treated")
-        column = design.cluster_columns[0]
-        clusters = np.arange(panel.n_units)
-        if column != panel.unit:
-            clusters = pd.factorize(panel.unit_values(column), sort=True)[0].astype(np.int64)
-        shape = (panel.n_units, width, 0)
-        return cls(
-            lay_out(panel.matrix(design.outcome)),
-            np.stack(layers, axis=2) if layers else np.empty(shape),
-            clusters,
-            design.outcome,
-            (*names, *design.covariates),
-            lags,
-        )
-
-
-def _lag(values: Floats, by: int) -> Floats:
-    """Shift along periods, axis 1, filling with NaN."""
-    shifted = np.full_like(values, np.nan)
-    shifted[:, by:] = values[:, : values.shape[1] - by]
-    return shifted
-
-
-def _stack(settings: ArellanoBond, grid: _Grid) -> LinearMoments:
-    """Build equations and instruments: differences first, then levels for system GMM."""
-    y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
-    own = [_lag(y, lag)[:, :, None] for lag in range(1, grid.lags + 1)]
-    right = np.concatenate((*own, x), axis=2)
-    levels_used = ~(np.isnan(y) | np.isnan(right).any(axis=2))
-    change, right_change = y - _lag(y, 1), right - _lag(right, 1)
-    change_used = ~(np.isnan(change) | np.isnan(right_change).any(axis=2))
-    exogenous = [
-        j
-        for j, name in enumerate(grid.regressor_names)
-        if name not in (*settings.predetermined, *settings.endogenous)
-    ]
-    blocks = _level_lags(settings, grid, change_used)
-    iv_change = [x[:, :, j] - _lag(x, 1)[:, :, j] for j in exogenous]
-    periods = np.flatnonzero(change_used.any(axis=0)) if settings.time_effects else np.zeros(0, int)
-    dummies = np.broadcast_to(np.eye(n_periods)[:, periods], (len(y), n_periods, len(periods)))
-    if not settings.system:
-        columns = [*blocks, *((EXOGENOUS, c[:, :, None]) for c in iv_change), (EXOGENOUS, dummies)]
-        regressors = np.concatenate((right_change, dummies), axis=2)
-        return _finish(
-            grid,
-            change,
-            regressors,
-            columns,
-            change_used,
-            _difference_structure(n_periods),
-        )
-    return _stack_system(
-        settings, grid, right, right_change, change_used, levels_used, blocks, exogenous
-    )
-
-
-def _level_lags(settings: ArellanoBond, grid: _Grid, used: NDArray[np.bool_]) -> list[Block]:
-    """Build the lagged levels that instrument the differenced equations."""
-    last = settings.last_instrument_lag
-    own = _gmm_block(grid.outcome, settings.first_instrument_lag, last, settings.collapse, used)
-    blocks = [(f"lags of {grid.outcome_name}", own)]
-    for names, first in ((settings.predetermined, 1), (settings.endogenous, 2)):
-        for name in names:
-            values = grid.regressors[:, :, grid.regressor_names.index(name)]
-            block = _gmm_block(values, first, last, settings.collapse, used)
-            blocks.append((f"lags of {name}", block))
-    return blocks
-
-
-def _gmm_block(
-    values: Floats, first: int, last: int | None, collapse: bool, used: NDArray[np.bool_]
-) -> Floats:
-    """Lay out lags of a level as instruments, one a period and lag, or one a lag, (N, T, L)."""
-    n_periods = values.shape[1]
-    limit = n_periods - 1 if last is None else min(last, n_periods - 1)
-    known = np.nan_to_num(values)
-    columns = []
-    for lag in range(first, limit + 1):
-        shifted = np.zeros_like(known)
-        shifted[:, lag:] = known[:, : n_periods - lag]
-        shifted *= used
-        if collapse:
-            columns.append(shifted[:, :, None])
-            continue
-        columns.append(shifted[:, :, None] * np.eye(n_periods)[None, :, lag:])
-    if not columns:
-        return np.zeros((*values.shape, 0))
-    return np.concatenate(columns, axis=2)
-
-
-def _stack_system(
-    settings: ArellanoBond,
-    grid: _Grid,
-    right: Floats,
-    right_change: Floats,
-    change_used: NDArray[np.bool_],
-    levels_used: NDArray[np.bool_],
-    blocks: list[Block],
-    exogenous: list[int],
-) -> LinearMoments:
-    y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
-    n = len(y)
-    used = np.concatenate((change_used, levels_used), axis=1)
-    outcome = np.concatenate((y - _lag(y, 1), y), axis=1)
-
-    def both(difference: Floats, level: Floats) -> Floats:
-        return np.concatenate((difference, level), axis=1)
-
-    periods = (
-        np.flatnonzero(levels_used.any(axis=0))[1:] if settings.time_effects else np.zeros(0, int)
-    )
-    identity = np.eye(n_periods)
-    shift = np.vstack((np.zeros((1, n_periods)), identity[:-1]))
-    effects = np.vstack((identity - shift, identity))[:, periods]
-    constant = np.concatenate((np.zeros((n_periods, 1)), np.ones((n_periods, 1))))
-    common = np.broadcast_to(np.hstack((effects, constant)), (n, 2 * n_periods, len(periods) + 1))
-    regressors = np.concatenate((both(right_change, right), common), axis=2)
-    columns = [(label, both(block, np.zeros_like(block))) for label, block in blocks]
-    lagged = [(y, settings.first_instrument_lag - 1)]
-    lagged += [(x[:, :, grid.regressor_names.index(m)], 0) for m in settings.predetermined]
-    lagged += [(x[:, :, grid.regressor_names.index(m)], 1) for m in settings.endogenous]
-    for values, by in lagged:
-        change = values - _lag(values, 1)
-        block = _gmm_block(change, by, by, settings.collapse, levels_used)
-        columns.append(("differences in levels", both(np.zeros_like(block), block)))
-    columns += [
-        (EXOGENOUS, both(x[:, :, [j]] - _lag(x, 1)[:, :, [j]], x[:, :, [j]])) for j in exogenous
-    ]
-    columns.append((EXOGENOUS, common))
-    difference = np.eye(n_periods) - np.eye(n_periods, k=-1)
-    transform = np.vstack((difference, np.eye(n_periods)))
-    structure = transform @ transform.T
-    structure[:n_periods, :n_periods] = _difference_structure(n_periods)
-    return _finish(grid, outcome, regressors, columns, used, structure)
-
-
-def _difference_structure(n_periods: int) -> Floats:
-    """Covariance of differenced uncorrelated errors: 2 on the diagonal, -1 beside it."""
-    return 2 * np.eye(n_periods) - np.eye(n_periods, k=1) - np.eye(n_periods, k=-1)
-
-
-def _finish(
-    grid: _Grid,
-    outcome: Floats,
-    regressors: Floats,
-    columns: list[Block],
-    used: NDArray[np.bool_],
-    structure: Floats,
-) -> LinearMoments:
-    """Zero what is not used and drop instruments that are zero throughout."""
-    instruments = np.concatenate([block for _, block in columns], axis=2)
-    labels = np.repeat([label for label, _ in columns], [b.shape[2] for _, b in columns])
-    _blank(instruments, used)
-    live = instruments.any(axis=(0, 1))
-    known, right = outcome.copy(), regressors.copy()
-    _blank(known[:, :, None], used)
-    _blank(right, used)
-    return LinearMoments(
-        known,
-        right,
-        instruments if live.all() else np.ascontiguousarray(instruments[:, :, live]),
-        used,
-        grid.clusters,
-        structure,
-        tuple(str(label) for label in labels[live]),
-    )
-
-
-def _blank(values: Floats, used: NDArray[np.bool_]) -> None:
-    """Set to zero, in place, what is unknown or in rows that are not used, shape (N, E, m)."""
-    values[~used] = 0.0
-    np.copyto(values, 0.0, where=np.isnan(values))

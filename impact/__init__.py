@@ -64,9 +64,9 @@ if TYPE_CHECKING:
         TwoWayFixedEffects,
     )
     from impact.estimators.from_formula import fit_formula
+    from impact.estimators.parts.covariances import BeckKatz, Conley, DriscollKraay, NeweyWest
     from impact.estimators.parts.donor_pool import DonorPool
     from impact.estimators.parts.predictors import Predictor
-    from impact.estimators.parts.regression import BeckKatz, Conley, DriscollKraay, NeweyWest
     from impact.estimators.specification_tests import (
         breusch_pagan_test,
         hausman_test,
@@ -100,18 +100,18 @@ _MODULES = (
 _HOMES = {
     "ArellanoBond": "impact.estimators",
     "AugmentedSyntheticControl": "impact.estimators",
-    "BeckKatz": "impact.estimators.parts.regression",
+    "BeckKatz": "impact.estimators.parts.covariances",
     "Between": "impact.estimators",
     "BlundellBond": "impact.estimators",
     "CallawaySantAnna": "impact.estimators",
     "Comparison": "impact.comparison",
-    "Conley": "impact.estimators.parts.regression",
+    "Conley": "impact.estimators.parts.covariances",
     "Design": "impact.design",
     "DistributedLag": "impact.estimators",
     "DonorPool": "impact.estimators.parts.donor_pool",
     "DoseResponse": "impact.estimators",
     "DoublyRobustDiD": "impact.estimators",
-    "DriscollKraay": "impact.estimators.parts.regression",
+    "DriscollKraay": "impact.estimators.parts.covariances",
     "EffectsByGroup": "impact.estimators",
     "EfficientStaggered": "impact.estimators",
     "ExtendedTWFE": "impact.estimators",
@@ -125,7 +125,7 @@ _HOMES = {
     "MatrixCompletion": "impact.estimators",
     "MeanGroup": "impact.estimators",
     "Mundlak": "impact.estimators",
-    "NeweyWest": "impact.estimators.parts.regression",
+    "NeweyWest": "impact.estimators.parts.covariances",
     "Panel": "impact.panel",
     "PanelIV": "impact.estimators",
     "PanelMatching": "impact.estimators",

@@ -12,13 +12,8 @@ from impact.estimators.base import (
     UNIT_CLUSTERS,
     Requirement,
 )
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    coefficient_result,
-    design_variables,
-    regress,
-    unit_means,
-)
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.variables import design_variables, unit_means
 from impact.result import Result
 
 __all__ = ["Between"]

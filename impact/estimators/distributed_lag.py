@@ -12,15 +12,9 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT, Requirement
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    Variables,
-    coefficient_cells,
-    design_variables,
-    effect_groups,
-    regress,
-    take_rows,
-)
+from impact.estimators.parts.effects import effect_groups
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_cells, regress
+from impact.estimators.parts.variables import Variables, design_variables, take_rows
 from impact.kernels.groups import compact
 from impact.result import Result
 

@@ -10,13 +10,8 @@ import numpy as np
 from impact.design import Design
 from impact.errors import DesignError
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    coefficient_result,
-    design_variables,
-    difference,
-    regress,
-)
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.variables import design_variables, difference
 from impact.kernels.groups import compact
 from impact.result import Result
 

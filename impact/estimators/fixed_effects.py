@@ -9,15 +9,9 @@ from typing import ClassVar
 from impact.design import Design
 from impact.errors import DesignError
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    coefficient_result,
-    design_variables,
-    effect_groups,
-    regress,
-    slope_columns,
-    split_slopes,
-)
+from impact.estimators.parts.effects import effect_groups, slope_columns, split_slopes
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.variables import design_variables
 from impact.result import Result
 
 __all__ = ["FixedEffects"]

@@ -11,7 +11,7 @@ from impact.design import Design
 from impact.errors import DesignError, check_choice
 from impact.estimators.fixed_effects import FixedEffects
 from impact.estimators.panel_iv import PanelIV
-from impact.estimators.parts.regression import Covariance
+from impact.estimators.parts.covariances import Covariance
 from impact.estimators.poisson import PoissonFixedEffects
 from impact.estimators.pooled import PooledOLS
 from impact.formula import read_formula

@@ -12,12 +12,8 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    coefficient_result,
-    design_variables,
-    regress,
-)
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.variables import design_variables
 from impact.inference.clusters import FullRegression
 from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups

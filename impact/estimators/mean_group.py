@@ -18,12 +18,8 @@ from impact.estimators.base import (
     Estimator,
     Requirement,
 )
-from impact.estimators.parts.regression import (
-    Variables,
-    coefficient_cells,
-    design_variables,
-    unit_trend,
-)
+from impact.estimators.parts.regression import coefficient_cells
+from impact.estimators.parts.variables import Variables, design_variables, unit_trend
 from impact.inference.scores import Scores
 from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups

@@ -8,11 +8,8 @@ from typing import ClassVar
 from impact.design import Design
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.parts.generalised import averages_test, fit_random_effects, with_unit_means
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    coefficient_result,
-    design_variables,
-)
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_result
+from impact.estimators.parts.variables import design_variables
 from impact.result import Result
 
 __all__ = ["Mundlak"]

@@ -14,17 +14,14 @@ from scipy import special
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.regression import (
     Regression,
     RegressionEstimator,
-    Variables,
     coefficient_result,
-    design_variables,
-    difference,
-    effect_groups,
     regress,
-    take_rows,
 )
+from impact.estimators.parts.variables import Variables, design_variables, difference, take_rows
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import FullRegression
 from impact.kernels.absorb import absorb

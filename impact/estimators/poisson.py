@@ -13,16 +13,14 @@ from scipy import special
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.regression import (
     Regression,
     RegressionEstimator,
-    Variables,
     cluster_groups,
     coefficient_result,
-    design_variables,
-    effect_groups,
-    take_rows,
 )
+from impact.estimators.parts.variables import Variables, design_variables, take_rows
 from impact.inference.clusters import BlockScores, FullRegression, count_effects
 from impact.kernels.groups import Groups, compact
 from impact.kernels.poisson import (

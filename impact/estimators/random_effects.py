@@ -8,11 +8,8 @@ from typing import ClassVar, Literal
 from impact.design import Design
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.parts.generalised import fit_random_effects
-from impact.estimators.parts.regression import (
-    RegressionEstimator,
-    coefficient_result,
-    design_variables,
-)
+from impact.estimators.parts.regression import RegressionEstimator, coefficient_result
+from impact.estimators.parts.variables import design_variables
 from impact.kernels.variance_components import Method
 from impact.result import Result
 

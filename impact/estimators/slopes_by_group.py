@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.regression import (
     Regression,
     RegressionEstimator,
     coefficient_cells,
-    design_variables,
-    effect_groups,
     regress,
     why_redundant,
 )
+from impact.estimators.parts.variables import design_variables
 from impact.inference.bands import joint_wald
 from impact.result import JointTest, Result
 

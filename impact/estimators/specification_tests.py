@@ -10,8 +10,10 @@ from scipy import special
 
 from impact.design import Design
 from impact.errors import DesignError, check_choice
+from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.generalised import averages_test, fit_random_effects, with_unit_means
-from impact.estimators.parts.regression import design_variables, effect_groups, regress
+from impact.estimators.parts.regression import regress
+from impact.estimators.parts.variables import design_variables
 from impact.kernels.groups import Groups
 from impact.result import JointTest
 

@@ -12,21 +12,19 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT, Requirement
+from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.regression import (
     Regression,
     RegressionEstimator,
-    Variables,
     coefficient_cells,
-    design_variables,
-    effect_groups,
     regress,
-    unit_trend,
 )
 from impact.estimators.parts.table_regression import (
     Regressor,
     covariate_regressors,
     regress_table,
 )
+from impact.estimators.parts.variables import Variables, design_variables, unit_trend
 from impact.result import Result
 from impact.warehouse import TableSample
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -210,7 +210,7 @@ def _two_effects(values: Floats, units: Groups, times: Groups) -> tuple[Floats, 
     shares = seen / units.counts[:, None]
     crossing = np.diag(times.counts.astype(np.float64)) - seen.T @ shares
     left = times.total(values) - shares.T @ units.total(values)
-    of_times = np.linalg.lstsq(crossing, left, rcond=None)[0]
+    of_times = np.linalg.lstsq(crossing, left, rcond=None)[0].astype(np.float64)
     return _means(units, values) - shares @ of_times, of_times
 
 
@@ -234,7 +234,7 @@ class _Projection:
         return np.array(weights)
 
 
-def _components(error: float, effects: Sequence[float] | Floats) -> Components:
+def _components(error: float, effects: Iterable[float]) -> Components:
     """Set estimates that came out negative to zero and name them."""
     named = dict(zip(("unit", "time"), map(float, effects), strict=False))
     negative = tuple(name for name, value in named.items() if value < 0)

@@ -9,7 +9,9 @@ import numpy as np
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError
-from impact.estimators.parts.regression import Covariance, Regression, Variables, regress
+from impact.estimators.parts.covariances import Covariance
+from impact.estimators.parts.regression import Regression, regress
+from impact.estimators.parts.variables import Variables
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import Convention
 from impact.kernels.groups import Groups

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from impact.design import Design, DesignRows
 from impact.errors import DesignError
-from impact.estimators.parts.regression import Regression, Variables
+from impact.estimators.parts.regression import Regression
+from impact.estimators.parts.variables import Variables
 from impact.inference.clusters import Convention, EffectCounts, FullRegression
 from impact.inference.summed import SummedScores
 from impact.kernels.groups import Groups

@@ -298,6 +298,13 @@ def test_every_rule_has_a_planted_error():
     assert set(RULES) == set(PLANTED) | set(REPORTED) | structural
 
 
+def test_a_window_of_one_day_is_found():
+    one_day = year_rows([30.0]).assign(period_end="01/01/2018")
+    found = ledger_of(reports=one_day).findings.of_rule("end_equals_start").items[0]
+    assert (found.sheet, found.row) == ("reports", 2)
+    assert "01/01/2018" in found.text("vi")
+
+
 def test_growing_figures_and_small_repeats_are_left_alone():
     assert not len(ledger_of(reports=year_rows([12_101.0, 12_617.0, 13_154.0])).findings)
     assert not len(ledger_of(reports=year_rows([3.0, 3.0, 4.0])).findings)

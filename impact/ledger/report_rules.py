@@ -46,8 +46,14 @@ class Figure(NamedTuple):
 
 
 def find_reversed(reports: Typed) -> Iterator[Finding]:
-    """Find windows that end before they begin."""
+    """Find windows that end before they begin, or on the day they begin."""
     for row, start, end in reports.rows("period_start", "period_end"):
+        if end == start:
+            yield reports.find(
+                "end_equals_start", row, "period_end",
+                label=LABELS["period_end"], other_label=LABELS["period_start"],
+                value=f"{end:%d/%m/%Y}",
+            )  # fmt: skip
         if end < start:
             yield reports.find(
                 "dates_out_of_order", row, "period_end",

@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     matrix.add_argument(
         "--jobs", type=int, default=-1, help="reports built at a time; default: one a processor"
     )
+    matrix.add_argument(
+        "--scheduler", metavar="ADDRESS", help="build on the workers of this Dask scheduler"
+    )
     matrix.add_argument("--force", action="store_true", help="build even what is up to date")
     matrix.add_argument("--quiet", action="store_true", help="no progress bar")
     matrix.set_defaults(run=_matrix)
@@ -218,6 +221,7 @@ def _matrix(given: argparse.Namespace) -> int:
         jobs=given.jobs,
         force=given.force,
         progress=not given.quiet,
+        scheduler=given.scheduler,
     )
     for cell in matrix.having("failed"):
         print(f"{cell.value}: {cell.error}", file=sys.stderr)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from impact.errors import ImpactError
+from impact.errors import ImpactError, ReportError
 from impact.evaluation import Evaluation
 from impact.report.build import build_report, is_current
+from impact.report.cluster import cluster_outcomes
 from impact.report.derive import derived_plans, slug, varied_values
 from impact.report.preloaded import Built, Preloaded, can_fork
 from impact.report.suppression import is_small
@@ -77,6 +78,7 @@ def build_matrix(
     jobs: int | None = None,
     force: bool = False,
     progress: bool = True,
+    scheduler: str | None = None,
 ) -> Matrix:
     """Build a report for each value of a parameter or column, and the index of them all.
 
@@ -88,10 +90,13 @@ def build_matrix(
     jobs : reports built at a time; as ``joblib.parallel_config`` says if None, else one
     force : whether to build even what is up to date
     progress : whether to show a progress bar
+    scheduler : address of a Dask scheduler whose workers build the reports; they need this
+        package, and the evaluation's folder at the same path
 
     Raises
     ------
     SpecError : there is no such parameter or column, or it has no such value
+    ReportError : the scheduler cannot be reached, or has no worker that can build reports
 
     Notes
     -----
@@ -105,7 +110,7 @@ def build_matrix(
     shown = [v for v, n in units.items() if not (n is not None and is_small(n, smallest))]
     files = derived_plans(plan, over, shown)
     todo = [file for file in files.values() if force or not is_current(Evaluation.read(file))]
-    built = dict(_build_all(todo, jobs, progress))
+    built = dict(_build_all(todo, jobs, progress, scheduler))
     cells = tuple(_cell(value, files.get(value), built) for value in units)
     matrix = Matrix(plan, over, cells)
     write_index(matrix)
@@ -115,7 +120,7 @@ def build_matrix(
 def _cell(value: object, file: Path | None, built: dict[Path, Built]) -> Cell:
     if file is None:
         return Cell(value, "hidden", None)
-    done = built.get(file)
+    done = built.get(file.resolve())
     if done is None:
         return Cell(value, "current", file.parent)
     if done.error is None:
@@ -130,22 +135,42 @@ def _without_place(error: str, folder: Path) -> str:
     return error
 
 
-def _build_all(files: list[Path], jobs: int | None, progress: bool) -> Iterator[tuple[Path, Built]]:
-    """Build the reports of these plans, in whatever order they are done."""
-    import joblib
+def _build_all(
+    files: list[Path], jobs: int | None, progress: bool, scheduler: str | None
+) -> Iterator[tuple[Path, Built]]:
+    """Build the reports of these plans, in whatever order they are done, by resolved file."""
     from tqdm.auto import tqdm
+
+    todo = [file.resolve() for file in files]
+    build = _build_here(todo, jobs) if scheduler is None else _build_there(todo, scheduler)
+    yield from tqdm(build, total=len(todo), unit="report", disable=not progress, leave=False)
+
+
+def _build_here(files: list[Path], jobs: int | None) -> Iterator[tuple[Path, Built]]:
+    """Build where ``joblib.parallel_config`` says."""
+    import joblib
 
     backend, _ = joblib.parallel.get_active_backend(prefer="threads")
     as_done = "generator_unordered" if backend.supports_return_generator else "list"
     workers: Any = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as=as_done)
-    tasks = (joblib.delayed(_build_one)(file) for file in files)
     try:
-        yield from tqdm(
-            workers(tasks), total=len(files), unit="report", disable=not progress, leave=False
-        )
+        yield from workers(joblib.delayed(_build_one)(file) for file in files)
     finally:
-        while _OPEN:
-            _OPEN.pop().close()
+        _close_processes()
+
+
+def _build_there(files: list[Path], scheduler: str) -> Iterator[tuple[Path, Built]]:
+    """Build on the workers of a scheduler."""
+    if not files:
+        return
+    for file, done in cluster_outcomes(scheduler, _build_one, files, _close_processes):
+        yield file, Built(0.0, str(done)) if isinstance(done, ReportError) else done[1]
+
+
+def _close_processes() -> None:
+    """End the processes that this one has started to build reports."""
+    while _OPEN:
+        _OPEN.pop().close()
 
 
 class _Workers(threading.local):

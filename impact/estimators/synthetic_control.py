@@ -116,6 +116,13 @@ class SyntheticControl(Estimator):
     def __post_init__(self) -> None:
         refuse_resampling(self.inference)
         super().__post_init__()
+        given = self.predictors if isinstance(self.predictors, (tuple, list)) else [None]
+        if not all(isinstance(predictor, Predictor) for predictor in given):
+            raise DesignError(
+                f"predictors is a tuple of Predictor(column), ...; it was {self.predictors!r}."
+            )
+        if not isinstance(self.pool, DonorPool):
+            raise DesignError(f"pool is a DonorPool(...); it was {self.pool!r}.")
         if self.proximity < 0.0:
             raise DesignError(f"proximity is a cost, 0 or more; it was {self.proximity!r}.")
         if self.proximity and self.predictors:

@@ -448,3 +448,11 @@ def test_one_donor_alone_is_compared_with_and_no_draws_are_refused():
     assert any("and the donors have one path" in note for note in result.notes)
     with pytest.raises(DesignError, match="draws counts from 1 up; it was 0"):
         SyntheticControl(draws=0)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"predictors": ("y",)}, {"predictors": Predictor("y")}, {"pool": ("a",)}]
+)
+def test_settings_of_another_kind_are_refused_by_name(settings):
+    with pytest.raises(DesignError, match=f"{next(iter(settings))} is a .*; it was"):
+        SyntheticControl(**settings)

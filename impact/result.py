@@ -299,6 +299,7 @@ class Result:
         facts = self.design.facts
         clusters, treated = facts.n_clusters, facts.n_treated_clusters
         arm = min(treated, clusters - treated) or clusters // 2
+        clusters = min(clusters, self.uncertainty.n_clusters)
         freedom = clusters - 1 - rank
         if arm <= rank or freedom < 1:
             return JointTest(
@@ -325,7 +326,9 @@ class Result:
         ----------
         method : "auto" takes the method that holds for these clusters, treated clusters and
             leverages, and says why; "cr1", "cr2", "cr3" are clustered standard errors; "wild"
-            and "wild_unrestricted" the wild cluster bootstrap; "permutation" and
+            and "wild_unrestricted" the wild cluster bootstrap, "wild_subcluster" the one that draws
+            by unit while variances are by cluster (few treated clusters), "wild_two_way" the one
+            of two cluster columns (draws by the first); "permutation" and
             "permutation_by_size" reassign treatment paths; "ferman_pinto" and "conley_taber"
             compare with placebo effects of untreated clusters; "pairs" resamples clusters
         draws, seed : of the methods that draw
@@ -365,9 +368,9 @@ class Result:
             refuse_split(self._split)
         if request.method is None and self._needs_no_check:
             return [None] * len(self)
-        if self.uncertainty.n_clusters != self.design.n_clusters:
+        if self._n_clusters != self.design.n_clusters:
             raise InferenceError(
-                f"{self.estimator} rests on {self.uncertainty.n_clusters} of the design's "
+                f"{self.estimator} rests on {self._n_clusters} of the design's "
                 f"{plural(self.design.n_clusters, 'cluster')}, so other methods cannot match them. "
                 "Leave out the units it does not use from the design."
             )
@@ -410,6 +413,7 @@ class Result:
             label=Label(cohort, time, event_time),
             strata=self._strata(self.request.strata),
             split=self._split,
+            units=None if self.design.table is not None else self.design.sample.unit_codes,
         )
 
     @cached_property
@@ -444,6 +448,12 @@ class Result:
         return own
 
     @property
+    def _n_clusters(self) -> int:
+        """Clusters of the first dimension that the estimates rest on."""
+        own = self.uncertainty
+        return own.clusters[0].size if isinstance(own, BlockScores) else own.n_clusters
+
+    @property
     def _needs_no_check(self) -> bool:
         """Whether the estimator's own standard errors are taken without looking further."""
         design = self.design
@@ -452,8 +462,10 @@ class Result:
         if self.settings.get("covariance", "CR1") != "CR1":
             return True
         facts = design.facts
-        if len(design.cluster_columns) > 1 or not facts.n_treated_units:
+        if not facts.n_treated_units:
             return True
+        if len(design.cluster_columns) > 1:
+            return not isinstance(self.uncertainty, BlockScores)
         if self.uncertainty.n_clusters != facts.n_clusters:
             return True
         smaller = min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)

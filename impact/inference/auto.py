@@ -15,6 +15,8 @@ Method = Literal[
     "cr3",
     "wild",
     "wild_unrestricted",
+    "wild_subcluster",
+    "wild_two_way",
     "permutation",
     "permutation_by_size",
     "ferman_pinto",
@@ -71,6 +73,7 @@ class Facts:
     correctable : whether CR2 can be computed
     size_gap : smallest cluster of the larger arm over the mean cluster of the smaller one
     split : which units that treatment was assigned to lie in several clusters; empty if none
+    other_dimension : clusters in the smallest further dimension clustered on; 0 if there is none
     """
 
     n_clusters: int
@@ -84,6 +87,7 @@ class Facts:
     size_gap: float
     correctable: bool = True
     split: str = ""
+    other_dimension: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,9 @@ def choose(facts: Facts) -> Choice:
     paths, and the smaller arm has at least two of comparable weight: permutation, studentised
     by arms; (3) one cluster dominates that arm: permutation scaled by cluster size, if sizes
     identify the scale; (4) treatment varies within clusters: wild cluster bootstrap, if it
-    rests on enough clusters; else no p-value.
+    rests on enough clusters; else no p-value. Two-way clustered standard errors stand as they
+    are where both dimensions are many; else (2) and (3) apply, whose validity does not depend on
+    how errors of different clusters correlate, and then the two-way wild bootstrap for (4).
 
     Thresholds come from tests/calibration. In its tables, at the 5 % level, a true null of no
     effect is rejected in 3 % to 7 % of samples, within simulation error, whether treated places
@@ -126,6 +132,8 @@ def choose(facts: Facts) -> Choice:
     refuse_split(facts.split)
     treated, other = facts.n_treated, facts.n_clusters - facts.n_treated
     arms = f"{plural(facts.n_clusters, 'cluster')}, {treated} treated"
+    if facts.other_dimension:
+        return _choose_two_way(facts, f"{arms}, and {facts.other_dimension} of the other dimension")
     if min(treated, other) >= LARGE_ARM and facts.max_leverage < 4 / LARGE_ARM:
         return Choice("cr1", f"{arms}: clustered standard errors need no correction")
     if _is_large(facts, min(treated, other)):
@@ -187,6 +195,23 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
         "permutation_by_size",
         f"{arms}, one of which makes up the smaller arm: randomisation inference scaled by size",
     )
+
+
+def _choose_two_way(facts: Facts, arms: str) -> Choice:
+    fewest = min(facts.n_clusters, facts.other_dimension)
+    smaller = min(facts.n_treated, facts.n_clusters - facts.n_treated)
+    enough = smaller if facts.assignments > 0 else facts.effective_arm
+    even = facts.max_leverage < LOW_LEVERAGE and not facts.sole_identifier
+    if fewest >= MANY_CLUSTERS and enough >= MANY_TREATED and even:
+        return Choice("cr1", f"{arms}: two-way clustered standard errors need no correction")
+    if facts.assignments > 0:
+        return _choose_permutation(facts, arms)
+    if fewest < FEWEST_CLUSTERS:
+        return Choice("none", f"{arms}: fewer than {FEWEST_CLUSTERS} clusters tell too little")
+    chosen = _choose_wild(facts, arms)
+    if chosen.method == "none":
+        return chosen
+    return Choice("wild_two_way", f"{chosen.reason} with two-way variances")
 
 
 def _choose_wild(facts: Facts, arms: str) -> Choice:

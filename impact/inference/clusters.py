@@ -191,18 +191,24 @@ def full_regression(
     effects: Sequence[Groups],
     slopes: Floats | None,
     clusters: Groups,
+    *,
+    draws: Groups | None = None,
+    blocks: Groups | None = None,
 ) -> FullRegression:
     """Sweep out the effects nested in clusters and write the others out as dummy columns.
 
     Parameters
     ----------
     fit : the regression of ``outcome`` (n,) on ``regressors`` (k, n) with all effects swept out
+    draws : partition within which effects must lie to be swept out; the clusters if None
+    blocks : partition that products are summed over; ``draws`` if None
 
     Raises
     ------
     InferenceError : effects that cross clusters have more than 1,500 levels, or unit slopes
         belong to units that cross clusters
     """
+    clusters = clusters if draws is None else draws
     nested = [effect for effect in effects if is_nested(effect, clusters)]
     crossing = [effect for effect in effects if not is_nested(effect, clusters)]
     if slopes is not None and (not nested or nested[0] is not effects[0]):
@@ -217,7 +223,7 @@ def full_regression(
             f"columns, at most {MOST_DUMMIES:,}. Use CR1 or the wild cluster bootstrap's "
             "score version, or cluster at a level within which those effects lie."
         )
-    if weights is None and slopes is None and len(nested) < 2:
+    if weights is None and slopes is None and blocks is None and len(nested) < 2:
         return FullRegression(
             crossed_blocks(fit, nested[0] if nested else None, crossing, clusters)
         )
@@ -239,8 +245,9 @@ def full_regression(
     gram = (x if weights is None else x * weights) @ x.T
     dropped = {r.column for r in find_redundant(gram, before[1:])}
     x = x[[j for j in range(len(x)) if j not in dropped]]
-    blocks = cluster_blocks(y, x, clusters.codes, clusters.size, weights)
-    return FullRegression(blocks, x, bases, units)
+    partition = clusters if blocks is None else blocks
+    products = cluster_blocks(y, x, partition.codes, partition.size, weights)
+    return FullRegression(products, x, bases, units)
 
 
 @dataclass(frozen=True)
@@ -263,7 +270,8 @@ class BlockScores:
     clusters : one partition of rows a cluster dimension
     contrast : shape (A, k), the combinations whose uncertainty this is
     effects : what absorbed effects count for
-    make_full : builds the regression that CR2 and CR3 are computed from
+    make_full : builds the regression that CR2 and CR3 are computed from; takes ``draws`` and
+        ``blocks`` of `full_regression`
     kind : a name, or a kernel such as `impact.inference.spatial.Conley` bound to the rows
     convention : small-sample convention
 
@@ -281,7 +289,7 @@ class BlockScores:
     clusters: tuple[Groups, ...]
     contrast: Floats
     effects: EffectCounts
-    make_full: Callable[[], FullRegression]
+    make_full: Callable[..., FullRegression]
     kind: Kind | Kernel = "CR1"
     convention: Convention = "fixest"
 
@@ -378,6 +386,45 @@ class BlockScores:
         The first k columns are the fit's own; ``wide_contrast`` pads combinations to match.
         """
         return self._full.blocks
+
+    def subcluster_blocks(self, units: Groups) -> tuple[ClusterBlocks, Integers]:
+        """Return blocks of units within clusters, and the cluster of each block, shape (M,).
+
+        Raises
+        ------
+        InferenceError : units cross clusters, or rows are not those of the regression
+        """
+        clusters = self.clusters[0]
+        if len(units.codes) != len(clusters.codes) or not is_nested(units, clusters):
+            raise InferenceError(
+                "The subcluster bootstrap draws for units within clusters; here units move between "
+                "clusters, or the regression does not run on the design's own rows. Use "
+                'method="wild", which draws for clusters.'
+            )
+        home = np.empty(units.size, dtype=np.int64)
+        home[units.codes] = clusters.codes
+        return self.make_full(draws=units).blocks, home
+
+    def two_way_blocks(self) -> tuple[ClusterBlocks, tuple[Integers, Integers]]:
+        """Return blocks of the cells of two cluster dimensions, and their codes, each (M,).
+
+        Effects nested in the first dimension are swept out, so that draws are to be made by it.
+
+        Raises
+        ------
+        InferenceError : the design does not cluster on two dimensions
+        """
+        if len(self.clusters) != 2:
+            raise InferenceError(
+                f"The two-way bootstrap takes two cluster dimensions; this design has "
+                f'{len(self.clusters)}. Give clusters=["province", "year"], or use method="wild".'
+            )
+        cells = _intersect(self.clusters)
+        codes = np.empty((2, cells.size), dtype=np.int64)
+        for own, groups in zip(codes, self.clusters, strict=True):
+            own[cells.codes] = groups.codes
+        full = self.make_full(draws=self.clusters[0], blocks=cells)
+        return full.blocks, (codes[0], codes[1])
 
     @property
     def wide_contrast(self) -> Floats:

@@ -17,7 +17,7 @@ from impact.inference.assignments import (
 )
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose, refuse_split
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
-from impact.inference.evidence import Evidence, Paths
+from impact.inference.evidence import Blocks, Evidence, Paths
 from impact.inference.few_treated import few_treated_test, size_variance
 from impact.inference.jackknife import arm_variance, pairs_cluster_bootstrap
 from impact.inference.permutation import (
@@ -92,7 +92,8 @@ def infer(
     ----------
     evidence : arrays on the estimate
     method : "auto" chooses by `impact.inference.auto.choose`; "cr1", "cr2", "cr3" take
-        clustered standard errors; "wild" and "wild_unrestricted" the cluster bootstrap;
+        clustered standard errors; "wild" and "wild_unrestricted" the cluster bootstrap,
+        "wild_subcluster" with draws by unit, "wild_two_way" with two-way variances;
         "permutation" and "permutation_by_size" reassign treatment paths; "ferman_pinto" and
         "conley_taber" compare with untreated clusters' placebo effects; "pairs" resamples whole
         clusters, and under-covers with few of them; "placebo" keeps to the
@@ -253,13 +254,36 @@ def _regression(evidence: Evidence, method: str) -> tuple[Floats, Floats, Floats
     return gram, cross, np.ones(1), (note,)
 
 
+def _finer_blocks(evidence: Evidence, method: str) -> Blocks:
+    """Return the blocks of the subcluster or the two-way bootstrap."""
+    make = evidence.subclusters if method == "wild_subcluster" else evidence.two_way
+    if make is None:
+        raise InferenceError(
+            f'"{method}" needs the rows of a regression, and this estimator gives each cluster\'s '
+            'contribution at most. Use method="wild", its score version.'
+        )
+    return make()
+
+
 def _wild(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    gram, cross, contrast, notes = _regression(evidence, choice.method)
-    restricted = choice.method == "wild"
+    notes: tuple[str, ...] = ()
+    if choice.method in ("wild_subcluster", "wild_two_way"):
+        blocks = _finer_blocks(evidence, choice.method)
+    else:
+        gram, cross, contrast, notes = _regression(evidence, choice.method)
+        blocks = Blocks(gram, cross, contrast)
     test = wild_cluster_test(
-        gram, cross, contrast, restricted=restricted, draws=draws, seed=seed, level=level
+        blocks.gram,
+        blocks.cross,
+        blocks.contrast,
+        restricted=choice.method != "wild_unrestricted",
+        draws=draws,
+        seed=seed,
+        level=level,
+        draw_groups=blocks.draw_groups,
+        variance_groups=blocks.variance_groups,
     )
     how = "all sign patterns" if test.enumerated else f"{test.weights} weights"
     return Inference(

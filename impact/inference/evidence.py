@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import Literal
 
@@ -24,6 +24,7 @@ from impact.inference.permutation import (
 )
 from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import Replicates, Uncertainty
+from impact.kernels.groups import compact
 
 __all__ = ["Blocks", "Evidence", "Label", "Paths", "Placebos", "Sample", "gather"]
 
@@ -79,11 +80,17 @@ class Paths:
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """A regression by cluster: gram (G, k, k), cross (G, k) and the contrast estimated (k,)."""
+    """A regression by cluster: gram (G, k, k), cross (G, k) and the contrast estimated (k,).
+
+    Where blocks are finer than clusters, ``draw_groups`` and ``variance_groups`` are what
+    `impact.inference.wild.wild_cluster_test` takes.
+    """
 
     gram: Floats
     cross: Floats
     contrast: Floats
+    draw_groups: Integers | None = None
+    variance_groups: tuple[Integers, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,8 @@ class Evidence:
         None if unknown
     paths : treatment paths; None, with the reason in ``without_paths``, if clusters follow none
     blocks : the regression; None where the estimator is not one
+    subclusters, two_way : return its blocks by unit, and by cell of two cluster dimensions
+    other_dimension : clusters in the smallest further dimension clustered on; 0 if there is none
     corrected : returns standard error and degrees of freedom of "cr2" or "cr3"; from
         contributions and paths if None
     placebos : the estimator's own replicates, which "auto" then keeps to
@@ -127,6 +136,9 @@ class Evidence:
     paths: Paths | None = None
     without_paths: str = ""
     blocks: Blocks | None = None
+    subclusters: Callable[[], Blocks] | None = None
+    two_way: Callable[[], Blocks] | None = None
+    other_dimension: int = 0
     corrected: Corrected | None = None
     placebos: Placebos | None = None
     strata: Integers | None = None
@@ -150,6 +162,7 @@ class Evidence:
             correctable=self._is_correctable,
             size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
             split=self.split,
+            other_dimension=self.other_dimension,
         )
 
     @cached_property
@@ -359,6 +372,7 @@ def gather(
     label: Label,
     strata: Integers | None = None,
     split: str = "",
+    units: Integers | None = None,
 ) -> Evidence:
     """Gather what is known of the estimate in one row of a result.
 
@@ -371,6 +385,7 @@ def gather(
     label : which effect it is
     strata : array, shape (G,), blocks within which assignment was random
     split : which units that treatment was assigned to lie in several clusters; empty if none
+    units : array, shape (n,), unit of each row of the design
 
     Notes
     -----
@@ -395,6 +410,11 @@ def gather(
         paths=paths,
         without_paths=reason,
         blocks=None if regression is None else _blocks(regression, row),
+        subclusters=None
+        if regression is None or units is None
+        else partial(_subclusters, regression, row, units),
+        two_way=None if regression is None else partial(_two_way, regression, row),
+        other_dimension=0 if regression is None else _other_dimension(regression),
         corrected=None if regression is None else _corrections(regression, row),
         placebos=_placebos(uncertainty, row, estimate),
         strata=strata,
@@ -453,6 +473,24 @@ def _blocks(regression: BlockScores, row: int) -> Blocks | None:
     except InferenceError:
         return None
     return Blocks(blocks.gram, blocks.cross, regression.wide_contrast[row])
+
+
+def _subclusters(regression: BlockScores, row: int, units: Integers) -> Blocks:
+    """Return blocks by unit, which draw for themselves while variances are by cluster."""
+    found, home = regression.subcluster_blocks(compact(units))
+    contrast = np.pad(regression.contrast[row], (0, found.gram.shape[1] - len(regression.fit.kept)))
+    return Blocks(found.gram, found.cross, contrast, variance_groups=(home,))
+
+
+def _two_way(regression: BlockScores, row: int) -> Blocks:
+    """Return blocks by cell of two dimensions; draws are by the first."""
+    found, (first, second) = regression.two_way_blocks()
+    contrast = np.pad(regression.contrast[row], (0, found.gram.shape[1] - len(regression.fit.kept)))
+    return Blocks(found.gram, found.cross, contrast, first, (first, second))
+
+
+def _other_dimension(regression: BlockScores) -> int:
+    return min((groups.size for groups in regression.clusters[1:]), default=0)
 
 
 def _corrections(regression: BlockScores, row: int) -> Corrected:

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from impact.errors import InferenceError
@@ -95,3 +96,18 @@ def test_clusters_below_the_level_of_assignment_are_refused():
         InferenceError, match=r"finer than the level at which .*: 3 provinces are split\. Errors"
     ):
         choose(replace(COMMON, split="3 provinces are split"))
+
+
+def test_two_way_designs_need_both_dimensions_to_be_many():
+    many = replace(COMMON, n_clusters=80, n_treated=30, smallest_cohort=30, assignments=np.inf)
+    many = replace(many, effective_arm=30.0, max_leverage=0.02, sole_identifier=False)
+    assert choose(replace(many, other_dimension=60)).method == "cr1"
+    reassigned = choose(replace(many, other_dimension=8))
+    assert reassigned.method == "permutation"
+    assert "and 8 of the other dimension" in reassigned.reason
+    within = replace(many, assignments=0.0, other_dimension=8)
+    assert choose(within).method == "wild_two_way"
+    assert choose(within).reason.endswith("restricted wild bootstrap with two-way variances")
+    assert choose(replace(within, effective_arm=2.0)).method == "none"
+    few = choose(replace(within, other_dimension=5))
+    assert (few.method, "fewer than 6 clusters" in few.reason) == ("none", True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from impact import datasets
 from impact.errors import SpecError, listing, near
 from impact.estimators import ESTIMATORS
-from impact.evaluation.schema import PLAN, check_table
+from impact.evaluation.schema import ANALYSES, PLAN, check_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,6 +189,26 @@ class Evaluation:
     def textbook(self) -> dict[str, Any]:
         """The regressions a textbook prints on these data; empty where the plan names none."""
         return dict(self.content.get("textbook", {}))
+
+    @property
+    def families(self) -> list[dict[str, Any]]:
+        """The families of outcomes whose p-values are adjusted together."""
+        return list(self.content.get("families", []))
+
+    @property
+    def subgroups(self) -> list[dict[str, Any]]:
+        """The characteristics of units by whose classes effects are shown."""
+        return list(self.content.get("subgroups", []))
+
+    @property
+    def analyses(self) -> tuple[str, ...]:
+        """The analyses that say what the answer hangs on."""
+        return tuple(self.content.get("robustness", {"analyses": ANALYSES})["analyses"])
+
+    @property
+    def cost(self) -> dict[str, Any]:
+        """The money spent and what it is divided by; empty where the plan names none."""
+        return dict(self.content.get("cost", {}))
 
     @property
     def inference(self) -> dict[str, Any]:

@@ -18,6 +18,10 @@ TRANSFORMS = ("none", "log")
 FORMATS = ("html", "pdf", "docx")
 ASSIGNMENTS = ("observational", "randomised", "discontinuity", "instrument")
 HEADLINES = ("average", "first_period")
+FAMILY_METHODS = ("romano_wolf", "westfall_young", "holm", "q_values")
+ANALYSES = ("honest", "placebo_in_time", "leave_one_out")
+CURRENCIES = ("VND", "USD")
+COSTED = ("job", "worker", "household", "firm", "establishment")
 CRITERIA = ("relevance", "coherence", "effectiveness", "efficiency", "impact", "sustainability")
 
 
@@ -161,6 +165,34 @@ PLAN: dict[str, Key] = {
             "level": Key("number", default=0.95, low=0.5, high=0.999),
             "draws": Key("integer", default=999, low=99),
             "seed": Key("integer", default=1, low=0),
+        },
+    ),
+    "families": Key(
+        "tables",
+        table={
+            "label": Key("text", required=True),
+            "outcomes": Key("strings", required=True),
+            "method": Key("string", default="romano_wolf", choices=FAMILY_METHODS),
+        },
+    ),
+    "subgroups": Key(
+        "tables",
+        table={"by": Key("string", required=True), "label": Key("text", required=True)},
+    ),
+    "robustness": Key(
+        "table",
+        table={"analyses": Key("strings", required=True, choices=ANALYSES)},
+    ),
+    "cost": Key(
+        "table",
+        table={
+            "outcome": Key("string", required=True),
+            "spent": Key("number", required=True, low=1),
+            "currency": Key("string", default="VND", choices=CURRENCIES),
+            "unit": Key("string", default="job", choices=COSTED),
+            "scale": Key("number", low=0),
+            "displacement": Key("number", default=0.0, low=0, high=0.99),
+            "price_base": Key("integer"),
         },
     ),
     "reading": Key(

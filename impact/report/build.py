@@ -131,6 +131,7 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
     SpecError : all findings at once
     """
     from impact.report.effects import check_effects
+    from impact.report.planned import check_planned
 
     findings: list[str] = []
     parameters: dict[str, Any] = {}
@@ -146,6 +147,7 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
     makes_its_data = plan.data_kind == "simulated" and not plan.data_files and plan.dataset is None
     if plan.outcomes and not makes_its_data:
         findings += check_effects(plan)
+        findings += check_planned(plan)
     if findings:
         said = (finding.removeprefix(f"{plan.path}: ") for finding in findings)
         raise SpecError("\n- ".join([f"{plan.path} cannot run:", *said]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from impact.evaluation import Evaluation
-from impact.report import charts, effect_tables, narrative
+from impact.report import charts, effect_tables, narrative, planned
 from impact.report.credibility import (
     Credibility,
     credibility_reasons,
@@ -16,8 +16,8 @@ from impact.report.credibility import (
 )
 from impact.report.effects import OutcomeEffect
 from impact.report.population import Population
-from impact.report.results import Record, bullets
-from impact.report.robustness import robustness_sentences
+from impact.report.results import Block, Record, bullets
+from impact.report.robustness import robustness_sentences, robustness_table
 from impact.report.text import LANGUAGES, Text, text
 from impact.report.textbook import TextbookFit, textbook_table
 
@@ -31,6 +31,7 @@ __all__ = [
     "add_event_studies",
     "add_group_time",
     "add_method",
+    "add_planned",
     "add_textbook",
     "add_timing",
     "draw_timing",
@@ -43,12 +44,15 @@ _CREDIBILITY = ("credibility", "reasons")
 
 
 def summarise(record: Record, plan: Evaluation, effects: Effects, population: Population) -> None:
-    """Fill the first page: answer, findings and credibility by rules; the reading from the plan.
+    """Fill the first page: answer, findings, credibility and cost by rules; the rest from the plan.
 
     Of the reasons only those that lower the grade stand here; `add_credibility` has them all.
     """
     graded, labels = _graded(plan, effects, population)
     reading = {key: said for key, said in plan.reading.items() if key not in _CREDIBILITY}
+    cost = planned.cost_sentence(record, plan, effects)
+    if cost is not None:
+        reading["cost"] = cost
     record.summary(
         answer=narrative.answer(effects),
         finding=narrative.summarise_verdicts(effects),
@@ -72,8 +76,20 @@ def add_credibility(
             *credibility_reasons(*_graded(plan, effects, population)),
         ),
         text("What the answer hangs on:", "Câu trả lời phụ thuộc vào:"),
-        bullets(*robustness_sentences(record, effects)),
+        bullets(*robustness_sentences(record, effects, plan.analyses)),
+        *_present(robustness_table(record, effects)),
     )
+
+
+def add_planned(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Add what the plan asks for beyond effects: subgroups, families of outcomes, cost."""
+    planned.add_subgroups(record, plan, effects)
+    planned.add_families(record, plan, effects)
+    planned.add_cost(record, plan, effects)
+
+
+def _present(block: Block | None) -> list[Block]:
+    return [] if block is None else [block]
 
 
 def _graded(
@@ -163,6 +179,7 @@ def add_event_studies(record: Record, effects: Effects) -> None:
                 "Tác động theo số kỳ kể từ khi được hỗ trợ",
             ),
             narrative.event_study_alt(effects),
+            caption=narrative.event_study_caption(effects),
         ),
         effect_tables.event_study_table(record, effects),
     )

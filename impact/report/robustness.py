@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
 
 from impact.errors import ImpactError
+from impact.evaluation.schema import ANALYSES
 from impact.report.effects import OutcomeEffect
-from impact.report.results import Record
+from impact.report.results import Block, Column, Record
 from impact.report.text import LANGUAGES, Text, capital, text
 from impact.sensitivity import CHECKS, Finding
 
-__all__ = ["ANALYSES", "robustness_sentences"]
-
-ANALYSES = ("honest", "placebo_in_time", "leave_one_out")
-"""The analyses told in a report; `impact.sensitivity.battery` runs all that apply."""
+__all__ = ["robustness_sentences", "robustness_table"]
 
 MOST_LEFT_OUT = 70
 """Clusters above which leaving out each in turn takes long and changes little."""
@@ -51,6 +51,13 @@ _NOT_MADE = text(
     "Not made, as the design does not allow: [[{names}]].",
     "Không thực hiện được với thiết kế này: [[{names}]].",
 )
+_SHOWN = {"breakdown": "", "placebo": "", "least": ":signed", "most": ":signed"}
+_HEADS = {
+    "breakdown": text("Breakdown", "Ngưỡng"),
+    "placebo": text("p, pretended dates", "p, thời điểm giả định"),
+    "least": text("Least, one cluster out", "Thấp nhất, bỏ một cụm"),
+    "most": text("Most, one cluster out", "Cao nhất, bỏ một cụm"),
+}
 _NEEDED = {"honest": "breakdown", "placebo_in_time": "p_value", "leave_one_out": "lowest"}
 _NAMES = {
     "honest": text("bounds on trends", "giới hạn độ lệch xu hướng"),
@@ -59,15 +66,53 @@ _NAMES = {
 }
 
 
-def robustness_sentences(record: Record, effects: Mapping[str, OutcomeEffect]) -> list[Text]:
-    """Say what each primary outcome's average effect hangs on, and record the numbers."""
-    primary = {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
-    return [_sentence(record, name, effect) for name, effect in primary.items()]
+def robustness_sentences(
+    record: Record, effects: Mapping[str, OutcomeEffect], analyses: Sequence[str] = ANALYSES
+) -> list[Text]:
+    """Say what each primary outcome's average effect hangs on, and record the numbers.
+
+    ``analyses`` are those the plan asks for; `impact.sensitivity.battery` runs all that apply.
+    """
+    return [_sentence(record, name, effect, analyses) for name, effect in _primary(effects).items()]
 
 
-def _sentence(record: Record, name: str, effect: OutcomeEffect) -> Text:
+def robustness_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block | None:
+    """Keep what `robustness_sentences` recorded as a table, a line an outcome; None if nothing."""
+    rows = [
+        {"outcome": {code: capital(effect.outcome.label[code]) for code in LANGUAGES}}
+        | {
+            id: f"{{{name}.{id}{form}}}" if f"{name}.{id}" in record.values else None
+            for id, form in _SHOWN.items()
+        }
+        for name, effect in _primary(effects).items()
+    ]
+    shown = [id for id in _SHOWN if any(row[id] is not None for row in rows)]
+    if not shown:
+        return None
+    return record.table(
+        "robustness",
+        pd.DataFrame(rows),
+        text("What the average effects hang on", "Tác động trung bình phụ thuộc vào đâu"),
+        {"outcome": Column(text("Outcome", "Kết quả"))}
+        | {id: Column(_HEADS[id], "count") for id in shown},
+        note=text(
+            "Breakdown: deviation of trends after treatment, relative to the largest before it, at "
+            "which the effect is no longer told from zero; a dash where none is needed or none is "
+            "enough.",
+            "Ngưỡng: độ lệch xu hướng sau hỗ trợ, so với độ lệch lớn nhất trước đó, mà từ đó tác "
+            "động không còn khác không; gạch ngang khi không cần độ lệch nào hoặc không độ lệch "
+            "nào đủ.",
+        ),
+    )
+
+
+def _primary(effects: Mapping[str, OutcomeEffect]) -> dict[str, OutcomeEffect]:
+    return {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
+
+
+def _sentence(record: Record, name: str, effect: OutcomeEffect, analyses: Sequence[str]) -> Text:
     many = effect.design.n_clusters > MOST_LEFT_OUT
-    made = [name for name in ANALYSES if not (many and name == "leave_one_out")]
+    made = [name for name in analyses if not (many and name == "leave_one_out")]
     findings = {analysis: _find(analysis, effect) for analysis in made}
     label = {code: capital(effect.outcome.label[code]) for code in LANGUAGES}
     tell = {"honest": _tell_honest, "placebo_in_time": _tell_placebo, "leave_one_out": _tell_alone}
@@ -84,7 +129,7 @@ def _sentence(record: Record, name: str, effect: OutcomeEffect) -> Text:
     for code in LANGUAGES if missing else ():
         names = ", ".join(_NAMES[analysis][code] for analysis in missing)
         parts[code].append(_NOT_MADE[code].format(names=names))
-    opened = {code: "" if findings["honest"] else f"**{label[code]}**: " for code in LANGUAGES}
+    opened = {code: "" if findings.get("honest") else f"**{label[code]}**: " for code in LANGUAGES}
     return {code: opened[code] + " ".join(parts[code]) for code in LANGUAGES}
 
 

@@ -1,0 +1,392 @@
+"""What a plan adds to its effects: families of outcomes, subgroups, money. One chapter each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from impact.errors import DesignError, EstimationError, SpecError, listing, near
+from impact.estimators import EffectsByGroup, estimator_class
+from impact.evaluation import Evaluation
+from impact.families import family
+from impact.inference.multiplicity import adjust
+from impact.report.effects import OutcomeEffect
+from impact.report.results import Block, Column, Record
+from impact.report.text import LANGUAGES, Text, capital, text
+from impact.result import Result
+from impact.value import CostPerUnit, cost_per_unit
+
+__all__ = [
+    "add_cost",
+    "add_families",
+    "add_subgroups",
+    "check_planned",
+    "cost_sentence",
+    "plan_cost",
+]
+
+Effects = Mapping[str, OutcomeEffect]
+
+GAINED = {"job": "jobs", "worker": "workers", "household": "households", "firm": "firms",
+          "establishment": "establishments"}  # fmt: skip
+"""Units of what was gained, by the unit that a cost is told per."""
+
+_OUTCOME = text("Outcome", "Kết quả")
+_EFFECT = text("Average effect", "Tác động trung bình")
+_INTERVAL = text("{level} interval", "Khoảng tin cậy {level}")
+_METHODS = {
+    "romano_wolf": text("Romano and Wolf's step-down", "thủ tục giảm dần của Romano và Wolf"),
+    "westfall_young": text("Westfall and Young's step-down", "thủ tục của Westfall và Young"),
+    "holm": text("Holm's step-down", "thủ tục giảm dần của Holm"),
+    "q_values": text("Anderson's sharpened q-values", "giá trị q hiệu chỉnh của Anderson"),
+}
+_UNIT_WORDS = {
+    "job": text("A net job", "Một việc làm ròng"),
+    "worker": text("A net worker", "Một lao động ròng"),
+    "household": text("A net household", "Một hộ ròng"),
+    "firm": text("A net firm", "Một doanh nghiệp ròng"),
+    "establishment": text("A net establishment", "Một cơ sở ròng"),
+}
+_BOUNDED = text(
+    "{unit} cost {{cost.net}} ({{level}} interval: {{cost.net:interval}}).",
+    "{unit} tốn {{cost.net}} (khoảng tin cậy {{level}}: {{cost.net:interval}}).",
+)
+_OPEN = text(
+    "{unit} cost {{cost.net}} by the estimate; {{cost.least}} or more is compatible with the data "
+    "({{level}}), without an upper limit, since no effect at all is not excluded.",
+    "{unit} tốn {{cost.net}} theo ước lượng; mọi mức từ {{cost.least}} trở lên đều phù hợp với số "
+    "liệu ({{level}}), không có cận trên, vì chưa loại trừ khả năng không có tác động.",
+)
+_NOTHING = text(
+    "The estimate finds no gain for the {{cost.spent}} spent, so no cost of a unit can be given; "
+    "{{cost.least}} or more each is what the data allow at best ({{level}}).",
+    "Ước lượng không cho thấy mức tăng nào từ {{cost.spent}} đã chi nên không tính được chi phí "
+    "một đơn vị; nhiều nhất số liệu cho phép mức từ {{cost.least}} trở lên ({{level}}).",
+)
+_LOST = text(
+    "The {{cost.spent}} spent bought no gain: the effect is a fall.",
+    "Khoản {{cost.spent}} đã chi không mang lại mức tăng nào: tác động là mức giảm.",
+)
+_NO_GAIN = text("nothing was gained by the estimate", "ước lượng không cho thấy mức tăng nào")
+
+
+def check_planned(plan: Evaluation) -> list[str]:
+    """Name what keeps families, subgroups and cost of a plan from being computed."""
+    names = [outcome.name for outcome in plan.outcomes]
+    findings = []
+    for number, entry in enumerate(plan.families, start=1):
+        unknown = [name for name in entry["outcomes"] if name not in names]
+        if unknown:
+            findings.append(
+                f"families.{number} names {listing(unknown)}, which is no outcome of the plan. "
+                f"{near(unknown[0], names)}There are: {listing(names, 12)}."
+            )
+        elif len(set(entry["outcomes"])) < 2:
+            findings.append(f"families.{number} needs two outcomes or more to be a family.")
+    for number, entry in enumerate(plan.subgroups, start=1):
+        columns = plan.load().columns
+        if entry["by"] not in columns:
+            findings.append(
+                f'subgroups.{number} names "{entry["by"]}", which is no column of the data. '
+                f"{near(entry['by'], columns)}Known: {listing(columns, 12)}."
+            )
+    if plan.cost and plan.cost["outcome"] not in names:
+        findings.append(
+            f'cost.outcome names "{plan.cost["outcome"]}", which is no outcome of the plan. '
+            f"{near(plan.cost['outcome'], names)}There are: {listing(names, 12)}."
+        )
+    elif plan.cost and _needs_scale(plan):
+        findings.append(
+            "cost.scale is missing: an effect on a logarithm is a share, and what it is a share of "
+            "(such as the jobs of all treated units before treatment) must be said."
+        )
+    return findings
+
+
+def _needs_scale(plan: Evaluation) -> bool:
+    """Tell whether the cost is of an effect on a logarithm and no scale is given."""
+    outcome = next(o for o in plan.outcomes if o.name == plan.cost["outcome"])
+    return outcome.is_relative and "scale" not in plan.cost
+
+
+def add_families(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Add p-values that hold for all outcomes of each family together.
+
+    Of outcome ``y`` in the plan's k-th family: ``y.family_k`` and, alone, ``y.family_k_alone``.
+    """
+    if not plan.families:
+        return
+    tables = [_family_table(record, plan, effects, k) for k in range(1, len(plan.families) + 1)]
+    record.section(
+        "families",
+        text("Outcomes taken together", "Xét chung các kết quả"),
+        text(
+            "Whoever tests many outcomes finds something by chance. The adjusted p-values hold for "
+            "all outcomes of a family at once.",
+            "Kiểm định nhiều kết quả thì ngẫu nhiên cũng thấy có tác động. Giá trị p điều chỉnh có "
+            "hiệu lực cho mọi kết quả của một nhóm cùng lúc.",
+        ),
+        *tables,
+    )
+
+
+def _family_table(record: Record, plan: Evaluation, effects: Effects, k: int) -> Block:
+    entry = plan.families[k - 1]
+    found = family(
+        {name: effects[name].result for name in entry["outcomes"]},
+        entry["method"],
+        draws=plan.inference["draws"],
+        seed=plan.inference["seed"],
+    )
+    rows = []
+    for line in found.to_dict("records"):
+        name = str(line["name"])
+        label = _label(effects[name])
+        alone, together = text("p alone", "p riêng"), text("p adjusted", "p điều chỉnh")
+        record.value(f"{name}.family_{k}_alone", line["p_value"], "p_value", _joined(label, alone))
+        record.value(f"{name}.family_{k}", line["adjusted"], "p_value", _joined(label, together))
+        rows.append(
+            {
+                "outcome": label,
+                "effect": f"{{{name}.average:signed}}",
+                "alone": f"{{{name}.family_{k}_alone}}",
+                "adjusted": f"{{{name}.family_{k}}}",
+            }
+        )
+    method = _METHODS[entry["method"]]
+    return record.table(
+        f"family_{k}",
+        pd.DataFrame(rows),
+        entry["label"],
+        {
+            "outcome": Column(_OUTCOME),
+            "effect": Column(_EFFECT, "count"),
+            "alone": Column(text("p alone", "p riêng"), "count"),
+            "adjusted": Column(text("p adjusted", "p điều chỉnh"), "count"),
+        },
+        note=text(f"Adjusted by {method['en']}.", f"Điều chỉnh theo {method['vi']}."),
+    )
+
+
+def add_subgroups(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Add the primary outcomes' effects by classes of units, and whether the classes differ.
+
+    Of outcome ``y`` and the plan's k-th subgroups: ``y.group_k_c`` of class c, 0 being all units,
+    ``y.group_k_equal`` (that all classes have one effect), and ``y.group_k_holm``, the same p-value
+    adjusted for all such tests of the report by Holm's method.
+    """
+    if not plan.subgroups:
+        return
+    primary = {name: e for name, e in effects.items() if e.outcome.primary} or dict(effects)
+    estimator = estimator_class(plan.estimation["estimator"])(**plan.estimation["settings"])
+    rows: list[dict[str, object]] = []
+    tests: dict[str, float] = {}
+    missing: list[Text] = []
+    for k, entry in enumerate(plan.subgroups, start=1):
+        for name, effect in primary.items():
+            try:
+                fitted = EffectsByGroup(estimator=estimator, by=entry["by"]).fit(effect.design)
+            except (DesignError, EstimationError) as error:
+                missing.append(_not_made(effect, entry["label"], str(error)))
+                continue
+            rows += _class_rows(record, effect, fitted, k, entry["label"])
+            tests[f"{name}.group_{k}"] = float(fitted.extra["equality"].p_value)
+    adjusted = adjust(np.array(list(tests.values())))
+    for (id, p_value), holm in zip(tests.items(), adjusted, strict=True):
+        equal = text("p of equal effects", "p của tác động như nhau")
+        record.value(f"{id}_equal", p_value, "p_value", equal)
+        record.value(f"{id}_holm", holm, "p_value", text("p by Holm", "p theo Holm"))
+    shown = [_class_table(record, rows)] if rows else []
+    record.section(
+        "subgroups",
+        text("For whom", "Tác động với từng nhóm"),
+        text(
+            "A class that differs from zero while another does not is no proof that they differ; "
+            "the test of equal effects is.",
+            "Một nhóm khác không còn nhóm kia thì không chưa chứng tỏ hai nhóm khác nhau; phải xem "
+            "kiểm định tác động như nhau.",
+        ),
+        *shown,
+        *missing,
+    )
+
+
+def _class_rows(
+    record: Record, effect: OutcomeEffect, fitted: Result, k: int, label: Text
+) -> list[dict[str, object]]:
+    """Record one outcome's effects by class; return the rows of the table."""
+    outcome, y = effect.outcome, effect.outcome.name
+    read = (lambda v: 100 * math.expm1(v)) if outcome.is_relative else float
+    rows: list[dict[str, object]] = []
+    for c, line in enumerate(fitted.tidy(effect.level).to_dict("records")):
+        named = str(line["term"]).rpartition(" = ")[2]
+        group = text("all", "tất cả") if c == 0 else text(f"[[{named}]]", f"[[{named}]]")
+        what = text(f"effect, class {group['en']}", f"tác động, nhóm {group['vi']}")
+        estimate, low, high = (float(line[x]) for x in ("estimate", "conf_low", "conf_high"))
+        record.value(
+            f"{y}.group_{k}_{c}",
+            read(estimate),
+            "percent" if outcome.is_relative else outcome.unit,
+            _joined(_label(effect), what),
+            low=read(low),
+            high=read(high),
+            level=effect.level,
+            decimals=1,
+            note=text("cannot be estimated", "không ước lượng được")
+            if math.isnan(estimate)
+            else None,
+            units=line["n_treated"],
+        )
+        rows.append(
+            {
+                "outcome": _label(effect),
+                "by": {code: capital(label[code]) for code in LANGUAGES},
+                "class": group,
+                "effect": f"{{{y}.group_{k}_{c}:signed}}",
+                "interval": f"{{{y}.group_{k}_{c}:interval}}",
+                "equal": f"{{{y}.group_{k}_equal}}" if c == 0 else None,
+                "holm": f"{{{y}.group_{k}_holm}}" if c == 0 else None,
+            }
+        )
+    return rows
+
+
+def _class_table(record: Record, rows: list[dict[str, object]]) -> Block:
+    return record.table(
+        "subgroups",
+        pd.DataFrame(rows),
+        text("Average effects by class of units", "Tác động trung bình theo nhóm đơn vị"),
+        {
+            "outcome": Column(_OUTCOME),
+            "by": Column(text("By", "Theo")),
+            "class": Column(text("Class", "Nhóm")),
+            "effect": Column(_EFFECT, "count"),
+            "interval": Column(_INTERVAL, "count"),
+            "equal": Column(text("p of equal effects", "p như nhau"), "count"),
+            "holm": Column(text("p by Holm", "p theo Holm"), "count"),
+        },
+        note=text(
+            "Treated units are compared with untreated ones of their class. Holm: adjusted for all "
+            "tests of equal effects in this table.",
+            "Đơn vị được hỗ trợ so với đơn vị không được hỗ trợ cùng nhóm. Holm: điều chỉnh theo "
+            "số kiểm định tác động như nhau trong bảng.",
+        ),
+    )
+
+
+def _not_made(effect: OutcomeEffect, label: Text, reason: str) -> Text:
+    names = _label(effect)
+    return text(
+        f"**{names['en']}** by {label['en']} cannot be estimated: [[{reason}]]",
+        f"**{names['vi']}** theo {label['vi']} không ước lượng được (lý do bằng tiếng Anh): "
+        f"[[{reason}]]",
+    )
+
+
+def cost_sentence(record: Record, plan: Evaluation, effects: Effects) -> Text | None:
+    """Say what a net unit cost, and record the numbers as ``cost.*``; None without money.
+
+    Recorded are ``cost.spent``, ``cost.gained``, ``cost.net`` (the estimate; its interval where
+    there is an upper limit) and else ``cost.least``, the lower one. `add_effects` and others have
+    recorded ``level``.
+    """
+    if not plan.cost:
+        return None
+    stated = plan.cost
+    effect = effects[stated["outcome"]]
+    found = plan_cost(plan, effects)
+    money, unit = stated["currency"], stated["unit"]
+    spent = text("money spent on the treated", "kinh phí chi cho đơn vị được hỗ trợ")
+    record.value("cost.spent", stated["spent"], money, spent)
+    units = effect.design.facts.n_treated_units
+    gained = found.gained_set
+    record.value(
+        "cost.gained", found.gained, GAINED[unit], text("net gain", "mức tăng ròng"),
+        low=_finite(gained.low), high=_finite(gained.high), level=effect.level, decimals=0,
+        units=units,
+    )  # fmt: skip
+    positive = [ends for ends in found.confidence_set.intervals if ends[1] > 0]
+    bounded = bool(gained.low > 0)
+    low = max(positive[-1][0], 0.0) if positive else math.nan
+    record.value(
+        "cost.net", found.estimate, f"{money}/{unit}",
+        text("cost of a net unit, by the estimate", "chi phí một đơn vị ròng, theo ước lượng"),
+        low=low if bounded else None, high=positive[-1][1] if bounded else None,
+        level=effect.level if bounded else None,
+        note=_NO_GAIN if math.isnan(found.estimate) else None, units=units,
+    )  # fmt: skip
+    if positive and not bounded:
+        least = text("least cost of a net unit", "chi phí thấp nhất của một đơn vị ròng")
+        record.value("cost.least", low, f"{money}/{unit}", least, units=units)
+    if not positive:
+        template = _LOST
+    elif bounded:
+        template = _BOUNDED
+    else:
+        template = _NOTHING if math.isnan(found.estimate) else _OPEN
+    return {c: template[c].format(unit=_UNIT_WORDS[unit][c]) for c in LANGUAGES}
+
+
+def plan_cost(plan: Evaluation, effects: Effects) -> CostPerUnit:
+    """Divide the plan's money by what its outcome's average effect stands for.
+
+    Raises
+    ------
+    SpecError : the effect is on a logarithm, and the plan does not say of what it is a share
+    """
+    stated = plan.cost
+    if _needs_scale(plan):
+        raise SpecError(f"{plan.path}: {check_planned(plan)[-1]}")
+    effect = effects[stated["outcome"]]
+    return cost_per_unit(
+        effect.result,
+        cost=stated["spent"],
+        scale=stated.get("scale", effect.design.facts.n_treated_units),
+        unit=stated["unit"],
+        displacement=stated["displacement"],
+        level=effect.level,
+        price_base=stated.get("price_base"),
+    )
+
+
+def add_cost(record: Record, plan: Evaluation, effects: Effects) -> None:
+    """Add how the cost of a net unit comes about; `cost_sentence` has recorded its numbers."""
+    if not plan.cost:
+        return
+    stated = plan.cost
+    share = text("share of the gain that others lost, assumed", "tỷ lệ chèn lấn, giả định")
+    record.value("cost.displacement", round(100 * stated["displacement"], 9), "percent", share)
+    label = effects[stated["outcome"]].outcome.label
+    prices = {"en": "", "vi": ""}
+    if "price_base" in stated:
+        record.value("cost.prices", stated["price_base"], "year", text("prices of", "giá năm"))
+        prices = text(" at the prices of {cost.prices}", " theo giá năm {cost.prices}")
+    record.section(
+        "cost",
+        text("What a net unit cost", "Chi phí một đơn vị ròng"),
+        text(
+            f"Spent on the treated: {{cost.spent}}{prices['en']}. Gained, by the average effect on "
+            f"{label['en']}: {{cost.gained}} ({{level}} interval: {{cost.gained:interval}}), after "
+            "taking off {cost.displacement} for what others lost, which is assumed. Units that "
+            "would have been gained anyway are not counted.",
+            f"Đã chi cho đơn vị được hỗ trợ: {{cost.spent}}{prices['vi']}. Mức tăng theo tác động "
+            f"trung bình đến {label['vi']}: {{cost.gained}} (khoảng tin cậy {{level}}: "
+            "{cost.gained:interval}), đã trừ {cost.displacement} do chèn lấn, là giả định. Không "
+            "tính phần dù sao cũng tăng.",
+        ),
+    )
+
+
+def _finite(limit: float) -> float | None:
+    return limit if math.isfinite(limit) else None
+
+
+def _label(effect: OutcomeEffect) -> Text:
+    return {code: capital(effect.outcome.label[code]) for code in LANGUAGES}
+
+
+def _joined(label: Text, what: Text) -> Text:
+    return {code: f"{label[code]}: {what[code]}" for code in LANGUAGES}

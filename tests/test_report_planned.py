@@ -1,0 +1,265 @@
+"""Families, subgroups and cost that a plan asks for: numbers of the package, told and named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from impact import CallawaySantAnna, EffectsByGroup, simulate
+from impact.errors import SpecError
+from impact.evaluation import Evaluation
+from impact.families import family
+from impact.report import Record, chapters, effect_tables, estimate_outcomes, planned
+from impact.report.build import check_plan
+from impact.report.values import render_template
+from impact.value import cost_per_unit
+
+PLAN = """
+[evaluation]
+id = "small"
+title = {en = "Small", vi = "Nhỏ"}
+notebook = "small.ipynb"
+data_kind = "simulated"
+date = 2024-01-31
+
+[question]
+text = {en = "What?", vi = "Gì?"}
+
+[[data.files]]
+path = "small.csv"
+sha256 = "SHA"
+
+[design]
+unit = "unit"
+time = "time"
+cohort = "cohort"
+
+[[outcomes]]
+name = "outcome"
+label = {en = "jobs", vi = "việc làm"}
+unit = "jobs"
+primary = true
+
+[[outcomes]]
+name = "other"
+label = {en = "wages", vi = "tiền lương"}
+unit = "jobs"
+
+[estimation]
+estimator = "CallawaySantAnna"
+
+[inference]
+draws = 199
+"""
+FAMILY = """
+[[families]]
+label = {en = "Jobs and wages", vi = "Việc làm và tiền lương"}
+outcomes = ["outcome", "other"]
+method = "holm"
+"""
+SUBGROUPS = """
+[[subgroups]]
+by = "sector"
+label = {en = "sector", vi = "ngành"}
+"""
+COST = """
+[cost]
+outcome = "outcome"
+spent = 1_000_000_000
+displacement = 0.15
+price_base = 2015
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    from impact.evaluation import file_sha256
+
+    def made(*parts, effect=2.0, edit=lambda plan: plan):
+        folder = tmp_path / "small"
+        folder.mkdir(exist_ok=True)
+        world = simulate.staggered_panel(1, n_units=200, periods=8, effect=effect, noise=0.5)
+        frame = world.frame
+        rng = np.random.default_rng(1)
+        frame["other"] = frame["outcome"] + rng.normal(size=len(frame))
+        frame["sector"] = np.where(frame["unit"] % 2, "stone", "wood")
+        frame.to_csv(folder / "small.csv", index=False)
+        (folder / "small.ipynb").write_text(
+            (Path(__file__).parents[1] / "notebooks" / "evaluation.ipynb").read_text("utf-8"),
+            "utf-8",
+        )
+        words = PLAN.replace("SHA", file_sha256(folder / "small.csv"))
+        text = edit(words + "".join(parts))
+        (folder / "evaluation.toml").write_text(text, encoding="utf-8")
+        return Evaluation.read(folder)
+
+    return made
+
+
+def told(plan):
+    effects = estimate_outcomes(plan, plan.load())
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    sentence = planned.cost_sentence(record, plan, effects)
+    chapters.add_planned(record, plan, effects)
+    return record, effects, sentence, record.as_dict()
+
+
+def words_of(record, sentence):
+    if sentence is None:
+        return None
+    return [render_template(sentence[c], record.values, c).replace("\xa0", " ")
+            for c in ("en", "vi")]  # fmt: skip
+
+
+def test_a_plan_without_them_has_no_such_chapters(make):
+    _, _, sentence, content = told(make())
+    assert sentence is None
+    assert content["sections"] == []
+
+
+@pytest.mark.parametrize("method", ["holm", "romano_wolf"])
+def test_families_are_adjusted_as_the_package_does(make, method):
+    plan = make(FAMILY.replace("holm", method))
+    record, effects, _, content = told(plan)
+    results = {name: effect.result for name, effect in effects.items()}
+    expected = family(results, method, draws=199, seed=1).set_index("name")
+    for name in results:
+        stored = record.values[f"{name}.family_1"].value
+        assert stored == pytest.approx(expected.loc[name, "adjusted"], rel=1e-8)
+    assert content["sections"][0]["id"] == "families"
+    assert record.tables["family_1"]["title"]["vi"] == "Việc làm và tiền lương"
+
+
+def test_subgroups_are_those_of_the_estimator_and_the_test_is_adjusted(make):
+    plan = make(SUBGROUPS, SUBGROUPS)
+    record, effects, _, _ = told(plan)
+    fitted = EffectsByGroup(estimator=CallawaySantAnna(), by="sector").fit(
+        effects["outcome"].design
+    )
+    for row, line in enumerate(fitted.tidy().to_dict("records")):
+        value = record.values[f"outcome.group_1_{row}"]
+        assert value.value == pytest.approx(line["estimate"], rel=1e-8)
+        assert value.low == pytest.approx(line["conf_low"], rel=1e-8)
+    equal = fitted.extra["equality"].p_value
+    assert record.values["outcome.group_1_equal"].value == pytest.approx(equal, rel=1e-8)
+    holm = record.values["outcome.group_1_holm"].value
+    assert holm == pytest.approx(min(2 * equal, 1.0), rel=1e-8)
+    assert "other.group_1_0" not in record.values
+
+
+def test_a_class_of_few_treated_units_is_hidden(make):
+    plan = make(SUBGROUPS)
+    frame = plan.load()
+    treated = frame.loc[frame["cohort"].notna(), "unit"].unique()[:2]
+    frame["sector"] = frame["sector"].where(~frame["unit"].isin(treated), "lacquer")
+    effects = estimate_outcomes(plan, frame)
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    chapters.add_planned(record, plan, effects)
+    content = record.as_dict()
+    assert record.values["outcome.group_1_1"].value is None
+    assert record.values["outcome.group_1_2"].value is not None
+    assert content["warnings"]
+
+
+def test_a_subgroup_that_cannot_be_estimated_is_named(make):
+    plan = make(SUBGROUPS)
+    frame = plan.load()
+    frame["sector"] = "stone"
+    effects = estimate_outcomes(plan, frame)
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    chapters.add_planned(record, plan, effects)
+    said = record.sections[0]["blocks"][1]["text"]
+    assert "**Jobs** by sector cannot be estimated" in said["en"]
+    assert "lý do bằng tiếng Anh" in said["vi"]
+
+
+def test_the_cost_of_a_net_job_is_the_packages(make):
+    record, effects, sentence, content = told(make(COST))
+    effect = effects["outcome"]
+    found = cost_per_unit(effect.result, cost=1e9, displacement=0.15,
+                          scale=effect.design.facts.n_treated_units)  # fmt: skip
+    value = record.values["cost.net"]
+    assert value.value == pytest.approx(found.estimate, rel=1e-8)
+    assert (value.low, value.high) == pytest.approx(
+        (found.confidence_set.low, found.confidence_set.high), rel=1e-8
+    )
+    english, vietnamese = words_of(record, sentence)
+    assert english.startswith("A net job cost VND ")
+    assert vietnamese.startswith("Một việc làm ròng tốn ")
+    assert "theo giá năm {cost.prices}" in content["sections"][0]["blocks"][0]["text"]["vi"]
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"),
+    [(-0.02, "without an upper limit"), (-0.2, "finds no gain"), (-3.0, "effect is a fall")],
+)
+def test_an_effect_that_may_be_none_has_no_upper_limit(make, shift, said):
+    plan = make(COST, effect=0.0)
+    frame = plan.load()
+    first = estimate_outcomes(plan, frame)["outcome"].result.att().estimates[0]
+    after = frame["time"] >= frame["cohort"]
+    wanted = {-0.02: 0.01, -0.2: -0.01, -3.0: -3.0}[shift]
+    frame["outcome"] = frame["outcome"] + (wanted - first) * after
+    effects = estimate_outcomes(plan, frame)
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    sentence = planned.cost_sentence(record, plan, effects)
+    chapters.add_planned(record, plan, effects)
+    record.as_dict()
+    assert said in words_of(record, sentence)[0]
+    assert record.values["cost.net"].high is None
+
+
+def test_the_first_page_shows_the_cost(make):
+    from impact.report import population_of
+
+    plan = make(COST)
+    effects = estimate_outcomes(plan, plan.load())
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    chapters.summarise(record, plan, effects, population_of(plan, plan.load()))
+    assert "cost.net" in record.front["cost"]["en"]
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (FAMILY.replace('"other"', '"othr"'), r"families\.1 names othr.*Did you mean .other"),
+        (FAMILY.replace(', "other"', ""), r"families\.1 needs two outcomes"),
+        (SUBGROUPS.replace('by = "sector"', 'by = "sectr"'), r'"sectr".*Did you mean sector'),
+        (COST.replace('"outcome"', '"outcom"'), r'"outcom".*Did you mean outcome'),
+    ],
+)
+def test_what_cannot_be_computed_is_found_before_anything_runs(make, part, said):
+    plan = make(part)
+    with pytest.raises(SpecError, match=said):
+        check_plan(replace(plan))
+
+
+def test_a_cost_of_an_effect_on_a_logarithm_needs_its_base(make):
+    def in_logs(words):
+        return words.replace('unit = "jobs"\nprimary', 'unit = "jobs"\ntransform = "log"\nprimary')
+
+    plan = make(COST, edit=in_logs)
+    assert any("cost.scale is missing" in said for said in planned.check_planned(plan))
+    with pytest.raises(SpecError, match=r"cost\.scale is missing"):
+        planned.plan_cost(plan, {})
+
+
+def test_only_the_analyses_of_the_plan_are_told(make):
+    from impact.report.robustness import robustness_sentences, robustness_table
+
+    plan = make('\n[robustness]\nanalyses = ["placebo_in_time"]\n')
+    assert plan.analyses == ("placebo_in_time",)
+    effects = estimate_outcomes(plan, plan.load())
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    (sentence,) = robustness_sentences(record, effects, plan.analyses)
+    robustness_table(record, effects)
+    columns = [column["name"] for column in record.tables["robustness"]["columns"]]
+    assert columns == ["outcome", "placebo"]
+    assert "pretended to begin earlier" in sentence["en"]

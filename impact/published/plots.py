@@ -34,6 +34,9 @@ NOT_PRINTED: Words = {"en": "not printed", "vi": "không công bố"}
 POINTS = {"en": {}, "vi": str.maketrans(",", ".")}
 SIGNS = {"at_least": ">", "at_most": "<", "about": "~"}
 LONG_BAR = 5
+BAR = 0.55
+LETTER = 0.018
+"""Width of a letter, as a share of the axis."""
 PROJECTS_WORD: Words = {"en": "projects", "vi": "đề án"}
 
 
@@ -63,11 +66,16 @@ def draw_money_per_project(
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(6.4, 0.8 + 0.7 * len(places)), layout="constrained")
-    for row, (province, window) in enumerate(places):
-        _money_bar(ax, published, province, window, row, language)
+    amounts = [
+        amount
+        for row, (province, window) in enumerate(places)
+        for amount in _money_bar(ax, published, province, window, row, language)
+    ]
     ax.set_yticks(range(len(places)), [f"{name}\n{window}" for name, window in places])
     ax.set_xlabel(MONEY_AXIS[language], color=INK, fontsize=10)
     ax.set_xlim(left=min(ax.get_xlim()[0], -0.25 * ax.get_xlim()[1]))
+    for x, row, width, written, ink in amounts:
+        _name_amount(ax, x, row, width, written, ink)
     ax.xaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}".translate(POINTS[language]))
     ax.axvline(0, color=INK, linewidth=1)
     ax.invert_yaxis()
@@ -112,7 +120,7 @@ def draw_windows(published: PublishedFigures, language: str = "en") -> Drawing:
     first = min(window.start for _, window in shown if window.start is not None)
     last = max(window.end or window.start or first for _, window in shown)
     for row, ((province, window), figure) in enumerate(shown.items()):
-        _window_bar(ax, window, row, nested=bool(figure.nested_in))
+        _window_bar(ax, window, row, nested=bool(figure.nested_in), empty=not figure.quantity.value)
         words = _window_words(published, province, window, figure, language)
         _name_window(ax, window, row, words, middle=(first + last + 1) / 2)
     ax.set_yticks(range(len(shown)), [province for province, _ in shown])
@@ -133,35 +141,47 @@ def _money_bar(
     window: Window,
     row: int,
     language: str,
-) -> None:
-    """Stack the printed money of one province and window, a project."""
+) -> list[tuple[float, int, float, str, str]]:
+    """Stack the printed money of one province and window, a project.
+
+    Returns
+    -------
+    list of (middle of the bar, row, width, words, colour of words inside it)
+    """
     indicator, _ = PROJECTS
     projects = published.one(province, indicator, window=window).quantity
-    ends = {-1: 0.0, 1: 0.0}
+    ends, amounts = {-1: 0.0, 1: 0.0}, []
     for (name, funding), colour, side, _ in SOURCES:
         found = published.find(province, name, window=window, funding=funding)
         if found is None:
             continue
         amount = (found.quantity / projects).rounded(MILLION)
         width = side * float(amount) / MILLION
-        ax.barh(row, width, left=ends[side], height=0.55, color=colour, edgecolor="white")
+        ax.barh(row, width, left=ends[side], height=BAR, color=colour, edgecolor="white")
         words = SIGNS.get(amount.bound, "") + f"{abs(width):,.0f}".translate(POINTS[language])
         ink = INK if colour == SKY else "white"
-        ax.text(
-            ends[side] + width / 2, row, words, ha="center", va="center", fontsize=10, color=ink
-        )
+        amounts.append((ends[side] + width / 2, row, abs(width), words, ink))
         ends[side] += width
     for side, end in ends.items():
         if end == 0:
             align = "left" if side > 0 else "right"
             words = f" {NOT_PRINTED[language]} "
             ax.text(0, row, words, ha=align, va="center", fontsize=10, color=QUIET)
+    return amounts
 
 
-def _window_bar(ax: Axes, window: Window, row: int, *, nested: bool) -> None:
-    """Draw one window: whole years, the last one included, an open end dashed."""
+def _name_amount(ax: Axes, x: float, row: int, width: float, words: str, ink: str) -> None:
+    """Write an amount into its bar, or above a bar too narrow for it."""
+    low, high = ax.get_xlim()
+    inside = width > LETTER * (high - low) * len(words)
+    y, align = (row, "center") if inside else (row - BAR / 2, "bottom")
+    ax.text(x, y, words, ha="center", va=align, fontsize=10, color=ink if inside else INK)
+
+
+def _window_bar(ax: Axes, window: Window, row: int, *, nested: bool, empty: bool) -> None:
+    """Draw one window: whole years, the last one included, an open end dashed; nothing, hollow."""
     start, end = _edges(window)
-    colour = PALE if nested else BLUE
+    colour = "white" if empty else PALE if nested else BLUE
     ax.barh(row, end - start, left=start, height=0.5, color=colour, edgecolor=BLUE)
     if window.end is None:
         ax.plot([end, end + 1.5], [row, row], color=BLUE, linestyle="--", linewidth=1.5)

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["event_studies", "group_time", "treatment_timing"]
 
 _SINCE = text("periods since treatment began", "số kỳ kể từ khi được hỗ trợ")
-_UNTREATED = text("not yet, or never", "chưa hoặc không được hỗ trợ")
+_UNTREATED = text("not yet, or never, treated", "chưa hoặc không được hỗ trợ")
 _TIME = text("year", "năm")
 _WAVE = text("first treated", "hỗ trợ từ")
 _COLOURS = ("#2f5d8a", "#b5532a", "#4d7c4a", "#7a5195")
-_TREATED = text("supported", "đã được hỗ trợ")
+_TREATED = text("treated", "đã được hỗ trợ")
 
 
 def treatment_timing(
@@ -36,7 +36,7 @@ def treatment_timing(
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(report_style()):
-        figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+        figure = Figure(figsize=(5.4, 3.8), layout="constrained")
         ax = plots.treatment_timing(
             population.treatment,
             population.periods,
@@ -62,6 +62,7 @@ def event_studies(effects: Mapping[str, OutcomeEffect], language: str) -> Figure
 
 def group_time(effects: Mapping[str, OutcomeEffect], language: str) -> Figure:
     """Draw the effects of every wave of treatment by period, one panel an outcome."""
+    import matplotlib
     from matplotlib.lines import Line2D
 
     waves = sorted({wave for effect in effects.values() for wave in effect.cells()["cohort"]})
@@ -75,9 +76,10 @@ def group_time(effects: Mapping[str, OutcomeEffect], language: str) -> Figure:
         Line2D([], [], ls="", marker="o", ms=5, color=colour, label=f"{_WAVE[language]} {wave:g}")
         for wave, colour in colours.items()
     ]
-    figure.legend(
-        handles=points, loc="outside upper left", ncols=len(points), fontsize=9, frameon=False
-    )
+    with matplotlib.rc_context(report_style()):
+        figure.legend(
+            handles=points, loc="outside upper left", ncols=len(points), fontsize=9, frameon=False
+        )
     return figure
 
 

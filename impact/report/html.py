@@ -82,6 +82,10 @@ def render_html(
             name: _image(folder / figure["files"][language])
             for name, figure in results["figures"].items()
         },
+        widths={
+            name: _width(folder / figure["files"][language])
+            for name, figure in results["figures"].items()
+        },
         values=[
             {
                 "id": value.id,
@@ -149,6 +153,12 @@ def _image(path: Path) -> str:
     except OSError as error:
         raise ReportError(f"the figure {path.name} cannot be read: {error}") from None
     return "data:image/svg+xml;base64," + base64.b64encode(content).decode("ascii")
+
+
+def _width(path: Path) -> int:
+    """Return the width at which a figure was drawn, in pixels of a page."""
+    stated = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', path.read_bytes()[:4096])
+    return round(float(stated[1]) * 4 / 3) if stated else 704
 
 
 def page_fonts(page: str) -> str:

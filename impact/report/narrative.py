@@ -20,6 +20,7 @@ __all__ = [
     "effect_sentence",
     "estimator_name",
     "event_study_alt",
+    "event_study_caption",
     "event_study_sentences",
     "findings",
     "inference_sentences",
@@ -292,6 +293,26 @@ def event_study_alt(effects: Mapping[str, OutcomeEffect]) -> Text:
         f"first treated period: {'; '.join(parts['en'])}.",
         "Mỗi khung một kết quả, tác động theo số kỳ kể từ khi được hỗ trợ, kèm khoảng tin cậy. "
         f"Trong kỳ đầu được hỗ trợ: {'; '.join(parts['vi'])}.",
+    )
+
+
+def event_study_caption(effects: Mapping[str, OutcomeEffect]) -> Text:
+    """Say what thick and thin lines are, and why an outcome has no thin ones."""
+    without = [e for e in effects.values() if e.event_study()["band_low"].isna().all()]
+    caption = text(
+        "Thick line: interval of one period by itself ({level}). Thin line: band that holds for "
+        "all periods of the panel at once ({level}).",
+        "Nét đậm: khoảng tin cậy của riêng từng kỳ ({level}). Nét mảnh: dải tin cậy có hiệu lực "
+        "đồng thời cho mọi kỳ trong khung ({level}).",
+    )
+    if not without:
+        return caption
+    names = {c: _enumerated([e.outcome.label[c] for e in without], c) for c in LANGUAGES}
+    return text(
+        f"{caption['en']} There is no band for {names['en']}: few treated units report it, and the "
+        "methods used then give an interval for one period at a time only.",
+        f"{caption['vi']} Không có dải tin cậy cho {names['vi']}: ít đơn vị được hỗ trợ có báo "
+        "cáo, và các phương pháp dùng khi đó chỉ cho khoảng tin cậy của từng kỳ.",
     )
 
 

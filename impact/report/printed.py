@@ -33,6 +33,7 @@ _CHECKS = {
     "reading": text("Counterpart as part of support", "Vốn đối ứng nằm trong kinh phí hỗ trợ"),
     "nesting": text("Shorter window inside the longer", "Giai đoạn ngắn nằm trong giai đoạn dài"),
 }
+_NO_SOURCE = text("no source printed", "không ghi nguồn")
 _OUTCOMES = {
     True: text("holds", "khớp"),
     False: text("does not hold", "không khớp"),
@@ -46,7 +47,8 @@ def record_figures(record: Record, published: PublishedFigures) -> Block:
         record.value(
             figure.fact_id.lower(),
             label=label(INDICATORS, figure.indicator),
-            source=f"{figure.publisher}; {figure.address}",
+            note=None if _is_sourced(figure) else _NO_SOURCE,
+            source=f"{figure.publisher}; {figure.address}" if _is_sourced(figure) else None,
             **shown(figure.quantity),
         )
     return record.table(
@@ -71,7 +73,7 @@ def record_figures(record: Record, published: PublishedFigures) -> Block:
 
 def _figure_row(figure: Figure) -> dict[str, str | Text]:
     """Return one printed figure as a row."""
-    years, publisher = str(figure.window), figure.publisher
+    years = str(figure.window)
     return {
         "fact": figure.fact_id,
         "province": figure.province,
@@ -79,10 +81,13 @@ def _figure_row(figure: Figure) -> dict[str, str | Text]:
         "indicator": label(INDICATORS, figure.indicator),
         "funding": label(FUNDINGS, figure.funding),
         "value": f"{{{figure.fact_id.lower()}}}",
-        "source": publisher
-        if publisher != "none printed"
-        else text("none printed", "không ghi nguồn"),
+        "source": figure.publisher if _is_sourced(figure) else _NO_SOURCE,
     }
+
+
+def _is_sourced(figure: Figure) -> bool:
+    """Tell whether the text at hand names where the figure was printed."""
+    return figure.publisher != "none printed"
 
 
 def record_checks(

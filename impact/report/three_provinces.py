@@ -119,8 +119,10 @@ def _draw_windows(record: Record, published: PublishedFigures) -> Block:
             "địa phương năm [[2023]].",
         ),
         caption=text(
-            "A pale bar lies inside the bar above it and is never added to it.",
-            "Thanh nhạt nằm trong thanh phía trên và không bao giờ được cộng thêm.",
+            "A pale bar lies inside the bar above it and is never added to it; a hollow one stands "
+            "for nothing spent.",
+            "Thanh nhạt nằm trong thanh phía trên và không bao giờ được cộng thêm; thanh rỗng là "
+            "không có kinh phí.",
         ),
     )
 

@@ -108,6 +108,45 @@ def test_employment_of_british_firms_equals_published_tables(reference_case):
     np.testing.assert_allclose(one.extra["hansen"].statistic, 31.38, atol=5e-3)
 
 
+@pytest.mark.parametrize(
+    ("settings", "estimates", "errors", "hansen", "serial"),
+    [
+        (
+            {"collapse": True},
+            [0.853895, -0.169886, -0.533119, 0.352516, 0.271707, 0.612855, -0.682550],
+            [0.562348, 0.123293, 0.245948, 0.432846, 0.089921, 0.242289, 0.612311],
+            (11.62681, 5),
+            [-1.290551, 0.4482577],
+        ),
+        (
+            {"time_effects": False},
+            [0.448806, -0.042209, -0.542931, 0.191413, 0.320322, 0.636832, -0.246296],
+            [0.182638, 0.056360, 0.150326, 0.154501, 0.057396, 0.113729, 0.204975],
+            (31.87899, 25),
+            [-1.501206, -0.41767],
+        ),
+    ],
+)
+def test_collapsed_and_without_periods_as_plm_prints(
+    reference_case, settings, estimates, errors, hansen, serial
+):
+    """R plm 2.6-9999 (commit 708b421), test_pgmm.Rout.save: ab.b.collapse and ab.b.ind."""
+    _, frame = reference_case("gmm_arellano_bond_table4")
+    logs = {"n": "emp", "w": "wage", "k": "capital", "ys": "output"}
+    frame = frame.assign(**{name: np.log(frame[column]) for name, column in logs.items()})
+    firms = frame.groupby("firm")
+    frame = frame.assign(w1=firms["w"].shift(1), ys1=firms["ys"].shift(1))
+    panel = Panel(frame, unit="firm", time="year")
+    design = Design(panel, outcome="n", covariates=["w", "w1", "k", "ys", "ys1"])
+    result = ArellanoBond(lags=2, steps=2, **settings).fit(design)
+    np.testing.assert_allclose(result.estimates, estimates, rtol=0, atol=5.01e-7)
+    np.testing.assert_allclose(result.std_errors, errors, rtol=0, atol=5.01e-7)
+    test = result.extra["hansen"]
+    np.testing.assert_allclose(test.statistic, hansen[0], rtol=0, atol=5.01e-6)
+    assert test.restrictions == hansen[1]
+    np.testing.assert_allclose(result.extra["ar_tests"]["statistic"], serial, rtol=0, atol=1e-6)
+
+
 def test_system_equals_xtabond2_conventions(reference_case):
     """pyxtabond2 0.0.4: xtabond2 n L.n w k, gmm(n) iv(w k) robust, and its twostep."""
     _, frame = reference_case("gmm_arellano_bond_table4")

@@ -230,8 +230,8 @@ def test_the_first_page_shows_the_cost(make):
     [
         (FAMILY.replace('"other"', '"othr"'), r"families\.1 names othr.*Did you mean .other"),
         (FAMILY.replace(', "other"', ""), r"families\.1 needs two outcomes"),
-        (SUBGROUPS.replace('by = "sector"', 'by = "sectr"'), r'"sectr".*Did you mean sector'),
-        (COST.replace('"outcome"', '"outcom"'), r'"outcom".*Did you mean outcome'),
+        (SUBGROUPS.replace('by = "sector"', 'by = "sectr"'), r'"sectr".*Did you mean .sector'),
+        (COST.replace('"outcome"', '"outcom"'), r'"outcom".*Did you mean .outcome'),
     ],
 )
 def test_what_cannot_be_computed_is_found_before_anything_runs(make, part, said):

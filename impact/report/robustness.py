@@ -97,7 +97,7 @@ def robustness_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
         | {id: Column(_HEADS[id], "count") for id in shown},
         note=text(
             "Breakdown: deviation of trends after treatment, relative to the largest before it, at "
-            "which the effect is no longer told from zero; a dash where there is none, as said above.",
+            "which the effect is no longer told from zero; a dash: none, as said above.",
             "Ngưỡng: độ lệch xu hướng sau hỗ trợ, so với độ lệch lớn nhất trước đó, mà từ đó tác "
             "động không còn khác không; gạch ngang khi không có, như đã nêu ở trên.",
         ),

@@ -14,7 +14,8 @@ from impact.kernels.gmm import LinearMoments
 __all__ = ["Grid", "MomentChoices", "stack_moments"]
 
 Floats = NDArray[np.float64]
-Block = tuple[str, Floats]
+Column = tuple[str, slice, Floats]
+"""An instrument: its group, the equations it has a place in, its values there, (N, equations)."""
 
 EXOGENOUS = "exogenous regressors and time effects"
 
@@ -93,6 +94,44 @@ class Grid:
         )
 
 
+def stack_moments(choices: MomentChoices, grid: Grid) -> LinearMoments:
+    """Build equations and instruments: differences first, then levels for system GMM."""
+    y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
+    own = [_lag(y, lag)[:, :, None] for lag in range(1, grid.lags + 1)]
+    right = np.concatenate((*own, x), axis=2)
+    change, right_change = y - _lag(y, 1), right - _lag(right, 1)
+    used = ~(np.isnan(change) | np.isnan(right_change).any(axis=2))
+    columns = _level_lags(choices, grid, used)
+    if choices.system:
+        return _stack_system(choices, grid, right, right_change, used, columns)
+    periods = np.flatnonzero(used.any(axis=0)) if choices.time_effects else np.zeros(0, int)
+    dummies = np.eye(n_periods)[:, periods]
+    columns += [
+        (EXOGENOUS, slice(0, n_periods), x[:, :, j] - _lag(x[:, :, j], 1))
+        for j in _exogenous(choices, grid)
+    ]
+    columns += _shared_columns(dummies, len(y))
+    regressors = np.concatenate((right_change, _for_all(dummies, len(y))), axis=2)
+    return _finish(grid, change, regressors, columns, used, _difference_structure(n_periods))
+
+
+def _exogenous(choices: MomentChoices, grid: Grid) -> list[int]:
+    """Find the regressors that instrument themselves."""
+    others = (*choices.predetermined, *choices.endogenous)
+    return [j for j, name in enumerate(grid.regressor_names) if name not in others]
+
+
+def _for_all(matrix: Floats, n_units: int) -> Floats:
+    """Give each unit the same columns, (E, P) to (N, E, P), without a copy."""
+    return np.broadcast_to(matrix, (n_units, *matrix.shape))
+
+
+def _shared_columns(matrix: Floats, n_units: int) -> list[Column]:
+    """Make instruments of columns, (E, P), that all units share."""
+    everywhere = slice(0, len(matrix))
+    return [(EXOGENOUS, everywhere, _for_all(column, n_units)) for column in matrix.T]
+
+
 def _lag(values: Floats, by: int) -> Floats:
     """Shift along periods, axis 1, filling with NaN."""
     shifted = np.full_like(values, np.nan)
@@ -100,71 +139,43 @@ def _lag(values: Floats, by: int) -> Floats:
     return shifted
 
 
-def stack_moments(choices: MomentChoices, grid: Grid) -> LinearMoments:
-    """Build equations and instruments: differences first, then levels for system GMM."""
-    y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
-    own = [_lag(y, lag)[:, :, None] for lag in range(1, grid.lags + 1)]
-    right = np.concatenate((*own, x), axis=2)
-    levels_used = ~(np.isnan(y) | np.isnan(right).any(axis=2))
-    change, right_change = y - _lag(y, 1), right - _lag(right, 1)
-    change_used = ~(np.isnan(change) | np.isnan(right_change).any(axis=2))
-    exogenous = [
-        j
-        for j, name in enumerate(grid.regressor_names)
-        if name not in (*choices.predetermined, *choices.endogenous)
-    ]
-    blocks = _level_lags(choices, grid, change_used)
-    iv_change = [x[:, :, j] - _lag(x, 1)[:, :, j] for j in exogenous]
-    periods = np.flatnonzero(change_used.any(axis=0)) if choices.time_effects else np.zeros(0, int)
-    dummies = np.broadcast_to(np.eye(n_periods)[:, periods], (len(y), n_periods, len(periods)))
-    if not choices.system:
-        columns = [*blocks, *((EXOGENOUS, c[:, :, None]) for c in iv_change), (EXOGENOUS, dummies)]
-        regressors = np.concatenate((right_change, dummies), axis=2)
-        return _finish(
-            grid,
-            change,
-            regressors,
-            columns,
-            change_used,
-            _difference_structure(n_periods),
-        )
-    return _stack_system(
-        choices, grid, right, right_change, change_used, levels_used, blocks, exogenous
-    )
-
-
-def _level_lags(choices: MomentChoices, grid: Grid, used: NDArray[np.bool_]) -> list[Block]:
+def _level_lags(choices: MomentChoices, grid: Grid, used: NDArray[np.bool_]) -> list[Column]:
     """Build the lagged levels that instrument the differenced equations."""
-    last = choices.last_instrument_lag
-    own = _gmm_block(grid.outcome, choices.first_instrument_lag, last, choices.collapse, used)
-    blocks = [(f"lags of {grid.outcome_name}", own)]
+    last, collapse = choices.last_instrument_lag, choices.collapse
+    label = f"lags of {grid.outcome_name}"
+    columns = _lags(label, grid.outcome, choices.first_instrument_lag, last, collapse, used)
     for names, first in ((choices.predetermined, 1), (choices.endogenous, 2)):
         for name in names:
             values = grid.regressors[:, :, grid.regressor_names.index(name)]
-            block = _gmm_block(values, first, last, choices.collapse, used)
-            blocks.append((f"lags of {name}", block))
-    return blocks
+            columns += _lags(f"lags of {name}", values, first, last, collapse, used)
+    return columns
 
 
-def _gmm_block(
-    values: Floats, first: int, last: int | None, collapse: bool, used: NDArray[np.bool_]
-) -> Floats:
-    """Lay out lags of a level as instruments, one a period and lag, or one a lag, (N, T, L)."""
+def _lags(
+    label: str,
+    values: Floats,
+    first: int,
+    last: int | None,
+    collapse: bool,
+    used: NDArray[np.bool_],
+    start: int = 0,
+) -> list[Column]:
+    """Lay out lags from equation ``start`` on: one instrument a period and lag, or one a lag."""
     n_periods = values.shape[1]
     limit = n_periods - 1 if last is None else min(last, n_periods - 1)
     known = np.nan_to_num(values)
-    columns = []
+    columns: list[Column] = []
     for lag in range(first, limit + 1):
         shifted = np.zeros_like(known)
         shifted[:, lag:] = known[:, : n_periods - lag]
         shifted *= used
         if collapse:
-            columns.append(shifted[:, :, None])
+            columns.append((label, slice(start, start + n_periods), shifted))
             continue
-        columns.append(shifted[:, :, None] * np.eye(n_periods)[None, :, lag:])
-    if not columns:
-        return np.zeros((*values.shape, 0))
-    return np.concatenate(columns, axis=2)
+        columns += [
+            (label, slice(start + t, start + t + 1), shifted[:, [t]]) for t in range(lag, n_periods)
+        ]
+    return columns
 
 
 def _stack_system(
@@ -173,43 +184,37 @@ def _stack_system(
     right: Floats,
     right_change: Floats,
     change_used: NDArray[np.bool_],
-    levels_used: NDArray[np.bool_],
-    blocks: list[Block],
-    exogenous: list[int],
+    columns: list[Column],
 ) -> LinearMoments:
+    """Add the equations in levels, their instruments, and a constant."""
     y, x, n_periods = grid.outcome, grid.regressors, grid.n_periods
-    n = len(y)
+    levels_used = ~(np.isnan(y) | np.isnan(right).any(axis=2))
     used = np.concatenate((change_used, levels_used), axis=1)
-    outcome = np.concatenate((y - _lag(y, 1), y), axis=1)
-
-    def both(difference: Floats, level: Floats) -> Floats:
-        return np.concatenate((difference, level), axis=1)
-
     periods = (
         np.flatnonzero(levels_used.any(axis=0))[1:] if choices.time_effects else np.zeros(0, int)
     )
     identity = np.eye(n_periods)
-    shift = np.vstack((np.zeros((1, n_periods)), identity[:-1]))
-    effects = np.vstack((identity - shift, identity))[:, periods]
+    difference = identity - np.eye(n_periods, k=-1)
+    transform = np.vstack((difference, identity))
     constant = np.concatenate((np.zeros((n_periods, 1)), np.ones((n_periods, 1))))
-    common = np.broadcast_to(np.hstack((effects, constant)), (n, 2 * n_periods, len(periods) + 1))
-    regressors = np.concatenate((both(right_change, right), common), axis=2)
-    columns = [(label, both(block, np.zeros_like(block))) for label, block in blocks]
+    common = np.hstack((transform[:, periods], constant))
+    both = np.concatenate((right_change, right), axis=1)
+    regressors = np.concatenate((both, _for_all(common, len(y))), axis=2)
     lagged = [(y, choices.first_instrument_lag - 1)]
     lagged += [(x[:, :, grid.regressor_names.index(m)], 0) for m in choices.predetermined]
     lagged += [(x[:, :, grid.regressor_names.index(m)], 1) for m in choices.endogenous]
     for values, by in lagged:
         change = values - _lag(values, 1)
-        block = _gmm_block(change, by, by, choices.collapse, levels_used)
-        columns.append(("differences in levels", both(np.zeros_like(block), block)))
-    columns += [
-        (EXOGENOUS, both(x[:, :, [j]] - _lag(x, 1)[:, :, [j]], x[:, :, [j]])) for j in exogenous
-    ]
-    columns.append((EXOGENOUS, common))
-    difference = np.eye(n_periods) - np.eye(n_periods, k=-1)
-    transform = np.vstack((difference, np.eye(n_periods)))
+        label = "differences in levels"
+        columns += _lags(label, change, by, by, choices.collapse, levels_used, start=n_periods)
+    for j in _exogenous(choices, grid):
+        own = x[:, :, j]
+        values = np.concatenate((own - _lag(own, 1), own), axis=1)
+        columns.append((EXOGENOUS, slice(0, 2 * n_periods), values))
+    columns += _shared_columns(common, len(y))
     structure = transform @ transform.T
     structure[:n_periods, :n_periods] = _difference_structure(n_periods)
+    outcome = np.concatenate((y - _lag(y, 1), y), axis=1)
     return _finish(grid, outcome, regressors, columns, used, structure)
 
 
@@ -222,30 +227,27 @@ def _finish(
     grid: Grid,
     outcome: Floats,
     regressors: Floats,
-    columns: list[Block],
+    columns: list[Column],
     used: NDArray[np.bool_],
     structure: Floats,
 ) -> LinearMoments:
-    """Zero what is not used and drop instruments that are zero throughout."""
-    instruments = np.concatenate([block for _, block in columns], axis=2)
-    labels = np.repeat([label for label, _ in columns], [b.shape[2] for _, b in columns])
-    _blank(instruments, used)
-    live = instruments.any(axis=(0, 1))
-    known, right = outcome.copy(), regressors.copy()
-    _blank(known[:, :, None], used)
-    _blank(right, used)
+    """Zero what is not used and leave out instruments that are zero throughout."""
+    known = [(label, rows, _blank(values, used[:, rows])) for label, rows, values in columns]
+    live = [column for column in known if column[2].any()]
+    instruments = np.zeros((*used.shape, len(live)))
+    for j, (_, rows, values) in enumerate(live):
+        instruments[:, rows, j] = values
     return LinearMoments(
-        known,
-        right,
-        instruments if live.all() else np.ascontiguousarray(instruments[:, :, live]),
+        _blank(outcome, used),
+        _blank(regressors, used[:, :, None]),
+        instruments,
         used,
         grid.clusters,
         structure,
-        tuple(str(label) for label in labels[live]),
+        tuple(label for label, _, _ in live),
     )
 
 
-def _blank(values: Floats, used: NDArray[np.bool_]) -> None:
-    """Set to zero, in place, what is unknown or in rows that are not used, shape (N, E, m)."""
-    values[~used] = 0.0
-    np.copyto(values, 0.0, where=np.isnan(values))
+def _blank(values: Floats, used: NDArray[np.bool_]) -> Floats:
+    """Return values with zero where they are unknown or not used."""
+    return np.where(used & ~np.isnan(values), values, 0.0)

@@ -3,8 +3,15 @@
 import pytest
 
 from impact.errors import DesignError
-from impact.estimators import CallawaySantAnna
-from impact.sensitivity import CHECKS, battery
+from impact.estimators import CallawaySantAnna, Imputation, TwoWayFixedEffects
+from impact.sensitivity import CHECKS, Specification, battery
+
+
+def quick_curve(design, draws):
+    """Settings of a curve of three estimators; test_refits.py has the list of all of them."""
+    estimators = CallawaySantAnna(), Imputation(), TwoWayFixedEffects()
+    variants = [Specification(type(e).__name__, e, design) for e in estimators]
+    return {"draws": draws, "variants": variants}
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +23,7 @@ def ran(make_frame, design_of):
         result,
         placebo_cancelled={"cohort": "cancelled"},
         placebo_in_space={"draws": 5},
-        specification_curve={"draws": 3},
+        specification_curve=quick_curve(result.design, 3),
     )
 
 
@@ -42,7 +49,8 @@ def test_findings_have_all_their_parts(ran):
 
 
 def test_battery_is_the_same_twice(fitted):
-    few = {"placebo_in_space": {"draws": 3}, "specification_curve": {"draws": 2}}
+    curve = quick_curve(fitted.design, 2)
+    few = {"placebo_in_space": {"draws": 3}, "specification_curve": curve}
     first, second = battery(fitted, **few), battery(fitted, **few)
     for name in first.findings:
         assert first[name].sentence == second[name].sentence

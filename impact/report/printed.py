@@ -57,11 +57,11 @@ def record_figures(record: Record, published: PublishedFigures) -> Block:
         text("The printed figures, each once", "Các số liệu được công bố, mỗi số liệu một lần"),
         {
             "fact": Column(text("Figure", "Mã")),
+            "indicator": Column(text("What", "Chỉ tiêu")),
+            "value": Column(text("Printed value", "Giá trị công bố")),
             "province": Column(text("Province", "Tỉnh")),
             "years": Column(text("Years", "Giai đoạn")),
-            "indicator": Column(text("What", "Chỉ tiêu")),
             "funding": Column(text("Funding", "Nguồn")),
-            "value": Column(text("Printed value", "Giá trị công bố")),
             "source": Column(text("Source", "Nguồn tin")),
         },
         note=text(

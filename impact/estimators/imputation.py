@@ -14,6 +14,7 @@ from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
 from impact.estimators.parts.cells import (
     Cells,
+    GroupMoments,
     all_cells,
     cell_result,
     moments_of,
@@ -26,7 +27,6 @@ from impact.estimators.parts.cells import (
 )
 from impact.estimators.parts.imputed import impute
 from impact.inference.scores import Uncertainty
-from impact.kernels.moments import CohortMoments
 from impact.result import Result
 
 __all__ = ["Imputation"]
@@ -209,7 +209,7 @@ def _lead_count(design: Design, asked: int | None) -> int:
 
 
 def _pre_trends(
-    estimator: Imputation, design: Design, leads: int, moments: CohortMoments | None
+    estimator: Imputation, design: Design, leads: int, moments: GroupMoments | None
 ) -> Result:
     """Regress untreated outcomes on leads of treatment."""
     n_periods = len(design.periods)

@@ -46,43 +46,59 @@ class ImputedRows:
 def impute_moments(
     moments: CohortMoments,
     untreated: Booleans,
-    cohort: Integers,
+    members: Booleans,
     period: Integers,
     *,
     squared_weights: bool,
     leave_one_out: bool = False,
 ) -> Imputed:
-    """Impute cells of a balanced panel from cohort moments, in closed form.
+    """Impute cells from the moments of groups of units observed in the same periods.
 
     Parameters
     ----------
-    moments : of C cohorts over T periods
-    untreated : array, shape (C, T)
-    cohort, period : arrays, shape (K,), positions of the cells
+    moments : of P groups over T periods; cohorts, where every unit is observed in every period
+    untreated : array, shape (P, T), periods in which a group is observed untreated
+    members : array, shape (P, K), which groups' units the cells hold
+    period : array, shape (K,), positions of the cells
     squared_weights : centre the cells at the average weighted by squared weights, which is the
         smallest upper bound of the variance, instead of their mean
     leave_one_out : measure each unit from the average of the others (equal weights only)
-    """
-    n_cohorts, n_periods = untreated.shape
-    cell = np.arange(len(cohort))
-    before = untreated / np.maximum(untreated.sum(axis=1, keepdims=True), 1)
-    paths = np.eye(n_periods)[period] - before[cohort]
-    dummies = np.broadcast_to(np.eye(n_periods), (n_cohorts, n_periods, n_periods))
-    fit = fit_moments(moments, dummies, untreated)
-    known = fit.solution.estimable(paths)
-    known &= moments.units[cohort] > 0
-    paths[~known] = 0.0
 
-    relative = moments.mean - moments.mean[:, :1]
-    means = np.einsum("kt,kt->k", paths, relative[cohort]) - paths @ fit.solution.coefficients
-    first = fit.linear(paths)
+    Notes
+    -----
+    Within a group, a unit's effect is linear in its outcomes with the same weights a = e_t - u,
+    u spreading one over its untreated periods: a'(Y_i - lambda). A cell's mean is that of its
+    groups, weighted by size.
+    """
+    n_groups, n_periods = untreated.shape
+    before = untreated / np.maximum(untreated.sum(axis=1, keepdims=True), 1)
+    paths = (np.eye(n_periods)[period] - before[:, None, :]) * members[:, :, None]
+    size = moments.size @ members
+    share = members * moments.size[:, None] / np.where(size > 0, size, 1.0)
+    functionals = np.einsum("pk,pkt->kt", share, paths)
+    dummies = np.broadcast_to(np.eye(n_periods), (n_groups, n_periods, n_periods))
+    fit = fit_moments(moments, dummies, untreated)
+    known = fit.solution.estimable(functionals) & (size > 0)
+    functionals[~known] = 0.0
+    paths[:, ~known] = 0.0
+
+    relative = moments.mean - moments.mean[:, :1] - fit.solution.coefficients
+    effects = np.einsum("pkt,pt->pk", paths, relative)
+    means = (share * effects).sum(axis=0)
+    first = fit.linear(functionals)
     slopes, intercepts = -first.slopes, -first.intercepts
-    size, units = moments.size[cohort], moments.units[cohort]
+    units = moments.units @ members
     own = np.where(units > 1, units / np.maximum(units - 1, 1), 0.0) if leave_one_out else 1.0
-    slopes[cohort, cell] += paths * (own / size)[:, None]
+    scale = own / np.where(size > 0, size, 1.0)
+    slopes += paths * scale[:, None]
+    apart = (effects - means) * members
     if squared_weights:
-        tilt = moments.second[cohort, :-1, -1] / moments.second[cohort, -1, -1][:, None]
-        intercepts[cohort, cell] -= np.einsum("kt,kt->k", paths, tilt) * own / size
+        squares = moments.second[:, -1, -1][:, None] * members
+        total = np.einsum("pkt,pt->k", paths, moments.second[:, :-1, -1])
+        total += (squares * apart).sum(axis=0)
+        mass = squares.sum(axis=0)
+        apart -= members * (total / np.where(mass > 0, mass, 1.0))
+    intercepts += apart * scale
     return Imputed(np.where(known, means, np.nan), LinearCells(slopes, intercepts))
 
 

@@ -149,8 +149,10 @@ class LinearCells:
         if clusters is None:
             deviations = outcomes - moments.mean[codes]
             result = np.empty((len(codes), self.intercepts.shape[1]))
+            order = np.argsort(codes.astype(np.min_scalar_type(n_cohorts)), kind="stable")
+            starts = np.concatenate(([0], np.cumsum(np.bincount(codes, minlength=n_cohorts))))
             for cohort in range(n_cohorts):
-                rows = codes == cohort
+                rows = order[starts[cohort] : starts[cohort + 1]]
                 result[rows] = deviations[rows] @ self.slopes[cohort].T + self.intercepts[cohort]
             return result * own[:, None]
         n_clusters = int(clusters.max()) + 1

@@ -10,15 +10,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.errors import TableError, plural
-from impact.warehouse.presence import by_period
+from impact.warehouse.presence import add_presence, by_period, read_presence
 
 if TYPE_CHECKING:
     from impact.warehouse.sample import TableSample
 
-__all__ = ["ClusterMeans", "TableMoments", "cluster_means", "table_moments"]
+__all__ = ["ClusterMeans", "TableMoments", "cluster_means", "pattern_means", "table_moments"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
+MOST_PATTERNS = 20_000
+"""Most sets of periods, by cohort, whose moments are brought into memory."""
 
 MOST_NUMBERS = 20_000_000
 """Most cluster means that are brought into memory."""
@@ -26,11 +30,20 @@ MOST_NUMBERS = 20_000_000
 
 @dataclass(frozen=True, eq=False)
 class TableMoments:
-    """Units (C,), size (C,), mean (C, T) and second (C, T + 1, T + 1) of each cohort.
+    """Moments of P groups of units alike in cohort and in the periods they are observed in.
 
-    They mean what they mean in `impact.kernels.moments.CohortMoments`.
+    A table without gaps has one group a cohort, the never treated last.
+
+    Attributes
+    ----------
+    cohort : array, shape (P,), position of each group's cohort
+    seen : array, shape (P, T), periods in which its units are observed
+    units, size, mean, second : as in `impact.kernels.moments.CohortMoments`; where units are not
+        observed, the mean is that of all rows and deviations are zero
     """
 
+    cohort: Integers
+    seen: Booleans
     units: Integers
     size: Floats
     mean: Floats
@@ -56,28 +69,33 @@ class ClusterMeans:
 
 
 def table_moments(sample: TableSample) -> TableMoments:
-    """Let the engine add up each cohort's cross-products of outcomes over periods.
+    """Let the engine add up each group's cross-products of outcomes over periods.
 
     Deviations are taken from the mean of all units in each period, then re-centred exactly at the
-    cohort's own, so that a level common to all units costs no digits.
-    """
-    import ibis
+    group's own, so that a level common to all units costs no digits.
 
+    Raises
+    ------
+    TableError : so many sets of periods that their moments do not fit into memory
+    """
     sample.require_unit_values()
-    rows, n_periods = sample.rows, sample.n_periods
+    cohort, seen = _groups(sample)
+    if len(cohort) > MOST_PATTERNS:
+        raise TableError(
+            f"units are observed in {len(cohort):,} different sets of periods by cohort, and "
+            f"moments of at most {MOST_PATTERNS:,} are brought into memory. Keep fewer periods, "
+            "or draw a share of the units with design.collect(share=...)."
+        )
+    units = _deviations(sample)
     weighted = sample.roles.weights is not None
-    told = {
-        f"d{t}": rows.outcome.max(where=rows.time == int(p)) - float(sample.means[t])
-        for t, p in enumerate(sample.when)
-    }
-    own = {"weight": rows.weight.min() * sample.weight_scale} if weighted else {}
-    units = rows.group_by("unit").aggregate(cohort=rows.cohort.min(), **own, **told)
-    units = units.mutate(one=ibis.literal(1.0))
+    keys = _keys(units)
     found = sample.engine.run(
-        "second moments by cohort", units.group_by("cohort").aggregate(**_products(units, weighted))
+        "second moments by cohort",
+        units.group_by(keys).aggregate(**_products(units, weighted)).order_by(keys),
     )
-    codes = _positions(sample, found["cohort"])
-    shape = (len(sample.cohort_values) + 1, n_periods + 1, n_periods + 1)
+    n_periods = sample.n_periods
+    codes = _positions(sample, cohort, seen, found)
+    shape = (len(cohort), n_periods + 1, n_periods + 1)
     total, first = np.zeros(shape), np.zeros((shape[0], n_periods + 1))
     for t in range(n_periods + 1):
         first[codes, t] = found[f"s{t}"]
@@ -91,7 +109,54 @@ def table_moments(sample: TableSample) -> TableMoments:
     centring[:, :-1, -1] = -shift
     second = centring @ total @ np.swapaxes(centring, 1, 2)
     mean = np.where((counts > 0)[:, None], sample.means + shift, 0.0)
-    return TableMoments(counts, size, mean, second)
+    return TableMoments(cohort, seen, counts, size, mean, second)
+
+
+def _deviations(sample: TableSample) -> Any:
+    """Lay each unit's outcomes, less the period's mean and zero where missing, side by side."""
+    import ibis
+
+    rows = sample.rows
+    told = {
+        f"d{t}": rows.outcome.max(where=rows.time == int(p)) - float(sample.means[t])
+        for t, p in enumerate(sample.when)
+    }
+    own = {"weight": rows.weight.min() * sample.weight_scale} if sample.roles.weights else {}
+    own |= {"cluster": rows.cluster.min()} if sample.roles.cluster else {}
+    if not sample.is_balanced:
+        own |= add_presence(rows.time, sample.when)
+        told = {name: value.fill_null(0.0) for name, value in told.items()}
+    units = rows.group_by("unit").aggregate(cohort=rows.cohort.min(), **own, **told)
+    return units.mutate(one=ibis.literal(1.0))
+
+
+def _keys(units: Any) -> list[str]:
+    return ["cohort", *(name for name in units.columns if name.startswith("word"))]
+
+
+def _groups(sample: TableSample) -> tuple[Integers, Booleans]:
+    """Return the cohort (P,) and presence (P, T) of units alike in both."""
+    n_cohorts = len(sample.cohort_values) + 1
+    if sample.is_balanced:
+        return np.arange(n_cohorts), np.ones((n_cohorts, sample.n_periods), dtype=bool)
+    found = np.unique(np.column_stack((sample.codes, sample.presence)), axis=0)
+    return found[:, 0].astype(np.int64), found[:, 1:].astype(bool)
+
+
+def _positions(
+    sample: TableSample, cohort: Integers, seen: Booleans, found: pd.DataFrame
+) -> Integers:
+    """Find the group of each row of a query's answer."""
+    own = _cohort_positions(sample, found["cohort"])
+    if sample.is_balanced:
+        return own
+    names = [_names(cohort, seen), _names(own, read_presence(found, sample.n_periods))]
+    return pd.Index(names[0]).get_indexer(pd.Index(names[1])).astype(np.int64)
+
+
+def _names(cohort: Integers, seen: Booleans) -> list[bytes]:
+    packed = np.packbits(seen, axis=1)
+    return [b"%d:%b" % (c, row.tobytes()) for c, row in zip(cohort, packed, strict=True)]
 
 
 def _products(units: Any, weighted: bool) -> dict[str, Any]:
@@ -142,9 +207,46 @@ def cluster_means(sample: TableSample) -> ClusterMeans:
     sizes = mass[:, 0] if sample.is_balanced else _sizes(sample, name, found)
     return ClusterMeans(
         means + sample.means,
-        _positions(sample, found["cohort"]),
+        _cohort_positions(sample, found["cohort"]),
         sizes * scale,
         pd.factorize(found[name], sort=True)[0].astype(np.int64),
+    )
+
+
+def pattern_means(sample: TableSample) -> ClusterMeans:
+    """Let the engine average outcomes by cluster, cohort and periods observed.
+
+    ``codes`` are positions among the groups of `table_moments`; where units are not observed,
+    the outcome is that of all rows.
+
+    Raises
+    ------
+    TableError : so many clusters that their means do not fit into memory
+    """
+    moments, units = sample.moments, _deviations(sample)
+    key = "cluster" if sample.roles.cluster else "unit"
+    names = [f"d{t}" for t in range(sample.n_periods)]
+    weight = units.weight if sample.roles.weights else units.one
+    keys = [key, *_keys(units)]
+    limit = MOST_NUMBERS // sample.n_periods
+    sums = units.group_by(keys).aggregate(
+        size=weight.sum(), **{f"s{t}": (units[name] * weight).sum() for t, name in enumerate(names)}
+    )
+    found = sample.engine.run(
+        "sums by cluster, cohort and presence", sums.order_by(keys).limit(limit + 1)
+    )
+    if len(found) > limit:
+        raise TableError(
+            f"this needs the mean paths of more than {limit:,} groups of units alike in cluster, "
+            "cohort and periods observed. Name coarser clusters, keep fewer periods, or draw a "
+            "share of the units with design.collect(share=...)."
+        )
+    size = found["size"].to_numpy(dtype=np.float64)
+    return ClusterMeans(
+        _stack(found, "s", sample.n_periods) / size[:, None] + sample.means,
+        _positions(sample, moments.cohort, moments.seen, found),
+        size,
+        pd.factorize(found[key], sort=True)[0].astype(np.int64),
     )
 
 
@@ -160,7 +262,7 @@ def _sizes(sample: TableSample, name: str, found: pd.DataFrame) -> Floats:
     return counted["size"].to_numpy(dtype=np.float64)
 
 
-def _positions(sample: TableSample, cohorts: pd.Series) -> Integers:
+def _cohort_positions(sample: TableSample, cohorts: pd.Series) -> Integers:
     values = cohorts.to_numpy(dtype=np.float64)
     found = np.searchsorted(sample.cohort_values, values)
     return np.where(np.isnan(values), len(sample.cohort_values), found).astype(np.int64)

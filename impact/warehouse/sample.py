@@ -19,7 +19,13 @@ from impact.warehouse.checks import (
     refuse_duplicates,
 )
 from impact.warehouse.engine import Engine
-from impact.warehouse.moments import ClusterMeans, TableMoments, cluster_means, table_moments
+from impact.warehouse.moments import (
+    ClusterMeans,
+    TableMoments,
+    cluster_means,
+    pattern_means,
+    table_moments,
+)
 from impact.warehouse.panel import TablePanel
 from impact.warehouse.presence import add_presence, read_presence
 from impact.warehouse.rows import Roles, lay_rows
@@ -201,13 +207,18 @@ class TableSample(TablePanel):
 
     @cached_property
     def moments(self) -> TableMoments:
-        """Sizes, mean paths and second moments by cohort, of a table without gaps."""
+        """Sizes, mean paths and second moments by cohort, and by presence where there are gaps."""
         return table_moments(self)
 
     @cached_property
     def cluster_means(self) -> ClusterMeans:
         """Mean paths of each cluster's units, cohort by cohort."""
         return cluster_means(self)
+
+    @cached_property
+    def pattern_means(self) -> ClusterMeans:
+        """Mean paths of each cluster's units, group by group of `moments`."""
+        return pattern_means(self)
 
     def complete(self) -> TablePanel:
         """Return the table of the units observed in every period."""

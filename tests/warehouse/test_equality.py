@@ -225,6 +225,33 @@ def test_complete_units_of_a_table_with_gaps(tmp_path):
     assert_same(estimator, here, there, views=("att", "event_time"))
 
 
+WITH_GAPS = [
+    Imputation(),
+    Imputation(leave_one_out=True),
+    TwoStage(),
+    SunAbraham(),
+    ExtendedTWFE(),
+    ExtendedTWFE(comparison="never_treated"),
+    ExtendedTWFE(cohort_trends=True),
+]
+
+
+@pytest.mark.parametrize("estimator", WITH_GAPS, ids=repr)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"weights": "w"}, {"clusters": "cluster"}, {"clusters": "cluster", "weights": "w"}],
+    ids=["units", "weights", "clusters", "clusters and weights"],
+)
+def test_group_time_effects_of_a_table_with_gaps(estimator, settings, tmp_path):
+    if settings and isinstance(estimator, Imputation) and estimator.leave_one_out:
+        settings = {"anticipation": 1}
+    frame = gaps(did.staggered(n_units=300, periods=6, cohorts=(3, 5), n_clusters=24))
+    settings = settings | {"cohort": "cohort", "always_treated": "drop"}
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    assert not here.is_balanced
+    assert_same(estimator, here, there)
+
+
 @pytest.mark.parametrize("balanced", [True, False])
 def test_always_treated_units_are_named_or_dropped(balanced, tmp_path):
     frame = did.staggered(n_units=120, periods=6, cohorts=(1, 4))
@@ -335,3 +362,36 @@ def test_statements_only_read(tmp_path):
     assert str(there.queries[0]).startswith("-- rows by period and cohort: ")
     engine.disconnect()
     assert path.read_bytes() == before
+
+
+def test_a_cell_of_one_cluster_in_a_table_with_gaps(tmp_path):
+    frame = did.staggered(n_units=300, periods=6, cohorts=(3, 5), n_clusters=24)
+    treated = (frame["cohort"] == 5) & (frame["time"] == 6)
+    first = frame.loc[treated, "cluster"].min()
+    frame = gaps(frame[~treated | (frame["cluster"] == first)])
+    settings = {"cohort": "cohort", "always_treated": "drop", "clusters": "cluster"}
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    ours, _ = assert_same(Imputation(), here, there)
+    assert (ours.cells["note"] == "one cluster: its own variation is not counted").sum() == 1
+
+
+def test_a_large_common_level_costs_no_digits_with_gaps(tmp_path):
+    frame = gaps(did.staggered(n_units=300, periods=6, cohorts=(3, 5)))
+    settings = {"cohort": "cohort", "always_treated": "drop"}
+    low = Imputation().fit(scanned(frame, tmp_path, **settings)).att()
+    raised = frame.assign(outcome=frame["outcome"] + 1e6)
+    high = Imputation().fit(scanned(raised, tmp_path, **settings)).att()
+    # Adding 1e6 rounds outcomes of size 1 to 1e-10.
+    np.testing.assert_allclose(high.estimates, low.estimates, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(high.std_errors, low.std_errors, rtol=0, atol=1e-9)
+
+
+def test_presence_in_so_many_ways_that_moments_do_not_fit_is_refused(tmp_path, monkeypatch):
+    frame = gaps(did.staggered(n_units=300, periods=6, cohorts=(3, 5), n_clusters=24))
+    settings = {"cohort": "cohort", "always_treated": "drop", "clusters": "cluster"}
+    monkeypatch.setattr("impact.warehouse.moments.MOST_NUMBERS", 60)
+    with pytest.raises(TableError, match=r"mean paths of more than 10 groups .*share="):
+        SunAbraham().fit(scanned(frame, tmp_path, **settings))
+    monkeypatch.setattr("impact.warehouse.moments.MOST_PATTERNS", 10)
+    with pytest.raises(TableError, match=r"different sets of periods by cohort, .*at most 10 are"):
+        Imputation().fit(scanned(frame, tmp_path, **settings))

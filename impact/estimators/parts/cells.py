@@ -14,13 +14,14 @@ from impact.errors import EstimationError, listing
 from impact.estimators.base import Estimator
 from impact.inference.linear import moment_uncertainty, small_sample_factor
 from impact.inference.scores import CovarianceScores, Scores, Uncertainty
-from impact.kernels.cell_regression import Solution, fit_moments, fit_rows
+from impact.kernels.cell_regression import Solution, fit_moments, fit_rows, group_sums
 from impact.kernels.moments import CohortMoments, LinearCells, cohort_moments
 from impact.result import Result
 
 __all__ = [
     "BASE_NOTE",
     "Cells",
+    "GroupMoments",
     "Regression",
     "all_cells",
     "balanced_moments",
@@ -123,9 +124,39 @@ def _by_cell(design: Design, weights: Floats | None) -> Floats:
     return sums.reshape(shape).astype(np.float64)
 
 
-def moments_of(design: Design) -> CohortMoments | None:
-    """Return cohort moments where the panel is balanced, None where it has gaps."""
-    return balanced_moments(design) if design.is_balanced else None
+@dataclass(frozen=True, eq=False)
+class GroupMoments:
+    """Moments of P groups of units alike in cohort and in the periods they are observed in.
+
+    ``cohort``, shape (P,), is each group's position among the cohorts, the never treated last;
+    ``seen``, shape (P, T), says when its units are observed.
+    """
+
+    moments: CohortMoments
+    cohort: Integers
+    seen: Booleans
+
+    def used(self, used: Booleans | None) -> Booleans:
+        """Return which periods of each group enter, (P, T), of cells (C + 1, T); all if None."""
+        return self.seen if used is None else self.seen & used[self.cohort]
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether units of a group are not observed in some period."""
+        return not self.seen.all()
+
+
+def moments_of(design: Design) -> GroupMoments | None:
+    """Return the moments of a balanced panel or of a table, None for rows with gaps in memory."""
+    if design.table is not None:
+        found = design.table.moments
+        moments = CohortMoments(found.units, found.size, found.mean, found.second)
+        return GroupMoments(moments, found.cohort, found.seen)
+    if not design.is_balanced:
+        return None
+    moments = balanced_moments(design)
+    seen = np.ones(moments.mean.shape, dtype=bool)
+    return GroupMoments(moments, np.arange(len(seen)), seen)
 
 
 def balanced_moments(design: Design) -> CohortMoments:
@@ -145,10 +176,10 @@ def linear_uncertainty(
     factor: float = 1.0,
     df: float | None = None,
 ) -> Uncertainty:
-    """Return the uncertainty of estimates linear in cohort means, within the design's clusters.
+    """Return the uncertainty of estimates linear in group means, within the design's clusters.
 
     A cluster's contribution is linear in its units' outcomes, so that for a table one row for
-    each cluster and cohort, their mean outcome weighted by their number, stands for the units.
+    each cluster and group, their mean outcome weighted by their number, stands for the units.
     """
     if design.table is None:
         return moment_uncertainty(
@@ -158,8 +189,14 @@ def linear_uncertainty(
     table = design.table
 
     def by_cluster() -> Floats:
-        rows = table.cluster_means
-        return linear.contributions(rows.outcomes, rows.codes, moments, rows.sizes, rows.clusters)
+        if table.is_balanced:
+            rows = table.cluster_means
+            return linear.contributions(
+                rows.outcomes, rows.codes, moments, rows.sizes, rows.clusters
+            )
+        rows = table.pattern_means
+        parts = linear.contributions(rows.outcomes, rows.codes, moments, rows.sizes)
+        return group_sums(parts, rows.clusters, design.n_clusters)
 
     if table.roles.cluster is not None:
         return Scores(by_cluster(), factor, df)
@@ -191,13 +228,17 @@ def reasons_lost(
 
 def cohort_shares(design: Design) -> Floats:
     """Return each cohort's share of units, or of their weights, shape (C,)."""
+    mass = _cohort_mass(design)
+    return np.asarray(mass[:-1] / mass.sum())
+
+
+def _cohort_mass(design: Design) -> Floats:
+    """Count units, or sum their weights, by cohort, the never treated last, shape (C + 1,)."""
     if design.table is not None:
-        mass = design.table.cohort_sizes
-        return np.asarray(mass[:-1] / mass.sum())
-    sizes = np.bincount(
+        return design.table.cohort_sizes
+    return np.bincount(
         design.cohort_codes, design.unit_weights, minlength=len(design.cohort_values) + 1
-    )
-    return np.asarray(sizes[:-1] / sizes.sum())
+    ).astype(np.float64)
 
 
 def cluster_codes(design: Design) -> Integers | None:
@@ -233,7 +274,7 @@ def regress(
     used: Booleans | None = None,
     covariates: Floats | None = None,
     unit_effects: bool = True,
-    moments: CohortMoments | None = None,
+    moments: GroupMoments | None = None,
     classical: bool = False,
 ) -> Regression:
     """Regress the design's outcome on cohort-by-period regressors, unit effects and covariates.
@@ -262,14 +303,23 @@ def regress(
 
     moments = moments or (moments_of(design) if covariates is None else None)
     if moments is not None and covariates is None:
-        fit = fit_moments(moments, regressors, used, unit_effects=unit_effects)
+        fit = fit_moments(
+            moments.moments,
+            regressors[moments.cohort],
+            moments.used(used),
+            unit_effects=unit_effects,
+        )
         factor = scale(fit.n_rows, fit.solution)
         return Regression(
             fit.solution,
             fit.n_rows,
             np.ones(0),
             lambda functionals: linear_uncertainty(
-                design, fit.linear(functionals), moments, factor=factor, df=float(n_clusters - 1)
+                design,
+                fit.linear(functionals),
+                moments.moments,
+                factor=factor,
+                df=float(n_clusters - 1),
             ),
         )
     outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
@@ -354,10 +404,7 @@ def _presence(design: Design) -> Floats:
     mass = row_mass(design)[:-1]
     if design.is_balanced:
         return np.ones(mass.shape)
-    sizes = np.bincount(
-        design.cohort_codes, design.unit_weights, minlength=len(design.cohort_values) + 1
-    )
-    return np.asarray(mass / sizes[:-1, None])
+    return np.asarray(mass / _cohort_mass(design)[:-1, None])
 
 
 def cell_result(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.estimators.parts.cells import (
     Cells,
+    GroupMoments,
     cluster_codes,
     cohort_shares,
     linear_uncertainty,
@@ -18,7 +19,7 @@ from impact.estimators.parts.cells import (
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import fit_rows
 from impact.kernels.imputation import impute_moments, impute_rows, summed_by_cluster
-from impact.kernels.moments import CohortMoments, LinearCells
+from impact.kernels.moments import LinearCells
 
 __all__ = ["impute"]
 
@@ -33,7 +34,7 @@ def impute(
     squared_weights: bool,
     leave_one_out: bool = False,
     sampled_shares: bool,
-    moments: CohortMoments | None = None,
+    moments: GroupMoments | None = None,
 ) -> tuple[Floats, Uncertainty, Booleans]:
     """Fit untreated rows, impute the cells, and say how sure their means are.
 
@@ -55,18 +56,19 @@ def impute(
     if not design.covariates and plain:
         moments = moments or moments_of(design)
     if moments is not None and not design.covariates and plain:
+        found = moments.moments
         imputed = impute_moments(
-            moments,
-            untreated,
-            cells.cohort,
+            found,
+            moments.used(untreated),
+            (moments.cohort[:, None] == cells.cohort) & moments.seen[:, cells.period],
             cells.period,
             squared_weights=squared_weights,
             leave_one_out=leave_one_out,
         )
-        shares = np.eye(n_cohorts + 1, n_cohorts) - moments.share[:-1]
-        linear = _with_shares(imputed.linear, shares * sampled_shares / moments.size.sum())
-        uncertainty = linear_uncertainty(design, linear, moments)
-        return imputed.means, uncertainty, moments.units[cells.cohort] == 1
+        shares = np.eye(n_cohorts + 1, n_cohorts)[moments.cohort] - cohort_shares(design)
+        linear = _with_shares(imputed.linear, shares * sampled_shares / found.size.sum())
+        uncertainty = linear_uncertainty(design, linear, found)
+        return imputed.means, uncertainty, _lone(design, cells, moments)
 
     outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
     clusters = cluster_codes(design)
@@ -93,6 +95,24 @@ def impute(
     psi = summed_by_cluster(psi, clusters, design.n_clusters)
     scores = Scores(np.concatenate((rows.contributions, psi), axis=1))
     return rows.means, scores, rows.largest_share >= 1
+
+
+def _lone(design: Design, cells: Cells, moments: GroupMoments) -> Booleans:
+    """Tell which cells one unit, or in a table with gaps one cluster, is all of, shape (K,)."""
+    shape = (len(design.cohort_values) + 1, len(design.periods))
+    table = design.table
+    if table is None or table.is_balanced or table.roles.cluster is None:
+        groups, cohorts = moments.moments.units[:, None] * moments.seen, moments.cohort
+    else:
+        rows = table.pattern_means
+        pairs = rows.clusters * shape[0] + moments.cohort[rows.codes]
+        kept, places = np.unique(pairs, return_inverse=True)
+        groups = np.zeros((len(kept), shape[1]), dtype=np.int64)
+        np.maximum.at(groups, places, moments.seen[rows.codes].astype(np.int64))
+        cohorts = kept % shape[0]
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts, cohorts, groups)
+    return np.asarray(counts[cells.cohort, cells.period] == 1)
 
 
 def _with_shares(linear: LinearCells, shares: Floats) -> LinearCells:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from impact.errors import ImpactError, SpecError, listing
+from impact.errors import ImpactError, ReportError, SpecError, listing
 
 __all__ = ["main"]
 
@@ -162,7 +162,8 @@ def _guarded(command: Callable[[], int]) -> int:
         return command()
     except ImpactError as error:
         print(f"impact: {error}", file=sys.stderr)
-        return 2 if isinstance(error, SpecError) else 1
+        failed = isinstance(error, ReportError) and not isinstance(error, SpecError)
+        return 1 if failed else 2
     except BrokenPipeError:
         # The reader, head for instance, has seen enough; Python's own flush at exit must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

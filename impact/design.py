@@ -525,7 +525,8 @@ def _check_settings(design: Design) -> None:
     check_choice("always_treated", design.always_treated, ("refuse", "drop"))
     if design.series is not None:
         check_choice("series", design.series, OUTCOMES)
-    if not isinstance(design.anticipation, (int, np.integer)) or design.anticipation < 0:
+    whole = isinstance(design.anticipation, (int, np.integer))
+    if not whole or isinstance(design.anticipation, bool) or design.anticipation < 0:
         raise DesignError(
             f"anticipation counts whole periods before treatment, 0 or more; it was "
             f"{design.anticipation!r}."
@@ -540,6 +541,12 @@ def _check_settings(design: Design) -> None:
             f'assigned_by="{design.assigned_by}" is checked against the rows of units, which stay '
             f'in their table. Give clusters="{design.assigned_by}" instead, or state the design on '
             "rows drawn into memory with design.collect(share=...)."
+        )
+    if design.outcome in (design.panel.unit, design.panel.time):
+        role = "unit" if design.outcome == design.panel.unit else "time"
+        raise DesignError(
+            f'column "{design.outcome}" is the panel\'s {role}, which no treatment can change. '
+            "Name the outcome."
         )
     roles = [design.outcome, *_given_columns(design)]
     repeated = {name for name in roles if roles.count(name) > 1}

@@ -112,6 +112,19 @@ def test_units_treated_from_the_first_period_are_refused_by_name_or_dropped_and_
     assert dropped.n_units == 5
 
 
+@pytest.mark.parametrize(("name", "role"), [("unit", "unit"), ("time", "time")])
+def test_a_key_of_the_panel_is_no_outcome(name, role):
+    frame = pd.DataFrame({"unit": [1, 1, 2, 2], "time": [1, 2, 1, 2], "y": [0.0, 1.0, 0.0, 2.0]})
+    with pytest.raises(DesignError, match=f"is the panel's {role}, which no treatment can change"):
+        Design(Panel(frame, unit="unit", time="time"), outcome=name)
+
+
+def test_anticipation_is_a_count_of_periods():
+    frame = pd.DataFrame({"unit": [1, 1], "time": [1, 2], "y": [0.0, 1.0]})
+    with pytest.raises(DesignError, match="anticipation counts whole periods .* it was True"):
+        Design(Panel(frame, unit="unit", time="time"), outcome="y", anticipation=True)
+
+
 def test_anticipation_makes_the_first_clean_period_earlier():
     design = Design(panel(), outcome="y", cohort="first", anticipation=2)
     assert list(design.always_treated_units) == [1, 2]

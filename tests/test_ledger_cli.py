@@ -12,7 +12,7 @@ def test_a_template_is_written_and_passes_its_own_check(tmp_path, capsys, lang):
     assert main(["template", str(file), "--lang", lang]) == 0
     assert main(["ledger", str(file), "--lang", lang]) == 0
     assert "Ledger(1 project, 0.3 billion VND disbursed" in capsys.readouterr().out
-    assert main(["template", str(file)]) == 1
+    assert main(["template", str(file)]) == 2
     assert "exists and is not overwritten" in capsys.readouterr().err
 
 

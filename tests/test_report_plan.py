@@ -1,6 +1,7 @@
 """Plans before and after: scaffolded, checked, frozen; deviations listed by themselves."""
 
 import datetime
+import hashlib
 import json
 import shutil
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from report_project import make_project, write_notebook
 
+from impact import datasets
 from impact.cli import main
 from impact.errors import ReportError, SpecError
 from impact.evaluation import Evaluation
@@ -77,6 +79,21 @@ def test_a_check_finds_everything_at_once(plan):
 
 def test_a_plan_whose_notebook_simulates_its_data_has_none_to_check():
     check_plan(Evaluation.read(ROOT / "reports" / "hung-yen"))
+
+
+def test_a_plan_may_say_which_value_means_never_treated(plan):
+    data = plan.parent / "grants.csv"
+    datasets.load("michigan_grants").fillna({"first_grant": 0}).to_csv(data, index=False)
+    digest = hashlib.sha256(data.read_bytes()).hexdigest()
+    change(
+        plan,
+        'dataset = "michigan_grants"',
+        f'files = [{{ path = "grants.csv", sha256 = "{digest}" }}]',
+    )
+    with pytest.raises(SpecError, match="say so with never_treated="):
+        check_plan(Evaluation.read(plan))
+    change(plan, "[design]\n", "[design]\nnever_treated = 0\n")
+    check_plan(Evaluation.read(plan))
 
 
 def test_a_check_names_the_requirement_a_design_lacks(plan):

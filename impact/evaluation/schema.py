@@ -115,6 +115,7 @@ PLAN: dict[str, Key] = {
             "unit_singular": Key("text"),
             "anticipation": Key("integer", default=0, low=0),
             "always_treated": Key("string", default="refuse", choices=("refuse", "drop")),
+            "never_treated": Key("number"),
             "clusters": Key("string"),
             "assigned_by": Key("string"),
             "covariates": Key("strings", default=[]),

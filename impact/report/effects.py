@@ -249,7 +249,8 @@ def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
 def plan_design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:
     """Make the design of one outcome of a plan."""
     names = ("cohort", "anticipation", "clusters", "assigned_by", "covariates", "weights")
-    stated = {n: plan.design[n] for n in (*names, "always_treated") if n in plan.design}
+    coding = ("always_treated", "never_treated")
+    stated = {n: plan.design[n] for n in (*names, *coding) if n in plan.design}
     return Design(panel, outcome=outcome.column, series=outcome.series, **stated)
 
 

@@ -222,6 +222,8 @@ def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]
     """Return the standard error of a clustered method with its degrees of freedom."""
     if method in ("cr1", "placebo"):
         return evidence.std_error, evidence.df
+    if method == "cr2":
+        _refuse_lone_clusters(evidence, method)
     if evidence.corrected is not None:
         return evidence.corrected("cr2" if method == "cr2" else "cr3")
     if evidence.contributions is None or evidence.paths is None:
@@ -240,6 +242,19 @@ def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]
     return float(np.sqrt(found.variance)), found.df
 
 
+def _refuse_lone_clusters(evidence: Evidence, method: str) -> None:
+    """Refuse methods that learn each cluster's error from itself where an arm is one cluster."""
+    if not evidence.facts.sole_identifier:
+        return
+    facts = evidence.facts
+    raise InferenceError(
+        f'"{method}" needs two clusters on either side of the comparison; of '
+        f"{plural(facts.n_clusters, 'cluster')}, {facts.n_treated} treated, one alone identifies "
+        "the estimate, so that its contribution tells nothing of its own error. Use "
+        '"permutation_by_size" or "ferman_pinto", which learn the error from the other clusters.'
+    )
+
+
 def _regression(evidence: Evidence, method: str) -> tuple[Floats, Floats, Floats, tuple[str, ...]]:
     """Return gram, cross and contrast to bootstrap, with a note where they are scores."""
     if evidence.blocks is not None:
@@ -249,6 +264,7 @@ def _regression(evidence: Evidence, method: str) -> tuple[Floats, Floats, Floats
             f'"{method}" needs the regression or each cluster\'s contribution; this estimator '
             "gives replicates only. Use the permutation test."
         )
+    _refuse_lone_clusters(evidence, method)
     gram, cross = score_blocks(evidence.estimate, evidence.contributions(), evidence.leverage)
     note = "Score version: contributions are drawn, the estimator is not refitted."
     return gram, cross, np.ones(1), (note,)

@@ -254,8 +254,11 @@ def path_statistics(
             )
         known = _size_scale(sizes, labels, size_variances, len(cells.compares[0]) - 1)
         return Statistics(effect, np.stack((known, 0 * known, 0 * known)))
-    linear = (variances[1] - variances[2]) / (2 * scale)
-    square = (variances[1] + variances[2] - 2 * variances[0]) / (2 * scale**2)
+    # Rounding, which values of r far from zero would blow up, is no dependence on r.
+    least = _TIE * variances[0]
+    first, second = variances[1] - variances[2], variances[1] + variances[2] - 2 * variances[0]
+    linear = np.where(np.abs(first) > least, first, 0.0) / (2 * scale)
+    square = np.where(np.abs(second) > least, second, 0.0) / (2 * scale**2)
     return Statistics(effect, np.stack((variances[0], linear, square)))
 
 

@@ -277,6 +277,8 @@ REPORTED = {
     ),
     "half_year_as_annual": pd.concat([half_year(7500.0, 2018), year_rows([7200.0])]),
     "half_year_suspected": year_rows([1001.0, 512.0, 1043.0]),
+    "figure_scale": year_rows([12.1, 12.6, 12_700.0, 13.4, 13.9, 14.2]),
+    "figure_negative": year_rows([7.0, -5.0, 8.0], indicator="workers"),
     "carried_forward": year_rows([17_000.0, 17_000.0]),
     "heaping": year_rows([float(5 * k) for k in range(10, 50)], first=1980),
 }
@@ -309,6 +311,54 @@ def test_growing_figures_and_small_repeats_are_left_alone():
     assert not len(ledger_of(reports=year_rows([12_101.0, 12_617.0, 13_154.0])).findings)
     assert not len(ledger_of(reports=year_rows([3.0, 3.0, 4.0])).findings)
     assert not len(ledger_of(reports=year_rows([0.0, 0.0, 0.0])).findings)
+
+
+def scale_findings(values, **columns):
+    rows = year_rows(values).assign(**columns)
+    return ledger_of(reports=rows).findings.of_rule("figure_scale")
+
+
+def test_figures_out_of_scale_with_the_years_beside_them():
+    series = [12.1, 12.6, 12_700.0, 13.4, 139.0, 14.2]
+    found = scale_findings(series)
+    assert [finding.row for finding in found] == [4, 6]
+    assert found.items[0].where == "reports!E4"
+    assert found.items[0].text() == (
+        "12,700 for 01/01/2020-31/12/2020 is about 1,000 times the figures beside it (12.6, "
+        "13.4): a decimal or a zero may be lost, or the unit be another"
+    )
+    assert "gấp khoảng 1.000 lần các số liền kề (12,6; 13,4)" in found.items[0].text("vi")
+    assert "gấp khoảng 0,01 lần" in scale_findings([120.0, 1.3, 130.0]).items[0].text("vi")
+
+
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [
+        ([1210.0, 12.6, 12.9], [2]),
+        ([12.1, 12.6, 129.0], [4]),
+        ([12.1, 12.6, 24.0, 13.0], []),
+        ([12.1, 40.0, 13.0], []),
+        ([0.0, 10.0, 0.0], []),
+        ([1.0, 10.0, 100.0], []),
+        ([12.1, 12_600.0], []),
+    ],
+)
+def test_ends_of_series_are_held_against_two_neighbours_and_growth_is_left_alone(values, rows):
+    assert [finding.row for finding in scale_findings(values)] == rows
+
+
+def test_units_of_money_are_read_before_figures_are_compared():
+    units = ["tỷ đồng", "triệu đồng", "tỷ đồng"]
+    assert not len(scale_findings([12.1, 12_600.0, 13.4], unit=units))
+    assert len(scale_findings([12.1, 12.6, 13.4], unit=units)) == 1
+
+
+def test_changes_and_balances_may_be_negative():
+    for indicator in ("tăng trưởng giá trị sản xuất", "profit of facilities"):
+        assert not len(ledger_of(reports=year_rows([7.0, -5.0], indicator=indicator)).findings)
+    (found,) = ledger_of(reports=year_rows([7.0, -5.0], indicator="số lao động")).findings
+    assert (found.rule, found.where) == ("figure_negative", "reports!E3")
+    assert found.text("vi") == "-5 là số âm, trong khi số lao động không thể âm"
 
 
 def test_repeats_that_chance_explains_are_left_alone():

@@ -105,9 +105,9 @@ RULES: dict[str, Rule] = {
         "support {support:,} and counterpart {counterpart:,} make {total:,}, not {value:,}",
         "hỗ trợ {support:,} cộng đối ứng {counterpart:,} bằng {total:,}, không phải {value:,}")),
     "decimal_lost": Rule("error", Text(
-        "{value:,} is {factor} times what the rest of the row implies ({implied:,}): a decimal or "
+        "{value:,} is {factor:,g} times what the rest of the row implies ({implied:,}): a decimal or "
         "a zero may be lost",
-        "{value:,} gấp {factor} lần mức suy ra từ các ô khác ({implied:,}): có thể mất dấu phẩy "
+        "{value:,} gấp {factor:,g} lần mức suy ra từ các ô khác ({implied:,}): có thể mất dấu phẩy "
         "hoặc số không")),
     "unit_thousandfold": Rule("error", Text(
         "{value:,} dong is not a plausible amount for a project: the unit may be wrong by a "
@@ -151,6 +151,14 @@ RULES: dict[str, Rule] = {
         "a half-year may be filed as annual",
         "{value:,} năm {year} chỉ bằng khoảng một nửa năm trước và năm sau ({before:,}, "
         "{after:,}): có thể số sáu tháng bị ghi là cả năm")),
+    "figure_scale": Rule("warning", Text(
+        "{value:,} for {window} is about {factor:,g} times the figures beside it ({one:,}, "
+        "{two:,}): a decimal or a zero may be lost, or the unit be another",
+        "{value:,} giai đoạn {window} gấp khoảng {factor:,g} lần các số liền kề ({one:,}; "
+        "{two:,}): có thể mất dấu phẩy hoặc số không, hoặc sai đơn vị tính")),
+    "figure_negative": Rule("error", Text(
+        "{value:,} is negative, which {indicator} cannot be",
+        "{value:,} là số âm, trong khi {indicator} không thể âm")),
     "carried_forward": Rule("warning", Text(
         "{value:,} repeats the figure of {other_window} in row {other} to the last digit: an old "
         "count may be carried forward",

@@ -18,6 +18,7 @@ __all__ = [
     "Problem",
     "clean_text",
     "header_unit",
+    "money_unit",
     "parse_amount",
     "parse_choice",
     "parse_date",
@@ -90,6 +91,11 @@ def stated_unit(line: str) -> int | None:
     """Return the dong that a line such as ``ĐVT: triệu đồng`` states, or None if it states none."""
     stated = re.match(r"^\s*\(?\s*(?:đơn vị(?: tính)?|đvt|unit)\s*:\s*([^()]*)\)?\s*$", line, re.I)
     return UNITS.get(fold(stated.group(1))) if stated else None
+
+
+def money_unit(unit: str) -> int:
+    """Return how many dong a unit such as ``tỷ đồng`` stands for, 1 if it is no unit of money."""
+    return UNITS.get(fold(unit), 1)
 
 
 def parse_amount(value: object, scale: int = 1) -> int | Problem:

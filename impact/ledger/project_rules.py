@@ -135,7 +135,7 @@ def _lost_decimal(
         return
     power = round(np.log10(value / implied))
     if power and abs(power) <= 3 and abs(value / implied / 10.0**power - 1) < 0.01:
-        details = {"value": value, "implied": implied, "factor": f"{10.0**power:g}"}
+        details = {"value": value, "implied": implied, "factor": 10.0**power}
         yield projects.find("decimal_lost", row, column, **details)
 
 

@@ -1,4 +1,4 @@
-"""Checks of reported figures: windows, half-years, carried counts, heaping."""
+"""Checks of reported figures: scale, signs, windows, half-years, carried counts, heaping."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from impact.ledger.findings import Finding
+from impact.ledger.parse import money_unit
 from impact.ledger.read import Typed
 from impact.ledger.schema import REPORTS
 from impact.places import fold
@@ -22,6 +23,16 @@ LEAST_COUNT = 30
 EXPECTED_REPEATS = 0.5
 EVEN_SHARE = 0.2
 HEAPED_SHARE = 0.35
+STEADY = 2.0
+"""Neighbours differ by less than this factor, or they measure no scale."""
+NEAR_POWER = 1.6
+"""A figure is about 10, 100, ... times another within this factor, half the way between tenfolds
+being 3.2."""
+SIGNED = (
+    "tang", "giam", "chenhlech", "loinhuan", "lailo", "candoi",
+    "growth", "change", "increase", "decrease", "difference", "profit", "loss", "balance",
+)  # fmt: skip
+"""Words, folded, of indicators that may fall below zero."""
 
 
 class Figure(NamedTuple):
@@ -33,6 +44,12 @@ class Figure(NamedTuple):
     start: pd.Timestamp
     end: pd.Timestamp
     value: float
+    unit: str = ""
+
+    @property
+    def size(self) -> float:
+        """The value with its unit of money, so that billions and millions compare."""
+        return float(self.value) * money_unit(self.unit)
 
     @property
     def window(self) -> str:
@@ -96,6 +113,46 @@ def find_half_years(reports: Typed) -> Iterator[Finding]:
                     yield reports.find("half_year_suspected", figure.row, "value", **details)
 
 
+def find_scale(reports: Typed) -> Iterator[Finding]:
+    """Find values about 10, 100, 1,000, ... times the years before and after, or a tenth, ....
+
+    The first and the last of a series are held against the two figures next to them.
+    """
+    for series in _series(reports):
+        for last_day in ((12, 31), (6, 30)):
+            figures = list({f.start.year: f for f in series if f.spans(last_day)}.values())
+            for k, figure in enumerate(figures):
+                first = min(max(k - 1, 0), len(figures) - 3)
+                others = [f for f in figures[first : first + 3] if f is not figure]
+                power = _tenfolds(figure, others) if len(figures) >= 3 else 0
+                if power:
+                    details = {
+                        "value": figure.value,
+                        "factor": 10.0**power,
+                        "window": figure.window,
+                    }
+                    details |= {"one": others[0].value, "two": others[1].value}
+                    yield reports.find("figure_scale", figure.row, "value", **details)
+
+
+def _tenfolds(figure: Figure, others: list[Figure]) -> int:
+    """Return the power of ten that sets a figure apart from two that agree, 0 if none does."""
+    low, high = sorted(other.size for other in others)
+    if not (low > 0 and figure.size > 0 and high < STEADY * low):
+        return 0
+    power = np.log10(figure.size / np.sqrt(low * high))
+    return round(power) if abs(power - round(power)) < np.log10(NEAR_POWER) else 0
+
+
+def find_negatives(reports: Typed) -> Iterator[Finding]:
+    """Find counts and amounts below zero, except of indicators that are changes or balances."""
+    for row, indicator, value in reports.rows("indicator", "value"):
+        if value < 0 and not any(word in fold(indicator) for word in SIGNED):
+            number = int(value) if value.is_integer() else value
+            details = {"value": number, "indicator": indicator}
+            yield reports.find("figure_negative", row, "value", **details)
+
+
 def find_carried_counts(reports: Typed) -> Iterator[Finding]:
     """Find values repeated to the last digit more often than chance would repeat them.
 
@@ -134,15 +191,25 @@ def _series(reports: Typed) -> Iterator[list[Figure]]:
     """Split the figures by place, indicator and source, each in order of its windows."""
     series: dict[tuple[str, str, str], list[Figure]] = {}
     sources = reports.frame["source"].fillna("").to_dict()
+    units = reports.frame["unit"].fillna("").to_dict()
     columns = ("place", "indicator", "period_start", "period_end", "value")
     for row, place, indicator, start, end, value in reports.rows(*columns):
         if end < start:
             continue
         key = (fold(place), fold(indicator), sources[row])
         number = int(value) if value.is_integer() else value
-        series.setdefault(key, []).append(Figure(row, place, indicator, start, end, number))
+        figure = Figure(row, place, indicator, start, end, number, units[row])
+        series.setdefault(key, []).append(figure)
     for figures in series.values():
         yield sorted(figures, key=lambda f: (f.start, -f.end.toordinal(), f.row))
 
 
-REPORT_RULES = (find_reversed, find_overlaps, find_half_years, find_carried_counts, find_heaping)
+REPORT_RULES = (
+    find_reversed,
+    find_overlaps,
+    find_half_years,
+    find_scale,
+    find_negatives,
+    find_carried_counts,
+    find_heaping,
+)

@@ -138,4 +138,14 @@ def plant_errors(
     reports.loc[halved, "value"] = (reports.loc[halved, "value"] / 2).round()
     kept = [row for row in carried if row - 2 not in halved and row - 2 not in carried]
     planted += [("reports", "carried_forward", int(row) + 2) for row in kept]
+
+    near = np.unique(np.concatenate([chosen[: len(inner) // 8] + shift for shift in (-2, 0, 2)]))
+    free = [int(row) for row in chosen if row not in near]
+    scaled, negative = free[0], free[1] + 1
+    reports.loc[scaled, "value"] *= 1_000
+    reports.loc[negative, "value"] = -max(reports["value"].to_numpy()[negative], 5)
+    planted += [
+        ("reports", "figure_scale", scaled + 2),
+        ("reports", "figure_negative", negative + 2),
+    ]
     return projects, reports, pd.DataFrame(planted, columns=["table", "rule", "row"])

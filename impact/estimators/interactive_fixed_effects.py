@@ -115,9 +115,11 @@ class InteractiveFixedEffects(Estimator):
         """What these settings need of a design."""
         return (*self.requires, *needs_of_placebos(self.inference))
 
+    def _refuse_design(self, design: Design) -> None:
+        check_known(design, table_of(design), self.rank or 0)
+
     def _estimate(self, design: Design) -> Result:
         table = table_of(design)
-        check_known(design, table, self.rank or 0)
         rank, errors = self.rank, pd.Series(dtype=np.float64)
         if rank is None:
             ranks = range(factor_limit(table, LARGEST_RANK) + 1)

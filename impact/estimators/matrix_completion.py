@@ -113,9 +113,11 @@ class MatrixCompletion(Estimator):
         """What these settings need of a design."""
         return (*self.requires, *needs_of_placebos(self.inference))
 
+    def _refuse_design(self, design: Design) -> None:
+        check_known(design, table_of(design), 0)
+
     def _estimate(self, design: Design) -> Result:
         table = table_of(design)
-        check_known(design, table, 0)
         size = design.n_units * len(design.periods)
         errors = pd.Series(dtype=np.float64)
         penalty = self.penalty

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, plural
 from impact.inference.bands import pointwise_critical_value, two_sided_p_values
-from impact.result import Result
+from impact.result import CLUSTERED, Result
 from impact.sensitivity.base import (
     Check,
     Finding,
@@ -101,7 +101,8 @@ def spillover(
     Assumes that no effect reaches beyond the last ring. The total multiplies each average by the
     number of units it is the average of; numbers of units are taken as given, and covariances
     between rows come from the clusters' contributions. The total has no standard error where the
-    estimator has no contributions.
+    estimator has no contributions, and no p-value where clusters are too few for normal intervals
+    of its parts. Units exposed before their first period are left out.
 
     Source
     ------
@@ -124,7 +125,8 @@ def spillover(
         members = ~np.isnan(own)
         keep = (members | clean)[design.sample.unit_codes]
         cohorts = np.where(members, own, np.nan)
-        fits.append((name, int(members.sum()), refit(result, with_cohorts(design, cohorts, keep))))
+        fit = refit(result, with_cohorts(design, cohorts, keep))
+        fits.append((name, fit.design.facts.n_treated_units, fit))
     rows = [_row(name, count, fit, level) for name, count, fit in fits]
     table = pd.DataFrame([*rows, _total(fits, design, level)])
     rings_only = table.iloc[1 : len(fits)]
@@ -215,17 +217,27 @@ def _total(fits: list[tuple[str, int, Result]], design: Design, level: float) ->
     if complete:
         error = float(np.sqrt(np.square(psi).sum()))
     df = fits[0][2].uncertainty.df
-    half = float(pointwise_critical_value(level, df)) * error
+    note = "" if complete else "the estimator gives no cluster contributions to sum"
+    if complete and not all(_by_standard_errors(fit, level) for _, _, fit in fits):
+        note = "clusters are too few for an interval of the sum; see its parts"
+    half = float(pointwise_critical_value(level, df)) * error if note == "" else np.nan
+    p_value = two_sided_p_values(np.array([estimate / error]), df)[0] if note == "" else np.nan
     return {
         "term": "total",
         "n_units": sum(count for _, count, _ in fits),
         "estimate": estimate,
         "std_error": error,
-        "p_value": float(two_sided_p_values(np.array([estimate / error]), df)[0]),
+        "p_value": float(p_value),
         "conf_low": estimate - half,
         "conf_high": estimate + half,
-        "note": "" if complete else "the estimator gives no cluster contributions to sum",
+        "note": note,
     }
+
+
+def _by_standard_errors(fit: Result, level: float) -> bool:
+    """Tell whether clustered standard errors judge the overall effect, rather than ranks."""
+    found = fit.att().inferences(level)[0]
+    return found is None or found.method in CLUSTERED
 
 
 def _cluster_labels(design: Design) -> NDArray[np.object_]:

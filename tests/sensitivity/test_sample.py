@@ -250,6 +250,26 @@ def test_total_error_counts_the_shared_comparison(exposed_frame, design_of):
     assert finding.table["std_error"].iloc[-1] == pytest.approx(expected, rel=1e-9)
 
 
+def test_total_of_few_clusters_has_no_normal_interval(make_frame, design_of):
+    frame = make_frame(by_province=True, n_firms=5)
+    frame["exposed_in"] = np.where(frame["province"].isin([2, 5]), 2013.0, np.nan)
+    design = design_of(frame, clusters="province")
+    total = spillover(CallawaySantAnna().fit(design), exposure="exposed_in").table.iloc[-1]
+    assert total["std_error"] > 0
+    assert np.isnan(total[["p_value", "conf_low", "conf_high"]].to_numpy(dtype=float)).all()
+    assert "too few for an interval of the sum" in total["note"]
+
+
+def test_units_exposed_before_they_are_seen_are_not_counted(exposed_frame, design_of):
+    early = exposed_frame.assign(exposed_in=lambda f: f["exposed_in"].where(f["firm"] != 2, 2010.0))
+    result = CallawaySantAnna().fit(design_of(early))
+    table = spillover(result, exposure="exposed_in").table.set_index("term")
+    assert table.loc["exposed", "n_units"] == 19
+    assert table.loc["total", "estimate"] == pytest.approx(
+        120 * table.loc["direct", "estimate"] + 19 * table.loc["exposed", "estimate"]
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

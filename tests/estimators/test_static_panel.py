@@ -375,6 +375,9 @@ def test_one_cluster_leaves_estimates_without_errors_and_too_many_lags_are_refus
     assert "all rows belong to one cluster" in result.summary()
     averages = SlopesByGroup(by="black", variables="union").fit(one)
     assert np.isnan(averages.std_errors).all()
+    mundlak = Mundlak(covariance="CR1").fit(one)
+    assert np.isnan(mundlak.std_errors).all()
+    assert "belong to one cluster" in mundlak.extra["hausman"].note
     for adjusted in ("CR2", "CR3"):
         assert np.isnan(PooledOLS(covariance=adjusted).fit(one).std_errors).all()
     with pytest.raises(InferenceError, match="fewer than the 8 periods"):

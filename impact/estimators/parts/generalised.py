@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError
+from impact.errors import DesignError, EstimationError, VarianceError
 from impact.estimators.parts.covariances import Covariance
 from impact.estimators.parts.regression import Regression, regress
 from impact.estimators.parts.variables import Variables
@@ -96,10 +96,10 @@ def averages_test(fit: Regression) -> JointTest:
     added = {mean_name(name) for name in fit.variables.names}
     keep = np.array([name in added for name in fit.variables.names])
     keep &= ~np.isnan(fit.coefficients)
-    statistic, rank, p_value = joint_wald(
-        fit.coefficients[keep],
-        fit.uncertainty.covariance()[np.ix_(keep, keep)],
-        df=fit.uncertainty.df,
-    )
     question = "Unit effects do not correlate with the regressors"
+    try:
+        covariance = fit.uncertainty.covariance()[np.ix_(keep, keep)]
+    except VarianceError as error:
+        return JointTest(question, np.nan, 0, np.nan, note=str(error))
+    statistic, rank, p_value = joint_wald(fit.coefficients[keep], covariance, df=fit.uncertainty.df)
     return JointTest(question, statistic, rank, p_value, fit.uncertainty.df)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
@@ -20,18 +20,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class SummedScores(BlockScores):
-    """`BlockScores` of a `SummedFit`: classical, CR0 to CR3 and the jackknife, one dimension.
-
-    ``size`` is the number of clusters.
-    """
+    """`BlockScores` of a `SummedFit`: classical, CR0 to CR3 and the jackknife, one dimension."""
 
     fit: SummedFit
-    size: int = field(default=0, kw_only=True)
-
-    @property
-    def n_clusters(self) -> int:
-        """Number of clusters."""
-        return self.size
 
     @cached_property
     def cluster_scores(self) -> Floats:

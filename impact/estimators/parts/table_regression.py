@@ -78,13 +78,12 @@ def regress_table(
     contrast[fit.kept, np.arange(len(fit.kept))] = 1.0
     uncertainty = SummedScores(
         fit,
-        (Groups(np.zeros(0, dtype=np.int64), 0),),
+        (Groups(np.zeros(0, dtype=np.int64), design.n_clusters),),
         contrast,
         EffectCounts(fit.n_effects, len(design.periods), all_nested=False),
         cache(partial(_full, table, kept)),
         covariance,
         convention,
-        size=design.n_clusters,
     )
     return Regression(_no_rows(names), fit, uncertainty, None, _lone_rows(table))
 

@@ -241,6 +241,39 @@ class Result:
         """Return the effects by periods since treatment began."""
         return self.by("event_time", balanced=balanced, by_rows=by_rows)
 
+    def contrasts(self, weights: Floats, terms: Sequence[str]) -> Result:
+        """Combine the estimates with weights of one's own, bands holding for all combinations.
+
+        Parameters
+        ----------
+        weights : array, shape (A, K), one row a combination, in the order of ``cells``
+        terms : names of the A combinations
+
+        Raises
+        ------
+        EstimationError : weights of another shape, or on an estimate that does not exist
+
+        Example
+        -------
+        >>> study.contrasts(np.diff(np.eye(len(study)), axis=0), growth_names).tidy()
+        """
+        rows = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+        if rows.shape != (len(terms), len(self)) or not np.isfinite(rows).all():
+            raise EstimationError(
+                f"weights of {plural(len(terms), 'combination')} of {plural(len(self), 'estimate')}"
+                f" are a table of {len(terms)} by {len(self)} numbers; these are "
+                f"{' by '.join(str(n) for n in rows.shape)}, all to be finite. Give one row a "
+                "term and one column a row of .cells."
+            )
+        used = np.isnan(self.estimates) & (rows != 0).any(axis=0)
+        if used.any():
+            raise EstimationError(
+                f"{plural(int(used.sum()), 'estimate')} with a weight does not exist, first "
+                f"{listing(self.cells['term'][used])}: {self.cells['note'][used].iloc[0]}. "
+                "Give it weight zero."
+            )
+        return self._linear(rows, pd.DataFrame({"term": list(terms)}), ", combined")
+
     def pre_trends_test(self) -> JointTest:
         """Test jointly that all effects before treatment are zero (a Wald test).
 
@@ -877,7 +910,8 @@ class Result:
         return replace(
             self,
             cells=head,
-            uncertainty=self.uncertainty.combine(weights),
+            uncertainty=self.uncertainty.combine(np.pad(weights, ((0, 0), (0, len(self.shares))))),
+            shares=pd.Series(dtype=np.float64),
             estimand=f"{self.estimand}{how}",
         )
 

@@ -1,5 +1,7 @@
 """Result: views, chaining, tables, texts and refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -482,3 +484,37 @@ def test_few_treated_are_counted_where_treatment_stops_or_is_an_amount(estimator
     assert facts.n_treated == (32 if dose else 2)
     assert facts.effective_arm < 3
     assert result.tidy()["inference"].iloc[-1] == "none"
+
+
+def test_bands_hold_for_any_family_of_contrasts(result):
+    study = result.event_study()
+    known = ~np.isnan(study.std_errors)
+    rows = np.eye(len(study))[known]
+    rows = np.vstack([np.diff(rows, axis=0), rows[-3:].mean(axis=0)])
+    names = [f"contrast {i}" for i in range(len(rows))]
+    combined = study.contrasts(rows, names)
+    shown = combined.tidy()
+    values = np.nan_to_num(study.estimates)
+    matrix = rows @ np.nan_to_num(study.covariance().to_numpy()) @ rows.T
+    assert shown["term"].tolist() == names
+    np.testing.assert_allclose(shown["estimate"], rows @ values, rtol=1e-12)
+    np.testing.assert_allclose(shown["std_error"], np.sqrt(np.diag(matrix)), rtol=1e-10)
+    drawn = np.random.default_rng(1).multivariate_normal(np.zeros(len(rows)), matrix, 200_000)
+    largest = np.abs(drawn / np.sqrt(np.diag(matrix))).max(axis=1)
+    factor = (shown["band_high"] - shown["estimate"]) / shown["std_error"]
+    # Two simulated quantiles, each with a standard error of about 0.006.
+    assert factor.iloc[0] == pytest.approx(np.quantile(largest, 0.95), abs=0.03)
+    cells = np.zeros((1, len(result)))
+    cells[0, :2] = 1.0, -1.0
+    by_hand = cells[0] @ result.covariance().to_numpy() @ cells[0]
+    assert result.contrasts(cells, ["a - b"]).std_errors[0] == pytest.approx(np.sqrt(by_hand))
+
+
+def test_contrasts_of_another_shape_or_of_nothing_are_refused(result):
+    with pytest.raises(EstimationError, match=r"table of 1 by \d+ numbers; these are 1 by 2"):
+        result.contrasts(np.ones((1, 2)), ["sum"])
+    broken = result.cells.copy()
+    broken.loc[1, ["estimate", "note"]] = [np.nan, "not observed"]
+    lost = replace(result, cells=broken)
+    with pytest.raises(EstimationError, match=r"1 estimate with a weight .* not observed"):
+        lost.contrasts(np.ones((1, len(result))), ["sum"])

@@ -222,7 +222,7 @@ PLANTED = {
     "value_missing": [{"status": None}],
     "choice_unknown": [{"status": "đang chờ"}],
     "content_unknown": [{"content_code": "12"}],
-    "place_unknown": [{"province": "Hà Tây"}],
+    "place_unknown": [{"province": "Hà Bắc Tây"}],
     "amount_ambiguous": [{"ceiling": "1.250 triệu"}],
     "amount_unreadable": [{"ceiling": "theo quy định"}],
     "date_unreadable": [{"settlement_date": "2019"}],
@@ -290,6 +290,30 @@ def test_rules_for_reported_figures(rule):
     assert rule in findings.rules
     for lang in ("en", "vi"):
         assert "{" not in findings.of_rule(rule).items[0].text(lang)
+
+
+def test_findings_in_vietnamese_hold_no_english():
+    unknown = ledger_of({"province": "Hà Bắc Tây"}, {"province": "Hưng Yen1"}).findings
+    text = " ".join(finding.text("vi") for finding in unknown.of_rule("place_unknown"))
+    assert "(có thể là Hưng Yên)" in text
+    assert "perhaps" not in text
+    merged = ledger_of({"province": "Hải Dương", "province_vintage": 34}).findings
+    (finding,) = merged.of_rule("place_unknown")
+    assert '"Hải Dương" (Hải Dương đến tháng 6/2025, nay thuộc 31 Hải Phòng)' in finding.text("vi")
+    assert '"Hải Dương" (Hải Dương until June 2025, now part of 31 Hải' in finding.text("en")
+    rate = {"disbursed_support": 400 * MILLION}
+    (ceiling, *_) = ledger_of(rate).findings.of_rule("support_above_ceiling").items[::-1]
+    assert "(ứng dụng máy móc tiên tiến, Thông tư 28/2018/TT-BTC)" in ceiling.text("vi")
+    assert "(advanced machinery, Circular 28/2018/TT-BTC)" in ceiling.text("en")
+    tenth = {"planned_support": 3_000 * MILLION}
+    (slip,) = ledger_of(tenth).findings.of_rule("decimal_lost")
+    assert "gấp 0,1 lần" in slip.text("vi")
+
+
+def test_every_rule_has_a_name_of_its_own_in_both_languages():
+    for names in zip(*(rule.name for rule in RULES.values()), strict=True):
+        assert len(set(names)) == len(RULES)
+        assert not any("_" in name or not name for name in names)
 
 
 def test_every_rule_has_a_planted_error():
@@ -434,7 +458,7 @@ def messy_workbook(path):
                   "01/08/2019", 300, "Đã quyết toán"])  # fmt: skip
     sheet.append(["2", 901, "Hưng Yên", 34, 3, "nd45_2012", "quốc gia", "04/25/2019",
                   "2019-08-01", "1.250", "xong"])  # fmt: skip
-    sheet.append(["3", 902, "Hà Tây", 63, 3, "nd45_2012", "địa phương", "năm 2019",
+    sheet.append(["3", 902, "Hà Bắc Tây", 63, 3, "nd45_2012", "địa phương", "năm 2019",
                   "01/08/2019", 300_000_000, "đã nghiệm thu"])  # fmt: skip
     sheet.merge_cells("A1:M1")
     sheet.merge_cells("C5:C6")

@@ -165,7 +165,8 @@ def find_breached_norms(projects: Typed) -> Iterator[Finding]:
             & ~(frame["approval_date"] > norm["valid_to"])
             & (frame["disbursed_support"] > 0).fillna(False).astype(bool)
         )
-        why = f"{norm['item']}, {norm['source']}"
+        label = CHOICES["item"][norm["item"]]
+        why = Text(f"{label[0]}, {norm['source']}", f"{label[1]}, {norm['source_vi']}")
         rate, ceiling = float(norm["rate"]), int(norm["ceiling"])
         for row, support in projects.rows("disbursed_support", where=applies):
             if support > ceiling:

@@ -26,11 +26,13 @@ def resolve_provinces(typed: Typed) -> tuple[pd.Series, list[Finding]]:
         rows = (frame["province_vintage"] == str(vintage)) & frame["province"].notna()
         named = frame.loc[rows, "province"]
         known, unknown = lookup(named, vintage)
+        _, unknown_vi = lookup(named, vintage, "vi")
+        words = {name: Text(unknown[name], unknown_vi[name]) for name in unknown}
         resolved[rows] = named.map(known).astype("str")
         findings += [
-            typed.find("place_unknown", row, "province", value=unknown[name], vintage=vintage)
+            typed.find("place_unknown", row, "province", value=words[name], vintage=vintage)
             for row, name in typed.rows("province", where=rows)
-            if name in unknown
+            if name in words
         ]
     return resolved, findings
 

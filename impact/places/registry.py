@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -27,6 +27,18 @@ ALIASES = {
     "daclac": "66",
     "dacnong": "67",
     "brvt": "77",
+}
+_WORDS = {
+    "en": {
+        "likely": " (perhaps {})",
+        "of_34": " (a code or name of the 34 provinces)",
+        "fate": " ({name_63} until June 2025, now part of {code_34} {name_34})",
+    },
+    "vi": {
+        "likely": " (có thể là {})",
+        "of_34": " (mã hoặc tên thuộc danh mục 34 tỉnh)",
+        "fate": " ({name_63} đến tháng 6/2025, nay thuộc {code_34} {name_34})",
+    },
 }
 
 
@@ -130,13 +142,14 @@ def codes(values: Iterable[object], vintage: Vintage) -> pd.Series:
 
 
 def lookup(
-    values: Iterable[object], vintage: Vintage
+    values: Iterable[object], vintage: Vintage, language: Literal["en", "vi"] = "en"
 ) -> tuple[dict[object, str], dict[object, str]]:
     """Return the code of every known value, and for every other one a word on what it is."""
     _check_vintage(vintage)
     resolved = {value: _resolve(value, vintage) for value in pd.unique(pd.Series(list(values)))}
     known = {value: code for value, code in resolved.items() if code is not None}
-    return known, {value: _explain(value, vintage) for value in resolved if value not in known}
+    words = _WORDS[language]
+    return known, {v: _explain(v, vintage, words) for v in resolved if v not in known}
 
 
 @cache
@@ -206,7 +219,7 @@ def _resolve(value: object, vintage: Vintage) -> str | None:
     return None
 
 
-def _explain(value: object, vintage: Vintage) -> str:
+def _explain(value: object, vintage: Vintage, words: Mapping[str, str]) -> str:
     """Say what an unknown value is in the other vintage, or what it resembles."""
     other: Vintage = 34 if vintage == 63 else 63
     code = _resolve(value, other)
@@ -214,12 +227,11 @@ def _explain(value: object, vintage: Vintage) -> str:
         spelled = _spellings(vintage)
         likely = get_close_matches(fold(value), spelled, n=1)
         name = provinces(vintage)["name_vi"][spelled[likely[0]]] if likely else ""
-        return f'"{value}" (perhaps {name})' if likely else f'"{value}"'
+        return f'"{value}"' + (words["likely"].format(name) if likely else "")
     if other == 34:
-        return f'"{value}" (a code or name of the 34 provinces)'
+        return f'"{value}"' + words["of_34"]
     row = crosswalk().set_index("code_63").loc[code]
-    fate = f"{row['name_63']} until June 2025, now part of {row['code_34']} {row['name_34']}"
-    return f'"{value}" ({fate})'
+    return f'"{value}"' + words["fate"].format(**row)
 
 
 def _check_vintage(vintage: object) -> None:

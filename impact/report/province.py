@@ -11,7 +11,7 @@ import pandas as pd
 
 from impact import value
 from impact.evaluation.province import TRUE_NAMES, ProvinceStudy, ProvinceTotals
-from impact.ledger import Findings, Ledger
+from impact.ledger import RULES, Findings, Ledger
 from impact.report.figures import report_style
 from impact.report.results import Block, Column, Record, bullets, callout
 from impact.report.text import LANGUAGES, Text, text
@@ -399,7 +399,7 @@ def _findings_table(record: Record, found: Findings) -> Block:
         "findings",
         pd.DataFrame(
             {
-                "rule": rule,
+                "rule": text(*RULES[rule].name),
                 "count": len(found.of_rule(rule)),
                 "example": text(item.text("en"), item.text("vi")),
             }

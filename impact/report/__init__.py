@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from impact.report.effects import estimate_outcomes
     from impact.report.population import population_of
+    from impact.report.queries import record_queries
 
 __all__ = [
     "LANGUAGES",
@@ -40,6 +41,7 @@ __all__ = [
     "narrative",
     "population_of",
     "province",
+    "record_queries",
     "report_style",
     "text",
     "three_provinces",
@@ -61,6 +63,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"impact.report.{name}")
     if name == "estimate_outcomes":
         return importlib.import_module("impact.report.effects").estimate_outcomes
+    if name == "record_queries":
+        return importlib.import_module("impact.report.queries").record_queries
     if name == "population_of":
         return importlib.import_module("impact.report.population").population_of
     raise AttributeError(f"module 'impact.report' has no attribute {name!r}")

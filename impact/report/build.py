@@ -35,6 +35,7 @@ from impact.report.notebook import (
     run_notebook,
     without_outputs,
 )
+from impact.report.queries import taken_queries
 from impact.report.registration import deviations
 from impact.report.results import write_json
 
@@ -228,6 +229,9 @@ def _write_all(
     annex = without_outputs(run.notebook) if results["hidden"] else run.notebook
     (folder / "notebook.ipynb").write_text(annex, encoding="utf-8")
     results["deviations"] = deviations(plan)
+    queries = taken_queries(folder, hidden=bool(results["hidden"]))
+    if queries:
+        results["queries"] = queries
     write_json(record, results)
     data = {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]}
     if plan.dataset:
@@ -250,6 +254,8 @@ def _write_all(
         written = render_html(results, folder, language, fingerprints, others)
         (folder / page).write_text(written, encoding="utf-8")
     manifest = make_manifest(plan, run.modules, folder, run.warnings)
+    if queries:
+        manifest["queries"] = queries
     write_json(folder / MANIFEST, manifest)
     return manifest
 

@@ -112,9 +112,20 @@ def test_an_effect_that_may_be_zero_gives_no_upper_bound():
     assert spent.sentence("en") == (
         "at least 200 million VND a job; no upper bound, since no gain at all is not ruled out"
     )
-    assert spent.sentence("vi").startswith("ít nhất 200 triệu đồng một job")
+    assert spent.sentence("vi").startswith("ít nhất 200 triệu đồng một việc làm;")
+    years = value.CostPerUnit(600e6, 2.0, interval(1.0, 3.0, 0.95), "job-year")
+    assert years.sentence("vi").endswith("600 triệu đồng một việc làm trong một năm")
     zero = value.CostPerUnit(600e6, 2.0, interval(0.0, 3.0, 0.95), "job")
     assert zero.confidence_set.intervals == ((200e6, np.inf),)
+
+
+def test_numbers_of_a_cost_and_of_benefits_are_plain_floats():
+    _, result = effects(effect=lambda e, g: 1.0 + e, noise=1e-6)
+    spent = value.cost_per_unit(result, cost=np.float64(1e9), scale=np.int64(4))
+    worth = value.benefit_cost(result, cost=np.float64(1e8), units={0: 2}, value=1e6, rate=0.05)
+    pooled = value.pooled_cost([spent, spent])
+    for shown in map(repr, (spent, worth, pooled)):
+        assert "np." not in shown
 
 
 def test_losses_and_nothing_at_all_in_words():
@@ -214,8 +225,10 @@ def test_leverage_by_content_by_hand():
     assert table["share"]["technology"] == pytest.approx(400 / 450)
     with pytest.raises(EstimationError, match='no column contnt. Did you mean "content"'):
         value.leverage(projects, by=["contnt"])
-    with pytest.raises(EstimationError, match="not given pooled alone"):
-        value.leverage(projects, by=[])
+    for pooled in ([], ["source"], "source"):
+        with pytest.raises(EstimationError, match='pooled over contents.* Put "content" among by'):
+            value.leverage(projects.assign(source="local"), by=pooled)
+    assert value.leverage(projects, by="content").equals(table)
     ledger = Ledger.from_frames(simulate_programme(1, n_establishments=4000, approvals=5).projects)
     two_ways = value.leverage(ledger.projects, by=["content", "source"])
     assert two_ways.index[-1] == ("all", "all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -123,7 +124,7 @@ class SyntheticControl(Estimator):
             )
         if not isinstance(self.pool, DonorPool):
             raise DesignError(f"pool is a DonorPool(...); it was {self.pool!r}.")
-        if self.proximity < 0.0:
+        if not isinstance(self.proximity, Real) or not self.proximity >= 0.0:
             raise DesignError(f"proximity is a cost, 0 or more; it was {self.proximity!r}.")
         if self.proximity and self.predictors:
             raise DesignError(

@@ -10,13 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.errors import EstimationError, check_choice, listing
+from impact.estimators.parts.synthetic_control_fit import SyntheticControlFit
 from impact.places import Vintage, codes, crosswalk, provinces, tile_map
 from impact.plots import BLUE, INK, ORANGE, PALE, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from impact.estimators.parts.synthetic_control_fit import SyntheticControlFit
 
 __all__ = [
     "donor_map",
@@ -66,6 +65,10 @@ def paths_and_gap(
     ----------
     start : first treated period
     treated : label of the treated unit; the only one if None
+
+    Raises
+    ------
+    EstimationError : the fit keeps no paths, or an unknown or unstated treated unit
     """
     import matplotlib.pyplot as plt
 
@@ -121,10 +124,10 @@ def donor_weights(
 def donor_map(
     fit: SyntheticControlFit,
     *,
+    vintage: Vintage,
     show: Literal["weights", "gaps"] = "weights",
     start: float | None = None,
     treated: Hashable = None,
-    vintage: Vintage = 63,
     ax: Axes | None = None,
     language: Language = "en",
 ) -> Axes:
@@ -132,10 +135,11 @@ def donor_map(
 
     Parameters
     ----------
+    vintage : list of provinces the units are named in, 63 or 34 as merged in July 2025; never
+        guessed, since seven codes and seven names mean other places across the two
     show : "weights" colours donors by their weight, those without any in grey; "gaps" colours the
         treated province by its mean gap from ``start`` on, and donors by that of their placebo
     start : first treated period, for gaps
-    vintage : 63 provinces, or 34 as merged in July 2025
 
     Raises
     ------
@@ -216,10 +220,20 @@ def placebo_fan(
 
 
 def _need_placebos(fit: SyntheticControlFit) -> None:
+    _need_paths(fit)
     if fit.placebos.empty:
         raise EstimationError(
             "this fit holds no placebos of a single treated unit: fit SyntheticControl with one "
             'treated unit and inference="placebo".'
+        )
+
+
+def _need_paths(fit: object) -> None:
+    if not isinstance(fit, SyntheticControlFit):
+        raise EstimationError(
+            f"a {type(fit).__name__} keeps no path of the treated unit and its synthetic one: this "
+            'figure draws result.extra["fit"] of SyntheticControl. Draw donor_weights of this fit, '
+            "or its effects by event time: result.event_study().plot()."
         )
 
 
@@ -273,6 +287,7 @@ def _column_of(fit: SyntheticControlFit, treated: Hashable) -> Hashable:
 
 
 def _path_of(fit: SyntheticControlFit, treated: Hashable) -> pd.DataFrame:
+    _need_paths(fit)
     column = _column_of(fit, treated)
     return fit.paths[fit.paths["treated"] == column].reset_index(drop=True)
 

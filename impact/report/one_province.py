@@ -245,7 +245,7 @@ def _drawings(record: Record, found: Findings) -> dict[str, Block]:
     if found.case.name == "simulated":
         drawn["map"] = record.figure(
             "map",
-            _in_languages(lambda code: donor_map(fit, language=code)),
+            _in_languages(lambda code: donor_map(fit, vintage=63, language=code)),
             text("Donors on the map", "Đơn vị đối chứng trên bản đồ"),
             text(
                 "A tile a province: the treated one is outlined, donors with weight are coloured.",

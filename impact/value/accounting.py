@@ -57,7 +57,7 @@ def leverage(
     Parameters
     ----------
     projects : ledger's projects
-    by : columns to split by; content first, since soft contents ask for no counterpart and
+    by : columns to split by, "content" among them, since soft contents ask for no counterpart and
         dilute any pooled ratio
     paid : column of support
 
@@ -66,17 +66,23 @@ def leverage(
     DataFrame : projects, support, counterpart, leverage, share of support; the last row, "all",
         is the pooled ratio
 
+    Raises
+    ------
+    EstimationError : "content" is not among ``by``, or a column is missing
+
     Notes
     -----
     Leverage is accounting: co-financing is compulsory for many contents, so it says nothing about
     what would have been invested anyway.
     """
-    if not by:
-        raise EstimationError(
-            "leverage is not given pooled alone: contents without co-financing dilute it, and two "
-            'places with the same rules differ by their mix. Split it, for instance by=["content"].'
-        )
+    by = (by,) if isinstance(by, str) else tuple(by)
     _require_columns(projects, [*by, paid, "counterpart"])
+    if "content" not in by:
+        raise EstimationError(
+            f"leverage is not given pooled over contents, as by={list(by)} would: contents without "
+            "co-financing dilute it, and two places with the same rules differ by their mix. Put "
+            '"content" among by, for instance by=["content", "source"].'
+        )
     known = projects.dropna(subset=[paid, "counterpart"])
     known = known[known[paid] > 0]
     groups = known.groupby(list(by), sort=True)

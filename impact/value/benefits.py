@@ -12,6 +12,7 @@ from impact.inference.sets import ConfidenceSet
 from impact.result import Result
 from impact.value.accounting import check_rate
 from impact.value.costs import own_set
+from impact.value.ratios import plain
 
 __all__ = ["BenefitCost", "benefit_cost"]
 
@@ -29,6 +30,11 @@ class BenefitCost:
     benefit_set: ConfidenceSet
     rate: float
     funds_cost: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "benefit", float(self.benefit))
+        object.__setattr__(self, "cost", float(self.cost))
+        object.__setattr__(self, "benefit_set", plain(self.benefit_set))
 
     @property
     def ratio(self) -> float:

@@ -16,7 +16,7 @@ from impact.inference.sets import ConfidenceSet, interval, invert
 from impact.inference.wild import score_blocks, wild_cluster_test
 from impact.result import Result
 from impact.value.accounting import check_share
-from impact.value.ratios import Language, fieller, inverted, spell_set
+from impact.value.ratios import Language, fieller, inverted, plain, spell_set
 
 __all__ = [
     "CostPerUnit",
@@ -49,6 +49,11 @@ class CostPerUnit:
     gained_set: ConfidenceSet
     unit: str
     price_base: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cost", float(self.cost))
+        object.__setattr__(self, "gained", float(self.gained))
+        object.__setattr__(self, "gained_set", plain(self.gained_set))
 
     @property
     def estimate(self) -> float:

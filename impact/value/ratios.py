@@ -11,7 +11,7 @@ from impact.errors import InferenceError
 from impact.inference import bands
 from impact.inference.sets import ConfidenceSet, interval
 
-__all__ = ["Language", "fieller", "inverted", "spell_money", "spell_set"]
+__all__ = ["Language", "fieller", "inverted", "plain", "spell_money", "spell_set"]
 
 Language = Literal["en", "vi"]
 
@@ -45,6 +45,11 @@ WORDS = {
         "en": "the data do not bound the cost of a {unit}",
         "vi": "dữ liệu không giới hạn được chi phí một {unit}",
     },
+}
+UNITS_VI = {
+    "job": "việc làm",
+    "job-year": "việc làm trong một năm",
+    "million VND": "triệu đồng",
 }
 
 
@@ -124,6 +129,11 @@ def inverted(cost: float, effects: ConfidenceSet) -> ConfidenceSet:
     return ConfidenceSet(tuple(sorted(pieces)), effects.level)
 
 
+def plain(found: ConfidenceSet) -> ConfidenceSet:
+    """Return a set whose ends are Python's own floats, as they are printed."""
+    return ConfidenceSet(tuple((float(a), float(b)) for a, b in found.intervals), found.level)
+
+
 def spell_money(amount: float, lang: Language = "en") -> str:
     """Write an amount with two or three digits and its unit: ``210 million VND``."""
     size, name = next(
@@ -138,8 +148,10 @@ def spell_set(costs: ConfidenceSet, unit: str, lang: Language = "en") -> str:
     """Say a confidence set of costs per unit in words.
 
     Only costs above zero are read as costs of a gain; a set that also reaches below zero, where
-    units were lost, has no upper bound.
+    units were lost, has no upper bound. In Vietnamese the units "job", "job-year" and "million
+    VND" are translated; any other is written as it is.
     """
+    unit = UNITS_VI.get(unit, unit) if lang == "vi" else unit
     positive = [(low, high) for low, high in costs.intervals if high > 0]
     if not positive:
         return WORDS["loss"][lang].format(unit=unit)

@@ -406,14 +406,24 @@ def test_donors_far_from_the_treated_province_only():
     away = km.loc[:, codes([names[0]], 63).iloc[0]]
     far = {n for n, c in zip(names, codes(names, 63), strict=True) if away[c] > 150.0}
     assert 2 < len(far) < 24
-    fit = SyntheticControl(pool=DonorPool(farther_than=150.0)).fit(design).extra["fit"]
+    fit = SyntheticControl(pool=DonorPool(farther_than=150.0, vintage=63)).fit(design).extra["fit"]
     assert set(fit.unit_weights.index) == far
     with pytest.raises(DesignError, match="no donor is left"):
-        SyntheticControl(pool=DonorPool(farther_than=5000.0)).fit(design)
+        SyntheticControl(pool=DonorPool(farther_than=5000.0, vintage=63)).fit(design)
     with pytest.raises(PlaceError):
-        SyntheticControl(pool=DonorPool(farther_than=150.0)).fit(design_of(y, cohorts))
+        SyntheticControl(pool=DonorPool(farther_than=150.0, vintage=63)).fit(design_of(y, cohorts))
     with pytest.raises(DesignError, match="farther_than is a distance in km, above 0; it was 0"):
         DonorPool(farther_than=0)
+    with pytest.raises(DesignError, match="farther_than is a distance in km, above 0; it was 'x'"):
+        DonorPool(farther_than="x")
+    with pytest.raises(DesignError, match="Say which list .* vintage=63 or vintage=34"):
+        DonorPool(farther_than=100.0)
+
+
+def test_a_price_of_proximity_that_is_no_number_is_refused():
+    for wrong in ("a", -1.0, float("nan"), None):
+        with pytest.raises(DesignError, match="proximity is a cost, 0 or more; it was"):
+            SyntheticControl(proximity=wrong)
 
 
 def test_covariates_in_the_design_are_refused():

@@ -7,7 +7,9 @@ import pytest
 
 from impact import Design, Panel
 from impact.errors import EstimationError, PlaceError
+from impact.estimators.augmented_synthetic_control import AugmentedSyntheticControl
 from impact.estimators.synthetic_control import SyntheticControl
+from impact.estimators.synthetic_did import SyntheticDiD
 from impact.estimators.synthetic_figures import (
     donor_map,
     donor_weights,
@@ -95,12 +97,22 @@ def test_donors_are_drawn_on_the_map_of_provinces(vintage):
 
 def test_a_map_refuses_units_that_are_no_provinces_and_gaps_without_a_start(fit):
     with pytest.raises(PlaceError):
-        donor_map(fit)
+        donor_map(fit, vintage=63)
     provincial, _ = provinces_fit(63)
     with pytest.raises(EstimationError, match=r"say from which on, start="):
-        donor_map(provincial, show="gaps")
+        donor_map(provincial, vintage=63, show="gaps")
     with pytest.raises(EstimationError, match="show may be 'weights', 'gaps'; it was 'map'"):
-        donor_map(provincial, show="map")
+        donor_map(provincial, vintage=63, show="map")
+    plt.close("all")
+
+
+@pytest.mark.parametrize("method", [SyntheticDiD, AugmentedSyntheticControl])
+def test_fits_without_paths_are_refused_in_words(method):
+    other = method(inference="none").fit(design_of()).extra["fit"]
+    for draw in (paths_and_gap, placebo_fan):
+        with pytest.raises(EstimationError, match=r"Fit keeps no path .* of SyntheticControl"):
+            draw(other, 9)
+    assert donor_weights(other).patches
     plt.close("all")
 
 

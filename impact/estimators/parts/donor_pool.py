@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TypeAlias
 
 import numpy as np
@@ -33,7 +34,8 @@ class DonorPool:
     different : column whose value donors do not share with the treated unit (another region)
     farther_than : km between centroids of provinces that a donor is at least away from each
         treated unit, so that the treatment does not spill over; units are provinces
-    vintage : of the provinces, 63 or 34
+    vintage : list of provinces the units are named in, 63 or 34; needed with ``farther_than``, and
+        never guessed, since seven codes and seven names mean other places across the two
     """
 
     only: tuple[Hashable, ...] = ()
@@ -41,7 +43,7 @@ class DonorPool:
     same: str | None = None
     different: str | None = None
     farther_than: float | None = None
-    vintage: Vintage = 63
+    vintage: Vintage | None = None
 
     def __post_init__(self) -> None:
         for name in ("only", "exclude"):
@@ -52,10 +54,18 @@ class DonorPool:
                     f"Write ({value!r},) for one unit."
                 )
             object.__setattr__(self, name, tuple(value))
-        if self.farther_than is not None and not self.farther_than > 0.0:
+        if self.farther_than is None:
+            return
+        if not isinstance(self.farther_than, Real) or not self.farther_than > 0.0:
             raise DesignError(
                 f"DonorPool: farther_than is a distance in km, above 0; it was "
                 f"{self.farther_than!r}."
+            )
+        if self.vintage is None:
+            raise DesignError(
+                "DonorPool: farther_than measures distances between provinces, and seven codes "
+                "and seven names mean other places in the list since July 2025. Say which list "
+                "the units are named in: vintage=63 or vintage=34."
             )
 
     def members(self, design: Design, treated: Indices) -> Indices:
@@ -84,8 +94,8 @@ class DonorPool:
             if column is not None:
                 values = design.sample.unit_values(column)
                 allowed &= values.isin(values.iloc[treated]).to_numpy() == wanted
-        if self.farther_than is not None:
-            allowed &= self._far(units, treated, self.farther_than)
+        if self.farther_than is not None and self.vintage is not None:
+            allowed &= _far(units, treated, self.farther_than, self.vintage)
         if not allowed.any():
             raise DesignError(
                 f"no donor is left for {design.panel.unit} {listing(units[treated])}: of "
@@ -102,8 +112,9 @@ class DonorPool:
                     f"{near(str(label), units)}Units are {listing(units, 6)}."
                 )
 
-    def _far(self, units: pd.Index, treated: Indices, km: float) -> Booleans:
-        """Mark units that lie farther than so many km from every treated one."""
-        place = codes(units, self.vintage).to_numpy()
-        apart = distances(self.vintage).loc[place, place[treated]]
-        return np.asarray(apart.min(axis=1).to_numpy() > km)
+
+def _far(units: pd.Index, treated: Indices, km: float, vintage: Vintage) -> Booleans:
+    """Mark units that lie farther than so many km from every treated one."""
+    place = codes(units, vintage).to_numpy()
+    apart = distances(vintage).loc[place, place[treated]]
+    return np.asarray(apart.min(axis=1).to_numpy() > km)

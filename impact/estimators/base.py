@@ -89,8 +89,9 @@ class Estimator(metaclass=_Settings):
     """Base of all estimators: a frozen dataclass of method settings.
 
     Subclasses state ``requires`` and ``estimand`` and implement ``_estimate``; what they refuse by
-    their settings stands in ``_refuse_design``, so that `unmet` can tell it beforehand. Unknown settings,
-    and those typed as ``Literal`` that are not one of theirs, are refused when it is made.
+    their settings stands in ``_refuse_design``, so that `unmet` can tell it beforehand. Unknown
+    settings, and those typed as ``Literal`` that are not one of theirs, are refused when it is
+    made.
     """
 
     requires: ClassVar[tuple[Requirement, ...]] = ()

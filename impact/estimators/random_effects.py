@@ -27,21 +27,21 @@ class RandomEffects(RegressionEstimator):
     effects : "unit" for unit effects, "two_way" for unit and period effects
     method : variance components: "swamy_arora", "amemiya" (Wansbeek and Kapteyn's where rows are
         missing), "wallace_hussain" or "nerlove"
-    unbiased : False leaves the components of "amemiya" and "wallace_hussain" without correction
-        for the estimated coefficients; balanced panels only
+    unbiased : whether the components of "amemiya" and "wallace_hussain" are corrected for the
+        estimated coefficients; None corrects them where rows are missing, as R plm does
 
     Notes
     -----
     Assumes that unit effects do not correlate with the regressors; `hausman_test` and the
     Mundlak estimator test and drop that assumption. Panels may be unbalanced: rows are transformed
     by each unit's own number of rows and, with two-way effects, by the exact inverse root of their
-    covariance; components are unbiased for any pattern of gaps, except "nerlove", the spread of the
-    estimated effects. A component estimated negative is set to zero, with a note. Weights are
+    covariance; with gaps components are unbiased for any pattern, except "nerlove", the spread of
+    the estimated effects. A component estimated negative is set to zero, with a note. Weights are
     refused.
 
-    On Grunfeld's data these are the numbers of Baltagi's Tables 2.1 and 3.1, and of R plm where a
-    row is missing; for balanced panels plm prints those of ``unbiased=False``. Its standard errors
-    of unbalanced two-way models (2.6-9999) are not ours: they lack the scale of the errors.
+    On Grunfeld's data these are the numbers that R plm prints, complete or with a row missing;
+    ``unbiased=True`` gives Baltagi's Tables 2.1 and 3.1. plm's standard errors of unbalanced
+    two-way models (2.6-9999) are not ours: they lack the scale of the errors.
 
     Source
     ------
@@ -50,7 +50,7 @@ class RandomEffects(RegressionEstimator):
 
     effects: Literal["unit", "two_way"] = "unit"
     method: Method = "swamy_arora"
-    unbiased: bool = True
+    unbiased: bool | None = None
 
     requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients with random effects"

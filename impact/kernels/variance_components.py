@@ -36,7 +36,7 @@ def variance_components(
     effects: Sequence[Groups],
     method: Method,
     *,
-    unbiased: bool = True,
+    unbiased: bool | None = None,
 ) -> Components:
     r"""Estimate the variances of errors and effects from quadratic forms of residuals.
 
@@ -53,7 +53,8 @@ def variance_components(
         groups, "amemiya" those of the regression within, "wallace_hussain" pooled ones;
         "nerlove" the spread of the effects estimated within, by rows
     unbiased : False takes the residuals of "amemiya" and "wallace_hussain" for errors, so that
-        sums of squares are divided by (N-1)(T-1), N and T; balanced panels only
+        sums of squares are divided by (N-1)(T-1), N and T; balanced panels only. None does so where
+        the panel is balanced
 
     Raises
     ------
@@ -81,6 +82,8 @@ def variance_components(
         return _from_effects(outcome, regressors, effects, within)
     if method == "swamy_arora":
         return _from_regressions_between(outcome, regressors, effects, within.sigma2)
+    if unbiased is None:
+        unbiased = any(np.ptp(own.counts) > 0 for own in effects)
     if not unbiased:
         return _uncorrected(outcome, regressors, effects, within, absorber, method)
     if method == "amemiya":
@@ -174,7 +177,7 @@ def _uncorrected(
         raise EstimationError(
             "variance components without correction for estimated coefficients (unbiased=False) "
             f"are defined for balanced panels; here groups have from {gaps[0].counts.min()} to "
-            f"{gaps[0].counts.max()} rows. Leave unbiased=True."
+            f"{gaps[0].counts.max()} rows. Leave unbiased=None."
         )
     residuals = (
         _centred_within_residuals(outcome, regressors, within)

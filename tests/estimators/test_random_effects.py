@@ -39,7 +39,7 @@ def fit(frame, effects="two_way", **settings):
 )
 def test_grunfeld_as_printed(effects, method, deviations, coefficients):
     """Baltagi, Econometric Analysis of Panel Data, Tables 2.1 and 3.1, as printed."""
-    result = fit(grunfeld(), effects, method=method)
+    result = fit(grunfeld(), effects, method=method, unbiased=True)
     parts = result.extra["components"]
     got = np.sqrt([parts.unit, parts.time, parts.error])
     # 53.745 is printed 53.75.
@@ -109,9 +109,9 @@ def numbers(result):
 
 
 @pytest.mark.parametrize(("effects", "method"), PLM_BALANCED)
-def test_balanced_components_without_correction_equal_plm(effects, method):
+def test_balanced_components_equal_plm(effects, method):
     """R plm 2.6-9999 (commit d49dfb4), test_Estimators.Rout.save, all eight summaries."""
-    result = fit(grunfeld(), effects, method=method, unbiased=False)
+    result = fit(grunfeld(), effects, method=method)
     assert_printed(numbers(result), PLM_BALANCED[effects, method])
     assert_printed(in_their_order(result.std_errors), PLM_ERRORS[effects, method])
 
@@ -171,7 +171,7 @@ def test_components_solve_expected_quadratic_forms(method, gaps):
     parts = [np.eye(len(y)), units @ units.T, times @ times.T]
     system = [[np.trace(maker @ part @ maker.T) for part in parts] for maker in makers]
     expected = np.linalg.solve(system, [np.sum((maker @ y) ** 2) for maker in makers])
-    result = fit(frame, method=method)
+    result = fit(frame, method=method, unbiased=True)
     got = result.extra["components"]
     named = dict(zip(("error", "unit", "time"), expected, strict=True))
     for name, value in named.items():
@@ -188,7 +188,7 @@ def test_transformed_rows_give_generalised_least_squares(method):
     frame = grunfeld(gaps=True)
     shocks = pd.Series(rng.normal(size=frame["year"].nunique()), sorted(frame["year"].unique()))
     frame = frame.assign(invest=frame["invest"] + 80 * shocks[frame["year"]].to_numpy())
-    result = fit(frame, method=method)
+    result = fit(frame, method=method, unbiased=True)
     parts = result.extra["components"]
     assert parts.time > 0
     y, x, units, times = dense(frame)

@@ -123,20 +123,17 @@ def test_grunfeld_investment(grunfeld):
     np.testing.assert_allclose(two_way["value"], (0.117715855083, 0.013751283004), rtol=1e-7)
 
 
-AS_PLM = {"unbiased": False}
-
-
 @pytest.mark.parametrize(
     ("settings", "value", "capital"),
     [
         ({}, (0.109781152232, 0.010492663550), (0.308112982831, 0.017180469090)),
         (
-            {"method": "amemiya", **AS_PLM},
+            {"method": "amemiya"},
             (0.109763687672, 0.010421159769),
             (0.307951870384, 0.017200280141),
         ),
         (
-            {"method": "wallace_hussain", **AS_PLM},
+            {"method": "wallace_hussain"},
             (0.109710374009, 0.010181334009),
             (0.307373927646, 0.017272180674),
         ),

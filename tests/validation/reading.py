@@ -192,11 +192,8 @@ def _method(case, frame, words, how):
         if make is not None:
             return make(**how)
         method = next((m for word, m in COMPONENTS.items() if word in words), "swamy_arora")
-        counts = frame.groupby(case["columns"]["unit"]).size()
-        # plm corrects components for estimated coefficients on unbalanced panels only.
-        corrected = method not in ("amemiya", "wallace_hussain") or counts.nunique() > 1
         effects = "two_way" if re.search("two.?way", words) else "unit"
-        return RandomEffects(effects=effects, method=method, unbiased=corrected, **how)
+        return RandomEffects(effects=effects, method=method, **how)
     return None
 
 

@@ -97,10 +97,8 @@ def static_grunfeld_baltagi(frame):
         "between": Between(covariance="classical"),
         "fd": FirstDifference(covariance="classical"),
         "re_swar": RandomEffects(covariance="classical"),
-        "re_amemiya": RandomEffects(method="amemiya", unbiased=False, covariance="classical"),
-        "re_walhus": RandomEffects(
-            method="wallace_hussain", unbiased=False, covariance="classical"
-        ),
+        "re_amemiya": RandomEffects(method="amemiya", covariance="classical"),
+        "re_walhus": RandomEffects(method="wallace_hussain", covariance="classical"),
         "re_nerlove": RandomEffects(method="nerlove", covariance="classical"),
         "twoway_within": FixedEffects(covariance="classical"),
         "twoway_re_swar": RandomEffects(effects="two_way", covariance="classical"),

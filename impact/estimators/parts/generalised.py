@@ -28,7 +28,7 @@ def fit_random_effects(
     *,
     effects: Literal["unit", "two_way"] = "unit",
     method: Method = "swamy_arora",
-    unbiased: bool = True,
+    unbiased: bool | None = None,
     covariance: Covariance = "classical",
     convention: Convention = "fixest",
 ) -> tuple[Regression, Components]:

@@ -24,16 +24,17 @@ from impact.errors import (
 )
 from impact.inference import bands
 from impact.inference.aggregation import share_average
-from impact.inference.auto import Method, choose, refuse_split
+from impact.inference.auto import MANY_TREATED, Method, choose, refuse_split
 from impact.inference.clusters import BlockScores
-from impact.inference.dispatch import Inference, infer, power_at
+from impact.inference.dispatch import Inference, infer, nothing, power_at
 from impact.inference.equivalence import two_one_sided_tests, verdict
 from impact.inference.evidence import Evidence, Label, Sample, gather
 from impact.inference.power import clusters_needed as planned_clusters
 from impact.inference.power import power_curve as analytic_power
 from impact.inference.rounding import EXACT
-from impact.inference.scores import Replicates, Uncertainty
+from impact.inference.scores import Replicates, Scores, Uncertainty
 from impact.inference.sets import ConfidenceSet, interval
+from impact.inference.treated import cohort_weights, effective_treated
 from impact.warehouse import TableSample
 
 if TYPE_CHECKING:
@@ -48,8 +49,14 @@ Grouping = Literal["event_time", "cohort", "time"]
 PLENTY = 50
 """Treated and untreated clusters, of one unit each, beyond which no check of methods is needed."""
 
+CHEAP = 1000
+"""Doubted estimates times clusters up to which methods for few clusters are run unasked."""
+
 CLUSTERED = ("cr1", "cr2", "cr3")
 """Methods that are a standard error with a t or normal law."""
+
+OWN_ERRORS = '.std_errors has the estimator\'s own; infer("cr1") prints with them'
+"""Where to find standard errors that are not read by default."""
 
 CELL_COLUMNS = ("term", "cohort", "time", "event_time", "estimate", "weight", "note")
 
@@ -106,6 +113,9 @@ class Result:
         estimates have no cohorts
     settings : the estimator's settings
     notes : sentences a reader of the numbers must know
+    clusters_used : codes of the design's clusters that the estimates rest on, rising; None where
+        they rest on all, or which they are is not known
+    cohort_weights : weight of each cohort in each estimate, shape (K, C); None where labels tell
 
     Notes
     -----
@@ -123,6 +133,8 @@ class Result:
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     request: InferenceRequest = InferenceRequest()
+    clusters_used: NDArray[np.int64] | None = None
+    cohort_weights: Floats | None = None
 
     def __post_init__(self) -> None:
         absent = [c for c in CELL_COLUMNS if c not in self.cells.columns]
@@ -323,16 +335,23 @@ class Result:
         statistic, rank, p_value = bands.joint_wald(
             self.estimates[keep], matrix, df=self.uncertainty.df
         )
-        if self.request.method is None and self._needs_no_check:
+        fewest = float(self._arms[keep].min()) if self._has_arms else np.inf
+        few = fewest < MANY_TREATED and (self._is_large or self._has_few_replicates)
+        doubted = self._doubted[keep].any() or (few and self._has_few_replicates)
+        if self.request.method is None and not doubted:
             return JointTest(question, statistic, rank, p_value, self.uncertainty.df)
-        return self._few_cluster_test(question, statistic, rank)
+        return self._few_cluster_test(question, statistic, rank, int(fewest) if few else None)
 
-    def _few_cluster_test(self, question: str, statistic: float, rank: int) -> JointTest:
-        """Compare a Wald statistic with Hotelling's two-sample law for G clusters."""
-        facts = self.design.facts
-        clusters, treated = facts.n_clusters, facts.n_treated_clusters
-        arm = min(treated, clusters - treated) or clusters // 2
-        clusters = min(clusters, self.uncertainty.n_clusters)
+    def _few_cluster_test(
+        self, question: str, statistic: float, rank: int, fewest: int | None
+    ) -> JointTest:
+        """Compare a Wald statistic with Hotelling's two-sample law for G clusters.
+
+        ``fewest`` are the treated clusters of the estimate that has fewest; None for the design's.
+        """
+        treated, untreated = self._cluster_counts
+        clusters = min(treated + untreated, self.uncertainty.n_clusters)
+        arm = fewest or min(treated, untreated) or (treated + untreated) // 2
         freedom = clusters - 1 - rank
         if arm <= rank or freedom < 1:
             return JointTest(
@@ -399,33 +418,53 @@ class Result:
         request = self.request
         if request.method in (None, "auto"):
             refuse_split(self._split)
-        if request.method is None and self._needs_no_check:
+        every = request.method is not None
+        doubted = np.ones(len(self), dtype=bool) if every else self._doubted
+        doubted = doubted & ~np.isnan(self.std_errors)
+        if not doubted.any() or (request.method == "cr1" and not self._knows_clusters):
             return [None] * len(self)
-        if self._n_clusters != self.design.n_clusters:
+        if every and not self._knows_clusters:
             raise InferenceError(
-                f"{self.estimator} rests on {self._n_clusters} of the design's "
-                f"{plural(self.design.n_clusters, 'cluster')}, so other methods cannot match them. "
+                f"{self._rests_on_some}, so other methods cannot match them. "
                 "Leave out the units it does not use from the design."
             )
-        rows: list[Inference | None] = []
-        for row in range(len(self)):
-            if np.isnan(self.std_errors[row]):
-                rows.append(None)
-                continue
-            evidence = self.evidence(row)
-            if request.method is None and choose(evidence.facts).method == "cr1":
-                rows.append(None)
-                continue
-            rows.append(
-                infer(
-                    evidence,
-                    request.method or "auto",
-                    draws=request.draws,
-                    seed=request.seed,
-                    level=level,
-                )
-            )
-        return rows
+        cheap = not self._is_large or doubted.sum() * self._n_clusters <= CHEAP
+        return [
+            self._infer_row(row, level, cheap=cheap or every) if doubted[row] else None
+            for row in range(len(self))
+        ]
+
+    def _infer_row(self, row: int, level: float, *, cheap: bool) -> Inference | None:
+        """Return the inference of one estimate; None where the estimator's own holds."""
+        request, estimate = self.request, float(self.estimates[row])
+        if not self._knows_clusters:
+            return nothing(f"{self._rests_on_some}, not known which; {OWN_ERRORS}", estimate, level)
+        thin = request.method is None and self._is_large
+        if thin and not (cheap and self._has_rows):
+            return nothing(self._thin_reason(row), estimate, level)
+        evidence = self.evidence(row)
+        if thin and evidence.paths is None and evidence.blocks is None:
+            return nothing(self._thin_reason(row), estimate, level)
+        if request.method is None and choose(evidence.facts).method == "cr1":
+            return None
+        return infer(
+            evidence,
+            request.method or "auto",
+            draws=request.draws,
+            seed=request.seed,
+            level=level,
+        )
+
+    def _thin_reason(self, row: int) -> str:
+        """Say how few clusters an estimate of a large design rests on."""
+        return f"rests on about {plural(round(self._arms[row]), 'cluster')} of an arm; {OWN_ERRORS}"
+
+    @property
+    def _rests_on_some(self) -> str:
+        return (
+            f"{self.estimator} rests on {self._n_clusters} of the design's "
+            f"{plural(self.design.n_clusters, 'cluster')}"
+        )
 
     def evidence(self, row: int = 0) -> Evidence:
         """Return what is known of one estimate, as arrays for `impact.inference`.
@@ -478,7 +517,7 @@ class Result:
                 f"first {self.design.cluster_columns[0]} {shown}; whole clusters were assigned, so "
                 "each must lie in one stratum."
             )
-        return own
+        return own if self.clusters_used is None else own[self.clusters_used]
 
     @property
     def _n_clusters(self) -> int:
@@ -487,25 +526,104 @@ class Result:
         return own.clusters[0].size if isinstance(own, BlockScores) else own.n_clusters
 
     @property
-    def _needs_no_check(self) -> bool:
-        """Whether the estimator's own standard errors are taken without looking further."""
-        design = self.design
-        if design.treatment_column is None or isinstance(self.uncertainty, Replicates):
+    def _knows_clusters(self) -> bool:
+        """Whether it is known which of the design's clusters the estimates rest on."""
+        used = self.clusters_used
+        return self._n_clusters == (self.design.n_clusters if used is None else len(used))
+
+    @property
+    def _has_rows(self) -> bool:
+        """Whether the rows that methods for few clusters need are at hand."""
+        return self.design.table is None or not self.design.covariates
+
+    @property
+    def _keeps_own(self) -> bool:
+        """Whether the estimator's own standard errors are taken whatever the clusters."""
+        design, own = self.design, self.uncertainty
+        if design.treatment_column is None or not design.facts.n_treated_units:
+            return True
+        if isinstance(own, Replicates) or (isinstance(own, Scores) and own.keeps_law):
             return True
         if self.settings.get("covariance", "CR1") != "CR1":
             return True
+        return len(design.cluster_columns) > 1 and not isinstance(own, BlockScores)
+
+    @property
+    def _has_few_replicates(self) -> bool:
+        """Whether replicates, read by the normal law, may rest on few treated clusters."""
+        return isinstance(self.uncertainty, Replicates) and self.uncertainty.df is None
+
+    @cached_property
+    def _cluster_counts(self) -> tuple[int, int]:
+        """Treated and untreated clusters that the estimates rest on, at least."""
+        facts = self.design.facts
+        if self.clusters_used is not None:
+            treated = int((self._sample.treated_sizes > 0).sum())
+            return treated, self._n_clusters - treated
+        lost = 0 if self._knows_clusters else max(0, facts.n_clusters - self._n_clusters)
+        untreated = facts.n_clusters - facts.n_treated_clusters
+        return max(0, facts.n_treated_clusters - lost), max(0, untreated - lost)
+
+    @property
+    def _is_large(self) -> bool:
+        """Whether the design has so many clusters that only small cohorts are doubted."""
+        facts = self.design.facts
+        return min(self._cluster_counts) >= PLENTY and facts.n_clusters == facts.n_units
+
+    @cached_property
+    def _doubted(self) -> NDArray[np.bool_]:
+        """Mark estimates whose own standard errors are not taken without a look, shape (K,)."""
+        if self._keeps_own:
+            return np.zeros(len(self), dtype=bool)
+        if not self._is_large:
+            return np.ones(len(self), dtype=bool)
+        return self._arms < MANY_TREATED
+
+    @property
+    def _has_arms(self) -> bool:
+        return self.design.treatment_column is not None and len(self.design.cohort_values) > 0
+
+    @cached_property
+    def _arms(self) -> Floats:
+        """Treated clusters each estimate rests on, or those it compares with if fewer, (K,)."""
+        weights = self._weights_of_cohorts
+        found = effective_treated(weights, self._cohort_clusters)
+        for column in ("n_treated", "n_comparison"):
+            if column in self.cells:
+                number = self.cells[column].to_numpy(dtype=np.float64)
+                found = np.fmin(found, np.where(number > 0, number, np.inf))
+        return found
+
+    @cached_property
+    def _cohort_clusters(self) -> Floats:
+        """Clusters of each cohort, shape (C,)."""
+        design = self.design
         facts = design.facts
-        if not facts.n_treated_units:
-            return True
-        if len(design.cluster_columns) > 1:
-            return not isinstance(self.uncertainty, BlockScores)
-        if self.uncertainty.n_clusters != facts.n_clusters:
-            return True
-        smaller = min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)
-        return smaller >= PLENTY and facts.n_clusters == facts.n_units
+        if design.table is not None or facts.n_clusters == facts.n_units:
+            return design.cohort_units[:-1].astype(np.float64)
+        width = len(design.cohort_values) + 1
+        pairs = np.unique(design.cluster_codes * width + design.cohort_codes)
+        return np.bincount(pairs % width, minlength=width)[:-1].astype(np.float64)
+
+    @property
+    def _weights_of_cohorts(self) -> Floats:
+        if self.cohort_weights is not None:
+            return self.cohort_weights
+        design = self.design
+        return cohort_weights(
+            self.cells[["cohort", "time", "event_time"]].to_numpy(dtype=np.float64),
+            np.asarray(design.cohort_values, dtype=np.float64),
+            self._cohort_clusters,
+            np.asarray(design.periods, dtype=np.float64),
+        )
 
     @cached_property
     def _sample(self) -> Sample:
+        every = self._whole_sample
+        return every if self.clusters_used is None else every.of_clusters(self.clusters_used)
+
+    @property
+    def _whole_sample(self) -> Sample:
         design = self.design
         absorbing = design.dose is None and not len(design.reversing_units)
         if design.table is not None:
@@ -532,11 +650,11 @@ class Result:
     ) -> float:
         """Return the critical value of one interval, or of all K at once (sup-t)."""
         if not simultaneous:
-            return float(bands.pointwise_critical_value(level, self.uncertainty.df))
+            return float(bands.pointwise_critical_value(level, self._least_freedom))
         matrix = self.uncertainty.covariance()[: len(self), : len(self)]
         known = ~np.isnan(self.std_errors)
         return bands.simultaneous_critical_value(
-            matrix[np.ix_(known, known)], level, df=self.uncertainty.df, seed=seed
+            matrix[np.ix_(known, known)], level, df=self._least_freedom, seed=seed
         )
 
     def minimum_detectable_effect(self, *, power: float = 0.8, level: float = 0.95) -> Floats:
@@ -695,7 +813,17 @@ class Result:
         if isinstance(self.uncertainty, BlockScores):
             own = self.uncertainty.freedoms[: len(self)]
             return np.where(np.isnan(own), shared, own)
+        if self._has_few_replicates and self._has_arms:
+            return np.where(self._arms < MANY_TREATED, np.maximum(self._arms - 1, 1.0), np.inf)
         return np.full(len(self), shared)
+
+    @property
+    def _least_freedom(self) -> float | None:
+        """Degrees of freedom of intervals that hold at once; None for the normal law."""
+        if not self._has_few_replicates:
+            return self.uncertainty.df
+        least = float(self._freedoms.min(initial=np.inf))
+        return least if np.isfinite(least) else None
 
     def _replace_inference(self, frame: pd.DataFrame, level: float, seed: int) -> None:
         """Put statistics, p-values and sets of other methods in place."""
@@ -711,27 +839,33 @@ class Result:
         frame.loc[rows, "p_value"] = [i.p_value for i in chosen]
         frame.loc[rows, "conf_low"] = [i.confidence_set.low for i in chosen]
         frame.loc[rows, "conf_high"] = [i.confidence_set.high for i in chosen]
-        if all(i.method in CLUSTERED for i in chosen):
-            self._widen_bands(frame, level, seed)
-        else:
-            frame[["band_low", "band_high"]] = np.nan
+        clustered = np.array([i is None or i.method in CLUSTERED for i in found])
+        frame[["band_low", "band_high"]] = np.nan
+        if clustered.all() or self._is_large:
+            self._widen_bands(frame, clustered, level, seed)
         own = np.where(np.isnan(self.std_errors), "", "own")
         frame["inference"] = [i.method if i else o for i, o in zip(found, own, strict=True)]
 
-    def _widen_bands(self, frame: pd.DataFrame, level: float, seed: int) -> None:
-        """Make bands from the standard errors shown, the estimates' correlation and the least df.
+    def _widen_bands(
+        self, frame: pd.DataFrame, clustered: NDArray[np.bool_], level: float, seed: int
+    ) -> None:
+        """Make bands from clustered standard errors, the estimates' correlation and the least df.
 
-        The correlation is that of the estimator's own covariance.
+        The correlation is that of the estimator's own covariance; other rows have no band.
         """
-        known = frame["std_error"].notna().to_numpy()
+        known = clustered & frame["std_error"].notna().to_numpy()
+        if not known.any():
+            return
         df = float(frame.loc[known, "df"].min())
         matrix = self.uncertainty.covariance()[: len(self), : len(self)]
         every = bands.simultaneous_critical_value(
             matrix[np.ix_(known, known)], level, df=df if np.isfinite(df) else None, seed=seed
         )
-        one = bands.pointwise_critical_value(level, frame["df"].to_numpy(dtype=np.float64))
-        reach = np.maximum(one, every if len(self) > 1 else 0.0) * frame["std_error"]
-        frame["band_low"], frame["band_high"] = self.estimates - reach, self.estimates + reach
+        one = bands.pointwise_critical_value(level, frame["df"].to_numpy(dtype=np.float64)[known])
+        errors = frame.loc[known, "std_error"].to_numpy(dtype=np.float64)
+        reach = np.maximum(one, every if len(self) > 1 else 0.0) * errors
+        frame.loc[known, "band_low"] = self.estimates[known] - reach
+        frame.loc[known, "band_high"] = self.estimates[known] + reach
 
     def summary(self, level: float = 0.95) -> str:
         """Return the result as text: what was estimated, from what, the table, the notes."""
@@ -834,13 +968,17 @@ class Result:
         """Say what the estimator's own standard errors are and which law they are read by."""
         df = self.uncertainty.df
         law = "normal" if df is None else f"t({df:g})"
+        if self._least_freedom != df:
+            law = f"t (fewer than {MANY_TREATED} treated clusters, less one) or normal"
         text = (
             f"{'Rows marked own: standard' if only_rows else 'Standard'} errors: "
             f"{self.uncertainty.method}, {plural(self.uncertainty.n_clusters, 'cluster')} by "
             f"{' and '.join(self.design.cluster_columns)}; {level:.0%} intervals from the {law} "
             "distribution"
         )
-        return text + ("." if only_rows else ", bands hold for all rows at once.")
+        if only_rows:
+            return text + (", bands hold for these rows at once." if self._is_large else ".")
+        return text + ", bands hold for all rows at once."
 
     def _after(self) -> NDArray[np.bool_]:
         if self.cells["event_time"].isna().all():
@@ -896,6 +1034,7 @@ class Result:
             self,
             cells=head,
             uncertainty=self.uncertainty.combine(jacobian),
+            cohort_weights=self._combined_weights(np.nan_to_num(average.weights)),
             shares=self.shares if keeps_cohorts else pd.Series(dtype=np.float64),
             estimand=f"{self.estimand}, averaged by {how.replace('_', ' ')}",
         )
@@ -912,8 +1051,13 @@ class Result:
             cells=head,
             uncertainty=self.uncertainty.combine(np.pad(weights, ((0, 0), (0, len(self.shares))))),
             shares=pd.Series(dtype=np.float64),
+            cohort_weights=self._combined_weights(np.abs(weights)),
             estimand=f"{self.estimand}{how}",
         )
+
+    def _combined_weights(self, weights: Floats) -> Floats | None:
+        """Return the weight of each cohort in ``weights @ estimates``, shape (A, C)."""
+        return weights @ self._weights_of_cohorts if self._has_arms else None
 
     def _mean_after(self) -> Result:
         """Average views by event time or period with equal weights."""

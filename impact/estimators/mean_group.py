@@ -92,12 +92,16 @@ class MeanGroup(Estimator):
         mean = slopes.mean(axis=0)
         home = np.unique(clusters, return_inverse=True)[1]
         n_clusters = int(home.max()) + 1
+        n_lost = int((~known).sum())
         psi = np.zeros((n_clusters, slopes.shape[1]))
         np.add.at(psi, home, (slopes - mean) / len(slopes))
         uncertainty = Scores(
-            psi, n_clusters / (n_clusters - 1), float(n_clusters - 1), "spread of units' slopes"
+            psi,
+            n_clusters / (n_clusters - 1),
+            float(n_clusters - 1),
+            "spread of units' slopes",
+            keeps_law=bool(n_lost),
         )
-        n_lost = int((~known).sum())
         notes = (
             (
                 f"{plural(n_lost, 'unit')} of {len(known):,} do not identify every slope and are "

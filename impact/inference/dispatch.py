@@ -36,7 +36,7 @@ from impact.inference.sets import ConfidenceSet, interval
 from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
 from impact.inference.wild_draws import WildDraws
 
-__all__ = ["Inference", "JointDraws", "infer", "joint_draws", "power_at"]
+__all__ = ["Inference", "JointDraws", "infer", "joint_draws", "nothing", "power_at"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -110,7 +110,7 @@ def infer(
     check_choice("method", method, ("auto", *get_args(Method)), InferenceError)
     choice = _choose(evidence) if method == "auto" else Choice(method, "asked for")
     if choice.method == "none":
-        return _nothing(choice.reason, evidence.estimate, level)
+        return nothing(choice.reason, evidence.estimate, level)
     if choice.method == "placebo":
         return _placebo(evidence, choice, level)
     if choice.method in ("cr1", "cr2", "cr3"):
@@ -194,7 +194,8 @@ def _placebo(evidence: Evidence, choice: Choice, level: float | None) -> Inferen
     )
 
 
-def _nothing(reason: str, estimate: float, level: float | None) -> Inference:
+def nothing(reason: str, estimate: float, level: float | None) -> Inference:
+    """Return the inference of an estimate that has no valid one, for a reason."""
     empty = ConfidenceSet((), np.nan if level is None else level)
     return Inference("none", reason, estimate, np.nan, None, np.nan, empty)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
 from typing import Literal
@@ -312,6 +312,19 @@ class Sample:
         total = np.stack([np.bincount(self.clusters, column) for column in filled.T], axis=1)
         means: Floats = np.divide(total, mass, out=np.full(total.shape, np.nan), where=mass > 0)
         return means
+
+    def of_clusters(self, used: Integers) -> Sample:
+        """Return the rows of some clusters, given rising, as codes 0..len(used) - 1."""
+        rows = np.isin(self.clusters, used)
+        return replace(
+            self,
+            outcomes=self.outcomes[rows],
+            cohorts=None if self.cohorts is None else self.cohorts[rows],
+            clusters=np.searchsorted(used, self.clusters[rows]),
+            weights=None if self.weights is None else self.weights[rows],
+            covariates=None if self.covariates is None else self.covariates[rows],
+            treated=None if self.treated is None else self.treated[rows],
+        )
 
     @property
     def _adjusted(self) -> Floats:

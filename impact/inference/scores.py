@@ -61,13 +61,15 @@ class Scores:
     """Uncertainty from the contributions of independent clusters.
 
     The covariance is ``factor * psi' psi`` with psi of shape (G, K), scaled so that
-    estimate minus truth is about the sum of its rows.
+    estimate minus truth is about the sum of its rows. ``keeps_law`` says that the t distribution
+    holds with few clusters too, so that no other method is looked for.
     """
 
     psi: Floats
     factor: float = 1.0
     df: float | None = None
     method: str = "clustered influence functions"
+    keeps_law: bool = False
 
     @property
     def n_clusters(self) -> int:
@@ -92,7 +94,7 @@ class Scores:
 
     def combine(self, weights: Floats) -> Scores:
         """Return the scores of ``weights @ estimates``."""
-        return Scores(self.psi @ weights.T, self.factor, self.df, self.method)
+        return Scores(self.psi @ weights.T, self.factor, self.df, self.method, self.keeps_law)
 
 
 @dataclass(frozen=True, eq=False)

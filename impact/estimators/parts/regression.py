@@ -241,4 +241,13 @@ def coefficient_result(
         settings=estimator.settings(),
         notes=(*regression.notes(), *notes),
         extra={**regression.facts(), **(extra or {}), "regression": regression},
+        clusters_used=_clusters_used(design, regression),
     )
+
+
+def _clusters_used(design: Design, regression: Regression) -> NDArray[np.int64] | None:
+    """Return the clusters whose rows the regression has, where it lacks some; None for all."""
+    own, rows = regression.uncertainty, regression.variables.rows
+    if not isinstance(own, BlockScores) or own.clusters[0].size == design.n_clusters:
+        return None
+    return np.unique(rows.cluster_codes[:, 0])

@@ -26,7 +26,6 @@ from impact.report.build import (
 from impact.report.manifest import changed_inputs, read_manifest
 
 OUTPUTS = {
-    "figures/path.png",
     "figures/path.svg",
     "notebook.ipynb",
     "report.html",

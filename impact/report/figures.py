@@ -39,8 +39,8 @@ def report_style() -> dict[Any, Any]:
     }
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG and, beside it, PNG: no date, the same bytes for the same figure.
+def save_figure(figure: Figure, path: Path, *, png: bool = True) -> None:
+    """Write a figure as SVG and, if asked, PNG beside it: undated, the same bytes each time.
 
     The layout is worked out once and kept, so that both show the same and neither pays for it.
     """
@@ -51,8 +51,8 @@ def save_figure(figure: Figure, path: Path) -> None:
         figure.draw_without_rendering()
         figure.set_layout_engine(None)
         box = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
-        for file, metadata in (
-            (path, {"Date": None, "Creator": None}),
-            (path.with_suffix(".png"), {"Software": None}),
-        ):
+        files: dict[Path, dict[str, None]] = {path: {"Date": None, "Creator": None}}
+        if png:
+            files[path.with_suffix(".png")] = {"Software": None}
+        for file, metadata in files.items():
             figure.savefig(file, metadata=metadata, bbox_inches=box, dpi=PNG_DPI)

@@ -11,14 +11,18 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from impact.errors import ReportError
 from impact.report.tables import prepare_table
 from impact.report.text import fill
 from impact.report.values import Value, format_value
 
-__all__ = ["html_name", "locale_words", "page_fonts", "render_html"]
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from jinja2.runtime import Context
+
+__all__ = ["html_name", "locale_words", "page_fonts", "render_html", "report_template"]
 
 _WEIGHTS = {400: "Regular", 600: "SemiBold"}
 _VIETNAMESE = "àáảãạăằắẳẵặâầấẩẫậèéẻẽẹêềếểễệìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵđ₫"
@@ -54,24 +58,13 @@ def render_html(
     ------
     ReportError : a figure's file is missing
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
     values = {name: Value(id=name, **entry) for name, entry in results["values"].items()}
     words = locale_words(language)
-    environment = Environment(
-        loader=PackageLoader("impact.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters["words"] = lambda text: Markup(_prose(text[language], values, language))
-    environment.filters["bare"] = lambda text: _bare(text[language], values, language)
-    template = environment.get_template("report.html.j2")
+    template = report_template()
     other = "vi" if language == "en" else "en"
     page = template.render(
         language=language,
+        by_name=values,
         words=words,
         other=other,
         other_file=html_name(other),
@@ -103,6 +96,33 @@ def render_html(
         others=others,
     )
     return page.replace("/*fonts*/", page_fonts(page))
+
+
+@cache
+def report_template() -> Template:
+    """Return the page's template, compiled once; its filters fill sentences from ``by_name``."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+    from markupsafe import Markup
+
+    @pass_context
+    def words(context: Context, text: Mapping[str, str]) -> str:
+        language = context["language"]
+        return Markup(_prose(text[language], context["by_name"], language))
+
+    @pass_context
+    def bare(context: Context, text: Mapping[str, str]) -> str:
+        language = context["language"]
+        return _bare(text[language], context["by_name"], language)
+
+    environment = Environment(
+        loader=PackageLoader("impact.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"words": words, "bare": bare}
+    return environment.get_template("report.html.j2")
 
 
 @cache

@@ -157,10 +157,11 @@ def _load() -> None:
     ):
         importlib.import_module(module)
     from impact.report.figures import report_style
-    from impact.report.html import page_fonts
+    from impact.report.html import page_fonts, report_template
 
     report_style()
     page_fonts("")
+    report_template()
 
 
 def _build_in_child(plan: str) -> str | None:

@@ -99,6 +99,7 @@ class Record:
     question : the question asked, in each language
     smallest_cell : fewest units a number may rest on; numbers that rest on fewer are hidden as they
         enter, and counts that would give them away before anything is written
+    png : whether figures are written as PNG too, which Word needs
 
     Raises
     ------
@@ -123,6 +124,7 @@ class Record:
     data_kind: str
     question: Text
     smallest_cell: int = SMALLEST_CELL
+    png: bool = True
     values: dict[str, Value] = field(default_factory=dict, init=False)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
     figures: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
@@ -137,7 +139,14 @@ class Record:
     @classmethod
     def of(cls, plan: Evaluation) -> Record:
         """Start the record of an evaluation plan."""
-        return cls(plan.id, plan.title, plan.data_kind, plan.question, plan.smallest_cell)
+        return cls(
+            plan.id,
+            plan.title,
+            plan.data_kind,
+            plan.question,
+            plan.smallest_cell,
+            png="docx" in plan.formats,
+        )
 
     def __post_init__(self) -> None:
         check_choice("data_kind", self.data_kind, DATA_KINDS, ReportError)
@@ -383,7 +392,7 @@ class Record:
         if target:
             path = Path(target)
             for name, figure in self._drawn.items():
-                save_figure(figure, path / name)
+                save_figure(figure, path / name, png=self.png)
             for name in self.tables:
                 _write_csv(self, name, path / "tables" / f"{name}.csv")
             path.mkdir(parents=True, exist_ok=True)

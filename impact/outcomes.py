@@ -140,6 +140,8 @@ def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
     DataFrame : one row a cell: a column for each dimension, named by its id, with the labels of
         its categories; value; status; and year (a number) where a dimension holds the periods. A
         period labelled preliminary or estimated gives its cells that status; so do status marks.
+        Where the codes of a dimension's categories are not their labels, they stand in a column
+        of their own at the end, named by its id and "_code".
 
     Raises
     ------
@@ -158,7 +160,8 @@ def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
             f"the dataset has no categories for its dimension {listing(without)}, so its cells "
             "cannot be named. Export it again."
         )
-    categories = [list(_categories(dataset["dimension"][name])) for name in names]
+    coded = [list(_categories(dataset["dimension"][name])) for name in names]
+    categories = [[label for _, label in pairs] for pairs in coded]
     size = [len(labels) for labels in categories]
     cells = 1
     for count in size:
@@ -179,6 +182,10 @@ def from_json_stat(source: str | Path | Mapping[str, Any]) -> pd.DataFrame:
         of_period = pd.Series([status for _, status in parsed])
         frame["status"] = frame["status"].where(frame["status"] != "final", of_period)
         frame["year"] = [year for year, _ in parsed]
+    codes_of = pd.DataFrame(list(product(*([code for code, _ in pairs] for pairs in coded))))
+    for position, (name, pairs) in enumerate(zip(names, coded, strict=True)):
+        if f"{name}_code" not in frame and any(code != label for code, label in pairs):
+            frame[f"{name}_code"] = codes_of[position]
     return frame
 
 
@@ -270,8 +277,8 @@ def _dataset(loaded: Mapping[str, Any]) -> Mapping[str, Any]:
     return dataset
 
 
-def _categories(dimension: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the labels of a dimension's categories in the order of their index."""
+def _categories(dimension: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield code and label of a dimension's categories in the order of their index."""
     category = dimension["category"]
     labels = category.get("label", {})
     index = category.get("index", list(labels))
@@ -279,7 +286,7 @@ def _categories(dimension: Mapping[str, Any]) -> Iterator[str]:
         sorted(index, key=lambda key: index[key]) if isinstance(index, Mapping) else index
     )
     for key in order:
-        yield str(labels.get(key, key))
+        yield str(key), str(labels.get(key, key))
 
 
 def _spread(given: Any, cells: int, what: str) -> list[Any]:

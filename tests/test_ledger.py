@@ -242,6 +242,26 @@ def test_each_rule_finds_its_planted_error_and_says_it_in_two_languages(rule):
     assert finding.text("en") != finding.text("vi")
 
 
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("HTX Minh Khai", "Hợp tác xã Minh Khai"),
+        ("Cty TNHH Minh Khai", "Công ty trách nhiệm hữu hạn Minh Khai"),
+        ("C.ty CP Minh Khai", "Công ty Cổ phần Minh Khai"),
+        ("DNTN Minh Khai", "Doanh nghiệp tư nhân Minh Khai"),
+        ("CSSX Minh Khai", "Cơ sở sản xuất Minh Khai"),
+    ],
+)
+def test_abbreviated_legal_forms_are_the_same_name(short, long):
+    other = {"project_id": "A2", "beneficiary_id": "200", "beneficiary_name": short}
+    findings = ledger_of({"beneficiary_name": long}, other).findings
+    assert [(f.rule, f.row) for f in findings] == [("near_duplicate_name", 3)]
+    again = other | {"beneficiary_id": "100"}
+    assert not len(ledger_of({"beneficiary_name": long}, again).findings)
+    another = other | {"beneficiary_name": "HTX Quang Trung"}
+    assert not len(ledger_of({"beneficiary_name": long}, another).findings)
+
+
 def test_the_planted_decimal_is_named_with_its_factor_and_not_as_a_sum():
     findings = ledger_of(
         {"disbursed_support": 7_970 * MILLION, "counterpart": 1_355_000 * MILLION,

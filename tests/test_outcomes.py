@@ -103,10 +103,10 @@ def dataset(**changes):
 
 def test_json_stat_by_hand(tmp_path):
     expected = [
-        ["Hà Nội", "2021", 1.5, "final", 2021],
-        ["Hà Nội", "Sơ bộ 2022", 2.5, "preliminary", 2022],
-        ["Hưng Yên", "2021", pytest.approx(np.nan, nan_ok=True), "final", 2021],
-        ["Hưng Yên", "Sơ bộ 2022", 4.5, "preliminary", 2022],
+        ["Hà Nội", "2021", 1.5, "final", 2021, "HN", "0"],
+        ["Hà Nội", "Sơ bộ 2022", 2.5, "preliminary", 2022, "HN", "1"],
+        ["Hưng Yên", "2021", pytest.approx(np.nan, nan_ok=True), "final", 2021, "HY", "0"],
+        ["Hưng Yên", "Sơ bộ 2022", 4.5, "preliminary", 2022, "HY", "1"],
     ]
     assert outcomes.from_json_stat(dataset()).to_numpy().tolist() == expected
     file = tmp_path / "table.json"
@@ -114,6 +114,13 @@ def test_json_stat_by_hand(tmp_path):
     assert outcomes.from_json_stat(file).to_numpy().tolist() == expected
     renamed = json.loads(json.dumps(dataset()).replace("N\\u0103m", "year"))
     assert outcomes.from_json_stat(renamed)["year"].to_list() == [2021, 2022, 2021, 2022]
+    tidy = outcomes.from_json_stat(dataset())
+    assert list(tidy.columns[-2:]) == ["province_code", "Năm_code"]
+    unlabelled = json.loads(json.dumps(dataset()))
+    unlabelled["dimension"]["province"]["category"].pop("label")
+    bare = outcomes.from_json_stat(unlabelled)
+    assert "province_code" not in bare
+    assert bare["province"].to_list() == ["HN", "HN", "HY", "HY"]
     sparse = dataset(value={"0": 1.5, "1": 2.5, "3": 4.5})
     assert outcomes.from_json_stat(sparse).to_numpy().tolist() == expected
 

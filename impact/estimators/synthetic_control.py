@@ -124,7 +124,7 @@ class SyntheticControl(Estimator):
             )
         if not isinstance(self.pool, DonorPool):
             raise DesignError(f"pool is a DonorPool(...); it was {self.pool!r}.")
-        if not isinstance(self.proximity, Real) or not self.proximity >= 0.0:
+        if not _is_cost(self.proximity):
             raise DesignError(f"proximity is a cost, 0 or more; it was {self.proximity!r}.")
         if self.proximity and self.predictors:
             raise DesignError(
@@ -385,3 +385,7 @@ class SyntheticControl(Estimator):
             self._matching.placebos(problem, assignment)
             for problem, assignment in zip(problems, assignments, strict=True)
         ]
+
+
+def _is_cost(price: object) -> bool:
+    return isinstance(price, Real) and float(price) >= 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,6 +26,16 @@ PLAUSIBLE = {
 LEAST_NAME = 10
 TOTALS = ("tong", "tongcong", "tongso", "cong", "total", "totals", "sum", "grandtotal")
 SLACK = 0.001
+ABBREVIATIONS = {
+    "htx": "hợp tác xã",
+    "cssx": "cơ sở sản xuất",
+    "dntn": "doanh nghiệp tư nhân",
+    "hkd": "hộ kinh doanh",
+    "cty": "công ty",
+    "tnhh": "trách nhiệm hữu hạn",
+    "cp": "cổ phần",
+    "mtv": "một thành viên",
+}
 
 
 def find_duplicate_rows(projects: Typed) -> Iterator[Finding]:
@@ -54,18 +65,25 @@ def find_names(projects: Typed) -> Iterator[Finding]:
         if (code, name) in met:
             continue
         met.add((code, name))
+        full = _in_full(name)
         other, other_name = first_of.setdefault(code, (row, name))
-        if fold(other_name) != fold(name):
+        if _in_full(other_name) != full:
             details = {"value": name, "code": code, "other": other, "other_name": other_name}
             yield projects.find("id_two_names", row, "beneficiary_name", **details)
-        keys = [(districts[row], key) for key in _shortened(fold(name))]
+        keys = [(districts[row], key) for key in _shortened(full)]
         for other, other_code, other_name in dict.fromkeys(seen[k] for k in keys if k in seen):
-            if other_code != code and _a_letter_apart(fold(name), fold(other_name)):
+            if other_code != code and _a_letter_apart(full, _in_full(other_name)):
                 details = {"value": name, "other": other, "other_name": other_name}
                 yield projects.find("near_duplicate_name", row, "beneficiary_name", **details)
                 break
         for key in keys:
             seen.setdefault(key, (row, code, name))
+
+
+def _in_full(name: str) -> str:
+    """Return a folded name with the usual abbreviations of legal forms written out."""
+    words = re.split(r"[\s\-–/,]+", name)
+    return fold(" ".join(ABBREVIATIONS.get(fold(word), word) for word in words))
 
 
 def _shortened(folded: str) -> list[str]:

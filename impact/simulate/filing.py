@@ -142,8 +142,10 @@ def plant_errors(
     near = np.unique(np.concatenate([chosen[: len(inner) // 8] + shift for shift in (-2, 0, 2)]))
     free = [int(row) for row in chosen if row not in near]
     scaled, negative = free[0], free[1] + 1
-    reports.loc[scaled, "value"] *= 1_000
-    reports.loc[negative, "value"] = -max(reports["value"].to_numpy()[negative], 5)
+    filed = reports["value"].to_numpy(copy=True)
+    filed[scaled] *= 1_000
+    filed[negative] = -max(filed[negative], 5)
+    reports["value"] = filed
     planted += [
         ("reports", "figure_scale", scaled + 2),
         ("reports", "figure_negative", negative + 2),

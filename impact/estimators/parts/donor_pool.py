@@ -56,7 +56,7 @@ class DonorPool:
             object.__setattr__(self, name, tuple(value))
         if self.farther_than is None:
             return
-        if not isinstance(self.farther_than, Real) or not self.farther_than > 0.0:
+        if not _is_distance(self.farther_than):
             raise DesignError(
                 f"DonorPool: farther_than is a distance in km, above 0; it was "
                 f"{self.farther_than!r}."
@@ -111,6 +111,10 @@ class DonorPool:
                     f"the donor pool names {label!r}, which is no unit of the sample. "
                     f"{near(str(label), units)}Units are {listing(units, 6)}."
                 )
+
+
+def _is_distance(km: object) -> bool:
+    return isinstance(km, Real) and float(km) > 0.0
 
 
 def _far(units: pd.Index, treated: Indices, km: float, vintage: Vintage) -> Booleans:

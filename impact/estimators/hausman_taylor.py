@@ -14,7 +14,7 @@ from impact.errors import DesignError, EstimationError, InferenceError, listing,
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
 from impact.estimators.parts.variables import design_variables
-from impact.inference.clusters import FullRegression
+from impact.inference.clusters import projected_regression
 from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups
 from impact.kernels.instruments import k_class
@@ -26,6 +26,8 @@ from impact.result import Result
 __all__ = ["HausmanTaylor"]
 
 Floats = NDArray[np.float64]
+
+UNCORRECTED = "CR2, CR3 and the jackknife have no definition with instruments. Use CR1."
 
 CONSTANT = 1e-12
 """Variation within units, relative to size, below which a regressor counts as constant."""
@@ -117,7 +119,13 @@ class HausmanTaylor(RegressionEstimator):
         kind = self.covariance
         rows = variables.rows
         bound = kind if isinstance(kind, str) else kind.kernel(design, rows, solved)
-        uncertainty = replace(first.uncertainty, fit=solved, make_full=_refuse_full, kind=bound)
+        uncertainty = replace(
+            first.uncertainty,
+            fit=solved,
+            make_full=projected_regression(solved, (), first.uncertainty.clusters[0]),
+            kind=bound,
+            uncorrected=UNCORRECTED,
+        )
         fit = replace(first, fit=solved, uncertainty=uncertainty)
         return coefficient_result(self, design, fit, self.estimand, extra={"components": parts})
 
@@ -165,7 +173,3 @@ def _components(
     spread = float(np.mean(solved.residuals**2))
     size = len(y) / units.size
     return Components(within.sigma2, max(spread - within.sigma2 / size, 0.0))
-
-
-def _refuse_full() -> FullRegression:
-    raise InferenceError("CR2, CR3 and the jackknife have no definition with instruments. Use CR1.")

@@ -23,7 +23,7 @@ from impact.estimators.parts.regression import (
 )
 from impact.estimators.parts.variables import Variables, design_variables, difference, take_rows
 from impact.inference.bands import joint_wald
-from impact.inference.clusters import FullRegression
+from impact.inference.clusters import projected_regression
 from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups, compact
 from impact.kernels.instruments import k_class, quadratic_set
@@ -33,6 +33,11 @@ from impact.result import JointTest, Result
 __all__ = ["AcceptedValues", "PanelIV"]
 
 Floats = NDArray[np.float64]
+
+UNCORRECTED = (
+    "CR2, CR3 and the jackknife have no definition with instruments. Use CR1, or the "
+    "Anderson-Rubin set with clustered covariance."
+)
 
 WEAK = 10.0
 """Effective F below which a note warns of weak instruments (Stock and Yogo's rule of thumb)."""
@@ -250,7 +255,12 @@ class _Parts:
             kind if isinstance(kind, str) else kind.kernel(self.design, self.variables.rows, fit)
         )
         uncertainty = replace(
-            first.uncertainty, fit=fit, contrast=contrast, make_full=_refuse_full, kind=bound
+            first.uncertainty,
+            fit=fit,
+            contrast=contrast,
+            make_full=projected_regression(fit, self.effects, first.uncertainty.clusters[0]),
+            kind=bound,
+            uncorrected=UNCORRECTED,
         )
         return replace(first, fit=fit, uncertainty=uncertainty)
 
@@ -396,10 +406,3 @@ class _Parts:
         )
         ends = tuple((estimate + low * width, estimate + high * width) for low, high in found)
         return AcceptedValues(level, ends)
-
-
-def _refuse_full() -> FullRegression:
-    raise InferenceError(
-        "CR2, CR3 and the jackknife have no definition with instruments. Use CR1, or the "
-        "Anderson-Rubin set with clustered covariance."
-    )

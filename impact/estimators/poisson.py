@@ -21,7 +21,7 @@ from impact.estimators.parts.regression import (
     coefficient_result,
 )
 from impact.estimators.parts.variables import Variables, design_variables, take_rows
-from impact.inference.clusters import BlockScores, FullRegression, count_effects
+from impact.inference.clusters import BlockScores, count_effects, projected_regression
 from impact.kernels.groups import Groups, compact
 from impact.kernels.poisson import (
     VANISHING,
@@ -36,6 +36,11 @@ from impact.result import Result
 __all__ = ["PoissonFixedEffects"]
 
 Floats = NDArray[np.float64]
+
+UNCORRECTED = (
+    "CR2, CR3 and the jackknife are exact only for linear regressions. Use CR1 for a Poisson "
+    "regression."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,9 +158,10 @@ class PoissonFixedEffects(RegressionEstimator):
             clusters,
             contrast,
             count_effects(groups, clusters, fit.n_effects),
-            _refuse_full,
+            projected_regression(fit, groups, clusters[0]),
             chosen if isinstance(chosen, str) else chosen.kernel(design, variables.rows, fit),
             self.convention,
+            UNCORRECTED,
         )
         return Regression(replace(variables, names=names), fit, uncertainty, None, 0)
 
@@ -233,10 +239,3 @@ def _likelihood(outcome: Floats, fit: PoissonFit, weights: Floats | None) -> dic
     own = float(fitted - means) - constant
     alone = total * np.log(null) - total - constant
     return {"deviance": fit.deviance, "log_likelihood": own, "pseudo_r_squared": 1 - own / alone}
-
-
-def _refuse_full() -> FullRegression:
-    raise InferenceError(
-        "CR2, CR3 and the jackknife are exact only for linear regressions. Use CR1 for a Poisson "
-        "regression."
-    )

@@ -74,6 +74,7 @@ class Facts:
     size_gap : smallest cluster of the larger arm over the mean cluster of the smaller one
     split : which units that treatment was assigned to lie in several clusters; empty if none
     other_dimension : clusters in the smallest further dimension clustered on; 0 if there is none
+    unmeasured : whether leverages are unknown, those of a difference in means standing for them
     """
 
     n_clusters: int
@@ -88,6 +89,7 @@ class Facts:
     correctable: bool = True
     split: str = ""
     other_dimension: int = 0
+    unmeasured: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,6 +217,13 @@ def _choose_two_way(facts: Facts, arms: str) -> Choice:
 
 
 def _choose_wild(facts: Facts, arms: str) -> Choice:
+    smaller = min(facts.n_treated, facts.n_clusters - facts.n_treated) or facts.n_clusters
+    if facts.unmeasured and smaller < MANY_TREATED:
+        return Choice(
+            "none",
+            f"{arms}: neither a regression nor mean paths tell what share of the estimate each "
+            "cluster holds, and no bootstrap of so few is known to hold without",
+        )
     if facts.sole_identifier:
         return Choice("none", f"{arms}: one cluster identifies the estimate alone")
     if facts.n_clusters < FEWEST_CLUSTERS:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import Literal, Protocol
 
 import numpy as np
@@ -56,6 +56,7 @@ __all__ = [
     "Kind",
     "count_effects",
     "full_regression",
+    "projected_regression",
     "small_sample_factor",
 ]
 
@@ -250,6 +251,21 @@ def full_regression(
     return FullRegression(products, x, bases, units)
 
 
+def projected_regression(
+    fit: LeastSquares, effects: Sequence[Groups], clusters: Groups
+) -> Callable[..., FullRegression]:
+    r"""Return what builds the blocks of a fit whose regressors are projections on instruments.
+
+    With :math:`\hat X` the projected regressors and :math:`\hat u` the structural residuals they
+    are those of the regression of :math:`\hat X\hat\beta + \hat u` on :math:`\hat X` and the
+    effects, whose coefficients and scores are the fit's own.
+    """
+    outcome = fit.coefficients @ fit.regressors + fit.residuals
+    return cache(
+        partial(full_regression, fit, outcome, fit.regressors, fit.weights, effects, None, clusters)
+    )
+
+
 @dataclass(frozen=True)
 class HotellingTest:
     """An F statistic of several restrictions with its denominator degrees of freedom."""
@@ -274,6 +290,8 @@ class BlockScores:
         ``blocks`` of `full_regression`
     kind : a name, or a kernel such as `impact.inference.spatial.Conley` bound to the rows
     convention : small-sample convention
+    uncorrected : why CR2, CR3 and the jackknife do not exist although blocks do, as with
+        instruments; empty if they exist
 
     Notes
     -----
@@ -292,10 +310,13 @@ class BlockScores:
     make_full: Callable[..., FullRegression]
     kind: Kind | Kernel = "CR1"
     convention: Convention = "fixest"
+    uncorrected: str = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.kind, str):
             check_choice("covariance", self.kind, KINDS, InferenceError)
+        if self.uncorrected and self.kind in ADJUSTED:
+            raise InferenceError(self.uncorrected)
         check_choice("convention", self.convention, CONVENTIONS, InferenceError)
 
     def with_kind(

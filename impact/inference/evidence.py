@@ -125,6 +125,8 @@ class Evidence:
     placebos : the estimator's own replicates, which "auto" then keeps to
     strata : array, shape (G,), blocks within which assignment was random; one if None
     split : which units that treatment was assigned to lie in several clusters; empty if none
+    unmeasured : whether no regression, mean path or comparison of treated with untreated units
+        tells what share of the estimate each cluster holds
     """
 
     estimate: float
@@ -143,6 +145,7 @@ class Evidence:
     placebos: Placebos | None = None
     strata: Integers | None = None
     split: str = ""
+    unmeasured: bool = False
 
     @cached_property
     def facts(self) -> Facts:
@@ -163,6 +166,7 @@ class Evidence:
             size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
             split=self.split,
             other_dimension=self.other_dimension,
+            unmeasured=self.unmeasured,
         )
 
     @cached_property
@@ -413,6 +417,8 @@ def gather(
     paths = None if reason else _paths(sample, label, estimate, std_error)
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
+    blocks = None if regression is None else _blocks(regression, row)
+    by_groups = sample.cohorts is not None if regression is None else len(regression.clusters) > 1
     return Evidence(
         estimate=estimate,
         std_error=std_error,
@@ -422,16 +428,19 @@ def gather(
         contributions=_contributions(uncertainty, row),
         paths=paths,
         without_paths=reason,
-        blocks=None if regression is None else _blocks(regression, row),
+        blocks=blocks,
         subclusters=None
         if regression is None or units is None
         else partial(_subclusters, regression, row, units),
         two_way=None if regression is None else partial(_two_way, regression, row),
         other_dimension=0 if regression is None else _other_dimension(regression),
-        corrected=None if regression is None else _corrections(regression, row),
+        corrected=None
+        if regression is None or regression.uncorrected
+        else _corrections(regression, row),
         placebos=_placebos(uncertainty, row, estimate),
         strata=strata,
         split=split,
+        unmeasured=blocks is None and paths is None and not by_groups,
     )
 
 

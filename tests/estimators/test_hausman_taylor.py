@@ -76,3 +76,18 @@ def test_refusals():
         HausmanTaylor(covariance="CR3")
     with pytest.raises(InferenceError, match="no definition with instruments"):
         HT.fit(design_of(frame)).uncertainty.with_kind("CR2").covariance()
+
+
+@pytest.mark.parametrize(("n_treated", "method"), [(3, "none"), (10, "wild")])
+def test_few_treated_are_inferred_as_with_random_effects(n_treated, method):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"unit": np.repeat(range(20), 6), "time": np.tile(range(6), 20)})
+    frame["cohort"] = np.where(frame["unit"] < n_treated, 3.0, np.nan)
+    frame["y"] = rng.normal(size=20)[frame["unit"]] + rng.normal(size=len(frame))
+    design = Design(Panel(frame, unit="unit", time="time"), outcome="y", cohort="cohort")
+    found = HausmanTaylor().fit(design)
+    random = RandomEffects().fit(design)
+    assert found.inferences()[0].method == random.inferences()[0].method == method
+    share = found.evidence(0).leverage
+    # Their variance components differ a little.
+    np.testing.assert_allclose(share, random.evidence(0).leverage, atol=1e-3)

@@ -7,6 +7,7 @@ from linearmodels.iv import IV2SLS, IVLIML
 
 from impact import Design, FirstDifference, Panel, PanelIV
 from impact.errors import DesignError, EstimationError, InferenceError
+from impact.inference.wild import wild_cluster_test
 
 CLOSED_FORM = 1e-8
 
@@ -160,3 +161,57 @@ def test_refusals():
     result = PanelIV(endogenous="x", instruments="z").fit(design)
     with pytest.raises(InferenceError, match="no definition with instruments"):
         result.uncertainty.with_kind("CR3").covariance()
+
+
+def brute_force_blocks(result, frame, weights):
+    """Sum products of projected regressors and period dummies, free of units, by unit."""
+    fit = result.extra["regression"].fit
+    times = pd.get_dummies(frame["time"], dtype=float).to_numpy().T[1:]
+    columns = np.concatenate(((fit.coefficients @ fit.regressors + fit.residuals)[None],
+                              fit.regressors, times))  # fmt: skip
+    blocks = []
+    for unit in frame["unit"].unique():
+        own = (frame["unit"] == unit).to_numpy()
+        x, w = columns[:, own], weights[own]
+        x = x - (x @ w / w.sum())[:, None]
+        blocks.append((x * w) @ x.T)
+    blocks = np.array(blocks)
+    return blocks[:, 1:, 1:], blocks[:, 1:, 0]
+
+
+@pytest.mark.parametrize("method", ["2sls", "liml"])
+@pytest.mark.parametrize("weights", [None, "share"])
+def test_bootstrap_is_that_of_projected_regressors_and_structural_residuals(method, weights):
+    frame = sample(n_units=14)
+    estimator = PanelIV(endogenous="x", instruments=["z", "z2"], method=method)
+    result = estimator.fit(design_of(frame, weights=weights))
+    rows = result.design.rows()
+    share = np.ones(len(frame)) if weights is None else rows.weights
+    gram, cross = brute_force_blocks(result, frame, share)
+    contrast = np.zeros(gram.shape[1])
+    contrast[0] = 1.0
+    wanted = wild_cluster_test(gram, cross, contrast, draws=999, seed=1)
+    assert wanted.estimate == pytest.approx(result.estimates[0], rel=CLOSED_FORM)
+    own = result.evidence(0)
+    direction = np.linalg.solve(gram.sum(axis=0), contrast)
+    leverage = np.einsum("k,gkl,l->g", direction, gram, direction) / direction[0]
+    np.testing.assert_allclose(own.leverage, leverage, rtol=CLOSED_FORM)
+    scores = (own.blocks.cross - own.blocks.gram @ _coefficients(own.blocks))[:, :2]
+    fit = result.extra["regression"].fit
+    summed = pd.DataFrame(fit.row_scores().T).groupby(frame["unit"].to_numpy()).sum()
+    np.testing.assert_allclose(scores, summed, atol=1e-9)
+    found = result.infer("wild", draws=999, seed=1).inferences()[0]
+    assert found.p_value == pytest.approx(wanted.p_value, abs=1e-12)
+    ends = [wanted.confidence_set.low, wanted.confidence_set.high]
+    np.testing.assert_allclose([found.confidence_set.low, found.confidence_set.high], ends, 1e-6)
+
+
+def _coefficients(blocks):
+    return np.linalg.solve(blocks.gram.sum(axis=0), blocks.cross.sum(axis=0))
+
+
+def test_few_clusters_get_no_correction_without_definition():
+    result = PanelIV(endogenous="x", instruments="z").fit(design_of(sample(n_units=60)))
+    assert set(result.infer("auto", draws=199).tidy()["inference"]) == {"wild"}
+    with pytest.raises(InferenceError, match="cr2"):
+        result.infer("cr2")

@@ -52,7 +52,9 @@ CUT_DOSES = {("b", "Placebo_2"): 2 * 25 / (18 * 2 + 7 * 1), ("b", "Placebo_3"): 
 )
 def test_bank_deregulation_equals_r(variant, settings):
     given = case()
-    found = fit(given["frame"], **BANKS, **settings).tidy().set_index("term")
+    result = fit(given["frame"], **BANKS, **settings)
+    assert set(result.tidy().loc[result.std_errors > 0, "inference"]) == {"none"}
+    found = result.infer("cr1").tidy().set_index("term")
     wanted = given["reference"][variant]
     for kind, name in (("effects", "Effect"), ("placebos", "Placebo")):
         for key, row in wanted[kind].items():
@@ -61,7 +63,7 @@ def test_bank_deregulation_equals_r(variant, settings):
             assert scale * got["estimate"] == pytest.approx(row["Estimate"], abs=PRINTED)
             assert scale * got["std_error"] == pytest.approx(row["SE"], rel=STD_ERROR, abs=PRINTED)
             assert got["n_treated"] == row["Switchers"]
-    total = fit(given["frame"], **BANKS, target="total").tidy().iloc[0]
+    total = fit(given["frame"], **BANKS, target="total").infer("cr1").tidy().iloc[0]
     row = wanted["avg_total_effect"]
     assert total["estimate"] == pytest.approx(row["Estimate"], abs=PRINTED)
     assert total["std_error"] == pytest.approx(row["SE"], rel=STD_ERROR)

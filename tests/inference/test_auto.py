@@ -64,6 +64,12 @@ COMMON = Facts(
         ({"assignments": 0.0}, "cr2", "none dominant"),
         ({"assignments": 0.0, "n_clusters": 34}, "wild", "varying within them"),
         ({"assignments": 0.0, "correctable": False}, "wild", "varying within them"),
+        (
+            {"assignments": 0.0, "correctable": False, "unmeasured": True, "n_treated": 14},
+            "none",
+            "neither a regression nor mean paths tell what share",
+        ),
+        ({"assignments": 0.0, "correctable": False, "unmeasured": True}, "wild", "varying"),
         ({"assignments": 0.0, "effective_arm": 14.0}, "wild", "varying within them"),
         (
             {"assignments": 0.0, "effective_arm": 3.0, "max_leverage": 0.4},

@@ -116,6 +116,8 @@ class Result:
     clusters_used : codes of the design's clusters that the estimates rest on, rising; None where
         they rest on all, or which they are is not known
     cohort_weights : weight of each cohort in each estimate, shape (K, C); None where labels tell
+    treated_clusters : treated clusters that each estimate rests on, shape (K,), infinite where it
+        is no effect of treatment; None where cohorts tell
 
     Notes
     -----
@@ -135,6 +137,7 @@ class Result:
     request: InferenceRequest = InferenceRequest()
     clusters_used: NDArray[np.int64] | None = None
     cohort_weights: Floats | None = None
+    treated_clusters: Floats | None = None
 
     def __post_init__(self) -> None:
         absent = [c for c in CELL_COLUMNS if c not in self.cells.columns]
@@ -457,7 +460,7 @@ class Result:
 
     def _thin_reason(self, row: int) -> str:
         """Say how few clusters an estimate of a large design rests on."""
-        return f"rests on about {plural(round(self._arms[row]), 'cluster')} of an arm; {OWN_ERRORS}"
+        return f"the smaller arm has about {plural(round(self._arms[row]), 'cluster')}; {OWN_ERRORS}"
 
     @property
     def _rests_on_some(self) -> str:
@@ -586,8 +589,9 @@ class Result:
     @cached_property
     def _arms(self) -> Floats:
         """Treated clusters each estimate rests on, or those it compares with if fewer, (K,)."""
-        weights = self._weights_of_cohorts
-        found = effective_treated(weights, self._cohort_clusters)
+        found = effective_treated(self._weights_of_cohorts, self._cohort_clusters)
+        if self.treated_clusters is not None:
+            found = np.minimum(found, self.treated_clusters)
         for column in ("n_treated", "n_comparison"):
             if column in self.cells:
                 number = self.cells[column].to_numpy(dtype=np.float64)
@@ -1052,6 +1056,9 @@ class Result:
             uncertainty=self.uncertainty.combine(np.pad(weights, ((0, 0), (0, len(self.shares))))),
             shares=pd.Series(dtype=np.float64),
             cohort_weights=self._combined_weights(np.abs(weights)),
+            treated_clusters=None
+            if len(self.shares) or not self._has_arms
+            else effective_treated(weights, self._arms),
             estimand=f"{self.estimand}{how}",
         )
 

@@ -23,6 +23,7 @@ from impact.estimators.parts.regression import (
 )
 from impact.estimators.parts.variables import design_variables
 from impact.inference.bands import joint_wald
+from impact.inference.treated import effective_treated
 from impact.result import JointTest, Result
 
 __all__ = ["SlopesByGroup"]
@@ -113,7 +114,12 @@ class SlopesByGroup(RegressionEstimator):
         )
         weights = plain.rows.weights
         sizes = np.bincount(codes, weights, len(labels)).astype(np.float64)
-        return self._result(design, fit, chosen, labels, sizes, _lone(fit, codes, len(labels)))
+        treated = np.full((len(chosen), len(labels)), np.inf)
+        if design.treatment_column is not None and 0 in slots:
+            clusters = plain.rows.cluster_codes[:, 0]
+            treated[slots == 0] = _treated(plain.regressors[0], codes, clusters, len(labels))
+        lone = _lone(fit, codes, len(labels))
+        return self._result(design, fit, chosen, labels, sizes, lone, treated)
 
     def _result(
         self,
@@ -123,8 +129,13 @@ class SlopesByGroup(RegressionEstimator):
         labels: Sequence[str],
         sizes: Floats,
         lone: Booleans,
+        treated: Floats,
     ) -> Result:
-        """Put each variable's average before its groups; ``lone`` marks those in one cluster."""
+        """Put each variable's average before its groups.
+
+        ``lone`` marks groups in one cluster; ``treated`` counts treated clusters by variable and
+        group.
+        """
         n_groups, n_terms = len(labels), len(fit.variables.names)
         estimates = fit.coefficients
         known = ~np.isnan(estimates)
@@ -134,6 +145,7 @@ class SlopesByGroup(RegressionEstimator):
         notes: list[str] = []
         tests: dict[str, JointTest] = {}
         errors: list[bool] = []
+        rests: list[float] = []
         for v, name in enumerate(chosen):
             at = np.arange(v * n_groups, (v + 1) * n_groups)
             live = at[known[at]]
@@ -147,6 +159,8 @@ class SlopesByGroup(RegressionEstimator):
             missing = n_groups - len(live)
             terms += [name, *(fit.variables.names[j] for j in at)]
             picked += [average, *np.eye(n_terms)[at]]
+            own = np.maximum(treated[v], 1.0)
+            rests += [float(effective_treated(average[at][None], own)[0]), *own]
             notes += [
                 f"average over {plural(len(live), 'group')}"
                 + (f"; {missing} have no coefficient" if missing else ""),
@@ -165,6 +179,7 @@ class SlopesByGroup(RegressionEstimator):
         picked += list(np.eye(n_terms)[list(rest)])
         notes += [reasons.get(j, "") for j in rest]
         errors += [True for _ in rest]
+        rests += [np.inf for _ in rest]
         weights = np.stack(picked)
         values = weights @ np.nan_to_num(estimates)
         lost = (weights[:, ~known] != 0).any(axis=1)
@@ -177,6 +192,7 @@ class SlopesByGroup(RegressionEstimator):
             settings=self.settings(),
             notes=(*map(_sentence, tests.values()), *fit.notes()),
             extra={**fit.facts(), "equality": tests, "regression": fit},
+            treated_clusters=np.array(rests),
         )
 
     def _chosen(self, design: Design, names: Sequence[str]) -> tuple[str, ...]:
@@ -217,6 +233,13 @@ class SlopesByGroup(RegressionEstimator):
         fixed = bool(((np.diff(codes) == 0) | (np.diff(units) > 0)).all())
         named = list(self.effects)
         return named if self.by in named or (fixed and "unit" in named) else [*named, self.by]
+
+
+def _treated(treatment: Floats, codes: Integers, clusters: Integers, n_groups: int) -> Floats:
+    """Count the clusters with a treated row in each group, shape (n_groups,)."""
+    on = treatment != 0
+    pairs = np.unique(clusters[on] * n_groups + codes[on])
+    return np.bincount(pairs % n_groups, minlength=n_groups).astype(np.float64)
 
 
 def _lone(fit: Regression, codes: Integers, n_groups: int) -> Booleans:

@@ -191,7 +191,7 @@ def test_verify_needs_no_kernel_and_names_what_was_altered(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "altered: results.json" in shown
     assert "not there: notebook.ipynb" in shown
-    assert "5 of 7 files are as issued" in shown
+    assert "4 of 6 files are as issued" in shown
 
 
 def test_unstable_cells_are_named_with_their_cause(tmp_path, capsys):

@@ -58,7 +58,7 @@ _HEADS = {
     "least": text("Least, one cluster out", "Thấp nhất, bỏ một cụm"),
     "most": text("Most, one cluster out", "Cao nhất, bỏ một cụm"),
 }
-_NEEDED = {"honest": "breakdown", "placebo_in_time": "p_value", "leave_one_out": "lowest"}
+_NEEDED = {"honest": "effect", "placebo_in_time": "p_value", "leave_one_out": "lowest"}
 _NAMES = {
     "honest": text("bounds on trends", "giới hạn độ lệch xu hướng"),
     "placebo_in_time": text("pretended dates", "thời điểm giả định"),

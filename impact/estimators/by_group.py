@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
@@ -13,6 +14,8 @@ from impact.design import Design
 from impact.errors import DesignError, EstimationError, ImpactError, listing, plural
 from impact.estimators.base import TREATMENT, UNIT_CLUSTERS, Estimator, Requirement
 from impact.inference.bands import joint_wald
+from impact.inference.dispatch import Inference
+from impact.inference.evidence import Evidence
 from impact.inference.scores import Scores
 from impact.result import JointTest, Result
 
@@ -22,6 +25,34 @@ Floats = NDArray[np.float64]
 
 # More groups than this are a continuous characteristic, not classes of units.
 MOST_GROUPS = 40
+
+FEWEST = 15
+"""Treated and untreated clusters of each class from which the classes are tested for equality."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassEffects(Result):
+    """Effects by class, each inferred on the units of its class alone.
+
+    ``classes`` holds the average effect of each term that was estimated.
+    """
+
+    classes: Mapping[str, Result] = field(default_factory=dict)
+
+    def inferences(self, level: float = 0.95) -> list[Inference | None]:
+        """Return what each class's own units and clusters allow; None for its standard error."""
+        found: list[Inference | None] = []
+        for term, error in zip(self.cells["term"], self.std_errors, strict=True):
+            known = not np.isnan(error)
+            found.append(self._of(term).inferences(level)[0] if known else None)
+        return found
+
+    def evidence(self, row: int = 0) -> Evidence:
+        """Return what is known of one class's effect from the units of the class."""
+        return self._of(self.cells["term"].iloc[row]).evidence(0)
+
+    def _of(self, term: str) -> Result:
+        return replace(self.classes[term], request=self.request)
 
 
 @dataclass(frozen=True)
@@ -50,7 +81,9 @@ class EffectsByGroup(Estimator):
     The characteristic must be fixed before treatment: one the treatment can move, such as
     present size, selects units by their outcome. Units without a value are left out of the
     classes and counted. A class that cannot be estimated is NaN with its reason. With several
-    characteristics tried, adjust for the number of tests.
+    characteristics tried, adjust for the number of tests. Inference for few clusters is that of
+    the class's own; with fewer than 15 treated or untreated clusters in a class, the test of
+    equality has no p-value.
 
     Source
     ------
@@ -114,8 +147,12 @@ class EffectsByGroup(Estimator):
         scores = Scores(np.stack([f.psi for f in fitted], axis=1), df=min(dfs) if dfs else None)
         test = _equality(estimates[1:][known], scores.covariance()[1:, 1:][np.ix_(known, known)],
                          self.by, scores.df)  # fmt: skip
+        few = [t for t, f in zip(terms, fitted, strict=True) if f.average and _is_small(f.average)]
+        if few:
+            note = f"no p-value: fewer than {FEWEST} treated or untreated clusters in {few[0]}"
+            test = replace(test, p_value=np.nan, note=note)
         lost = int(values.isna().sum())
-        return Result(
+        return ClassEffects(
             estimator=self.name,
             design=design,
             cells=cells,
@@ -128,6 +165,7 @@ class EffectsByGroup(Estimator):
                 *([f"{plural(lost, 'unit')} without {self.by} are in no class."] if lost else []),
             ),
             extra={"equality": test},
+            classes={t: f.average for t, f in zip(terms, fitted, strict=True) if f.average},
         )
 
 
@@ -137,9 +175,18 @@ class _Class:
 
     estimate: float
     psi: Floats
-    df: float | None = None
-    estimand: str = ""
+    average: Result | None = None
     reason: str = ""
+
+    @property
+    def df(self) -> float | None:
+        """Degrees of freedom of its standard error."""
+        return None if self.average is None else self.average.uncertainty.df
+
+    @property
+    def estimand(self) -> str:
+        """What its estimator estimates."""
+        return "" if self.average is None else self.average.estimand
 
 
 def _fit_class(estimator: EffectsByGroup, design: Design, member: NDArray[np.bool_]) -> _Class:
@@ -167,7 +214,14 @@ def _fit_class(estimator: EffectsByGroup, design: Design, member: NDArray[np.boo
     first = np.unique(own.cluster_codes, return_index=True)[1]
     where = design.cluster_codes[design.sample.units.get_indexer(own.sample.units[first])]
     placed[where] = factor * psi
-    return _Class(float(result.estimates[0]), placed, result.uncertainty.df, result.estimand)
+    return _Class(float(result.estimates[0]), placed, result)
+
+
+def _is_small(average: Result) -> bool:
+    """Tell whether a class has too few clusters in an arm for tests by clustered covariances."""
+    facts = average.design.facts
+    treated = facts.n_treated_clusters
+    return min(treated, facts.n_clusters - treated) < FEWEST
 
 
 def _equality(estimates: Floats, covariance: Floats, by: str, df: float | None) -> JointTest:

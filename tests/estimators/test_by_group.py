@@ -93,3 +93,28 @@ def test_the_equality_test_keeps_its_size_and_finds_differences():
     assert 0.012 <= np.mean(rejected) <= 0.088
     found = [fit(panel(s, gap=1.5)).extra["equality"].p_value < 0.05 for s in range(60)]
     assert np.mean(found) > 0.9
+
+
+def test_a_class_of_few_is_inferred_from_its_own_clusters():
+    frame = panel()
+    treated = frame.loc[frame["cohort"].notna(), "unit"].unique()
+    never = frame.loc[frame["cohort"].isna(), "unit"].unique()
+    rare = [*treated[:2], *never[:10]]
+    frame["size"] = np.where(frame["unit"].isin(rare), "rare", "usual")
+    result = fit(frame)
+    shown = result.tidy().set_index("term")
+    assert shown.loc["size = rare", "inference"] == "permutation"
+    alone = Design(
+        Panel(frame[frame["size"] == "rare"], unit="unit", time="time"),
+        outcome="outcome",
+        cohort="cohort",
+    )
+    own = CallawaySantAnna().fit(alone).att().tidy().iloc[0]
+    for column in ("estimate", "p_value", "conf_low", "conf_high", "inference"):
+        assert shown.loc["size = rare", column] == own[column]
+    test = result.extra["equality"]
+    assert np.isnan(test.p_value)
+    assert "fewer than 15 treated or untreated clusters in size = rare" in str(test)
+    assert shown.loc["all units", "inference"] == "own"
+    assert "inference" not in result.att().tidy()
+    assert result.infer("cr1").std_errors == pytest.approx(result.std_errors)

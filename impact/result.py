@@ -49,8 +49,11 @@ Grouping = Literal["event_time", "cohort", "time"]
 PLENTY = 50
 """Treated and untreated clusters, of one unit each, beyond which no check of methods is needed."""
 
-CHEAP = 1000
-"""Doubted estimates times clusters up to which methods for few clusters are run unasked."""
+CHEAP = 5000
+"""Doubted estimates times clusters up to which methods for few clusters are run unasked in large
+designs; about a second takes 2,000."""
+CHEAP_BLOCKS = 10**7
+"""Numbers in a regression's blocks by cluster up to which the same holds."""
 
 CLUSTERED = ("cr1", "cr2", "cr3")
 """Methods that are a standard error with a t or normal law."""
@@ -431,11 +434,17 @@ class Result:
                 f"{self._rests_on_some}, so other methods cannot match them. "
                 "Leave out the units it does not use from the design."
             )
-        cheap = not self._is_large or doubted.sum() * self._n_clusters <= CHEAP
+        cheap = every or not self._is_large or self._is_cheap(int(doubted.sum()))
         return [
-            self._infer_row(row, level, cheap=cheap or every) if doubted[row] else None
+            self._infer_row(row, level, cheap=cheap) if doubted[row] else None
             for row in range(len(self))
         ]
+
+    def _is_cheap(self, n_rows: int) -> bool:
+        """Whether methods for few clusters take seconds at most for so many estimates."""
+        own, clusters = self.uncertainty, self._n_clusters
+        width = own.contrast.shape[1] if isinstance(own, BlockScores) else 0
+        return n_rows * clusters <= CHEAP and clusters * width**2 <= CHEAP_BLOCKS
 
     def _infer_row(self, row: int, level: float, *, cheap: bool) -> Inference | None:
         """Return the inference of one estimate; None where the estimator's own holds."""
@@ -460,7 +469,8 @@ class Result:
 
     def _thin_reason(self, row: int) -> str:
         """Say how few clusters an estimate of a large design rests on."""
-        return f"the smaller arm has about {plural(round(self._arms[row]), 'cluster')}; {OWN_ERRORS}"
+        few = plural(round(self._arms[row]), "cluster")
+        return f"the smaller arm has about {few}; {OWN_ERRORS}"
 
     @property
     def _rests_on_some(self) -> str:

@@ -514,6 +514,53 @@ def test_a_messy_workbook_gives_all_findings_together_with_cells(tmp_path):
         ledger.require_sound()
 
 
+TWO_ROWS = {
+    "mã đề án": "A1", "mã đơn vị thụ hưởng": "100", "tỉnh": "Hưng Yên", "danh mục tỉnh": 63,
+    "nội dung": "3", "danh mục nội dung": "Nghị định 45/2012",
+    "nguồn kinh phí": "quốc gia và địa phương",
+    "trạng thái": "đăng ký",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_two_rows_of_headers_are_joined(tmp_path, merged):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    sheet = book.active
+    sheet.title = "Đề án"
+    sheet.append([*TWO_ROWS, "Kinh phí hỗ trợ (triệu đồng)", None, None, "Ngày", None])
+    parts = ["Tổng số", "Trung ương", "Địa phương", "phê duyệt", "nghiệm thu"]
+    sheet.append([*[None] * len(TWO_ROWS), *parts])
+    sheet.append([*TWO_ROWS.values(), 300, 200, 100, "15/01/2019", None])
+    if merged:
+        for column in range(1, len(TWO_ROWS) + 1):
+            sheet.merge_cells(start_row=1, end_row=2, start_column=column, end_column=column)
+        sheet.merge_cells("I1:K1")
+        sheet.merge_cells("L1:M1")
+    book.save(tmp_path / "ledger.xlsx")
+    ledger = read_ledger(tmp_path / "ledger.xlsx")
+    assert ledger.findings.rules <= {"status_contradiction"}
+    (project,) = ledger.projects.to_dict("records")
+    assert project["disbursed_support"] == 300 * MILLION
+    assert (project["national_support"], project["local_support"]) == (200 * MILLION, 100 * MILLION)
+    assert project["approval_date"] == pd.Timestamp("2019-01-15")
+
+
+def test_parts_of_a_header_that_name_no_column_are_found_where_they_stand():
+    frame = pd.DataFrame(
+        [
+            dict.fromkeys(TWO_ROWS) | {"Kinh phí": "Trung ương", "x": "Tỉnh ủy"},
+            TWO_ROWS | {"Kinh phí": 200 * MILLION, "x": 1},
+        ]
+    ).rename(columns={"x": ""})
+    findings = Ledger.from_frames(frame).findings
+    (unknown,) = findings.of_rule("column_unknown")
+    assert unknown.where == "projects!J2"
+    assert "Kinh phí Tỉnh ủy" in unknown.text("vi")
+    assert "value_missing" not in findings.rules
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".dta", ".parquet"])
 def test_other_files_give_the_same_ledger(tmp_path, suffix):
     frame = simulate_programme(2, n_establishments=4_000, approvals=5).projects

@@ -10,7 +10,7 @@ import pandas as pd
 
 from impact.ledger.findings import Finding
 from impact.ledger.read import Typed
-from impact.ledger.schema import CHOICES, PROJECTS, Text, code_lists, norms
+from impact.ledger.schema import CHOICES, PROJECTS, TOTALS, Text, code_lists, norms
 from impact.places import fold, vintage_at
 
 __all__ = ["PROJECT_RULES"]
@@ -24,7 +24,6 @@ PLAUSIBLE = {
     **dict.fromkeys(COSTS, (500_000, 2_000_000_000_000)),
 }
 LEAST_NAME = 10
-TOTALS = ("tong", "tongcong", "tongso", "cong", "total", "totals", "sum", "grandtotal")
 SLACK = 0.001
 ABBREVIATIONS = {
     "htx": "hợp tác xã",

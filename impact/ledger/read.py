@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -23,7 +23,7 @@ from impact.ledger.parse import (
     parse_number,
     stated_unit,
 )
-from impact.ledger.schema import CHOICES, Column, Text
+from impact.ledger.schema import CHOICES, TOTALS, Column, Text
 from impact.places import fold
 
 __all__ = ["Typed", "type_table"]
@@ -77,6 +77,14 @@ class _Place:
     scale: int
 
 
+class _Header(NamedTuple):
+    """A header, its column counted from 0 and the row it stands in."""
+
+    position: int
+    row: int
+    label: str
+
+
 def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
     """Read a sheet into a table of typed columns.
 
@@ -85,10 +93,12 @@ def type_table(raw: RawTable, columns: Sequence[Column]) -> Typed:
     LedgerError : no row near the top of the sheet names columns of the ledger
     """
     top = _header_row(raw, columns)
-    found, findings = _match_headers(raw, top, columns, _stated_unit(raw, top))
+    headers = _headers(raw, top, columns)
+    last = max(header.row for header in headers)
+    found, findings = _match_headers(raw, headers, columns, _stated_unit(raw, top))
     body = [
         (number, row)
-        for number, row in enumerate(raw.cells[top:], start=top + 1)
+        for number, row in enumerate(raw.cells[last:], start=last + 1)
         if any(_filled(cell) for cell in row)
     ]
     if raw.delimited:
@@ -120,7 +130,10 @@ def _find_long_rows(
 
 
 def _header_row(raw: RawTable, columns: Sequence[Column]) -> int:
-    """Return the number of the row that names most columns, at least three of them."""
+    """Return the number of the row that names most columns, at least three of them.
+
+    Of two rows of headers that is the upper one, in which the columns without parts are named.
+    """
     counts = [
         sum(_recognise(cell, columns) is not None for cell in row if _filled(cell))
         for row in raw.cells[:HEADER_ROWS]
@@ -135,6 +148,34 @@ def _header_row(raw: RawTable, columns: Sequence[Column]) -> int:
     return counts.index(max(counts)) + 1
 
 
+def _headers(raw: RawTable, top: int, columns: Sequence[Column]) -> list[_Header]:
+    """Return the headers of a sheet, those of a second row joined to the one they stand under.
+
+    A second row of headers holds texts without digits, and only below headers that reach over
+    several of them, as "Kinh phí" over "Trung ương" and "Địa phương"; values fill other columns.
+    """
+    first = {p: clean_text(cell) for p, cell in enumerate(raw.cells[top - 1]) if _filled(cell)}
+    headers = {position: _Header(position, top, label) for position, label in first.items()}
+    row = raw.cells[top] if top < len(raw.cells) else ()
+    second = {p: clean_text(cell) for p, cell in enumerate(row) if _filled(cell)}
+    over = {p: max((head for head in first if head <= p), default=-1) for p in second}
+    wide = {head for position, head in over.items() if -1 < head < position}
+    texts = not any(character.isdigit() for character in "".join(second.values()))
+    if len(second) > 1 and texts and set(over.values()) <= wide:
+        for position, head in over.items():
+            label = _joined(first[head], second[position], columns)
+            headers[position] = _Header(position, top + 1, label)
+    return [headers[position] for position in sorted(headers)]
+
+
+def _joined(upper: str, lower: str, columns: Sequence[Column]) -> str:
+    """Join a header to the one above it, keeping the unit of either; a total is the upper one."""
+    (over, _, unit), (own, _, own_unit) = upper.partition("("), lower.partition("(")
+    names = [over] if fold(own) in TOTALS else [f"{over.strip()} {own.strip()}", own]
+    name = next((name for name in names if _recognise(name, columns)), names[0]).strip()
+    return f"{name} ({own_unit or unit}" if own_unit or unit else name
+
+
 def _stated_unit(raw: RawTable, top: int) -> int:
     """Return the dong that a line above the headers states, such as "Đơn vị: triệu đồng"."""
     for row in raw.cells[: top - 1]:
@@ -145,13 +186,15 @@ def _stated_unit(raw: RawTable, top: int) -> int:
 
 
 def _match_headers(
-    raw: RawTable, top: int, columns: Sequence[Column], unit: int
+    raw: RawTable, headers: Sequence[_Header], columns: Sequence[Column], unit: int
 ) -> tuple[dict[str, _Place], list[Finding]]:
-    """Match the header row's cells to columns; the rest are findings."""
+    """Match headers to columns; the rest are findings."""
+    top, last = min(h.row for h in headers), max(h.row for h in headers)
+    lowest = last + 1 if last > top else top
     findings = [
         Finding("merged_cells", raw.sheet, details={"value": area})
         for area in raw.merged
-        if int(area.split(":")[1].lstrip(ascii_uppercase)) >= top  # a title's cells are not read
+        if int(area.split(":")[1].lstrip(ascii_uppercase)) >= lowest  # titles' cells are not read
     ]
     findings += [
         Finding("cell_broken", raw.sheet, row, f"{letters}{row}", {"value": error})
@@ -159,11 +202,9 @@ def _match_headers(
         if row >= top
     ]
     found: dict[str, _Place] = {}
-    for position, cell in enumerate(raw.cells[top - 1]):
-        if not _filled(cell):
-            continue
-        label, address = clean_text(cell), f"{column_letter(position)}{top}"
-        column = _recognise(cell, columns)
+    for position, row, label in headers:
+        address = f"{column_letter(position)}{row}"
+        column = _recognise(label, columns)
         if column is None:
             hint = _nearest(label, columns)
             unknown = {"value": label, "hint": hint}

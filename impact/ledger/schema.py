@@ -17,6 +17,7 @@ __all__ = [
     "PROJECTS",
     "REPORTS",
     "SHEETS",
+    "TOTALS",
     "Column",
     "Language",
     "Text",
@@ -113,10 +114,12 @@ PROJECTS = (
            ("kinh phí hỗ trợ", "support", "kinh phí thực hiện")),
     Column("national_support", Text("from the national budget", "từ khuyến công quốc gia"), "money",
            Text("part of disbursed support", "một phần kinh phí đã giải ngân"), False,
-           ("ngân sách trung ương", "national support")),
+           ("ngân sách trung ương", "national support", "kinh phí trung ương",
+            "kinh phí hỗ trợ trung ương", "kinh phí quốc gia", "kinh phí hỗ trợ quốc gia")),
     Column("local_support", Text("from the local budget", "từ khuyến công địa phương"), "money",
            Text("part of disbursed support", "một phần kinh phí đã giải ngân"), False,
-           ("ngân sách địa phương", "local support")),
+           ("ngân sách địa phương", "local support", "kinh phí địa phương",
+            "kinh phí hỗ trợ địa phương")),
     Column("counterpart", Text("counterpart", "vốn đối ứng"), "money",
            Text("paid by the beneficiary", "phần vốn của đơn vị thụ hưởng"), False,
            ("kinh phí đối ứng",)),
@@ -153,6 +156,8 @@ SHEETS = {
     "projects": Text("projects", "đề án"),
     "reports": Text("reports", "báo cáo"),
 }
+
+TOTALS = ("tong", "tongcong", "tongso", "cong", "total", "totals", "sum", "grandtotal")
 
 GUIDE = Text("guide", "hướng dẫn")
 

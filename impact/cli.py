@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from impact.errors import ImpactError, ReportError, SpecError, listing
+from impact.errors import ImpactError, LedgerError, ReportError, SpecError, listing
 
 __all__ = ["main"]
 
@@ -182,7 +182,10 @@ def _ledger(given: argparse.Namespace) -> int:
     """Print what is wrong with a ledger, errors first; end with 2 if there are any."""
     from impact.ledger import read_ledger
 
-    ledger = read_ledger(given.file)
+    try:
+        ledger = read_ledger(given.file)
+    except LedgerError as error:
+        raise LedgerError(error.vi if given.lang == "vi" and error.vi else str(error)) from error
     for finding in sorted(ledger.findings, key=lambda found: found.severity):
         print(f"{finding.severity:8} {finding.where}: {finding.text(given.lang)}")
     print(ledger)

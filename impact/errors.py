@@ -73,7 +73,14 @@ class VarianceError(InferenceError):
 
 
 class LedgerError(ImpactError):
-    """The ledger of projects cannot be read or used."""
+    """The ledger of projects cannot be read, or cannot become a treatment.
+
+    ``vi`` says the same in Vietnamese; it is empty where the message exists in English only.
+    """
+
+    def __init__(self, message: str, vi: str = "") -> None:
+        super().__init__(message)
+        self.vi = vi
 
 
 class PlaceError(ImpactError):

@@ -582,8 +582,9 @@ def test_other_files_give_the_same_ledger(tmp_path, suffix):
 def test_files_that_cannot_be_ledgers(tmp_path):
     from openpyxl import Workbook
 
-    with pytest.raises(LedgerError, match="there is no file"):
+    with pytest.raises(LedgerError, match="there is no file") as caught:
         read_ledger(tmp_path / "none.xlsx")
+    assert caught.value.vi.startswith("không có tệp")
     damaged = tmp_path / "damaged.xlsx"
     damaged.write_bytes(b"not a workbook")
     with pytest.raises(LedgerError, match="cannot be opened as an Excel workbook"):
@@ -597,11 +598,13 @@ def test_files_that_cannot_be_ledgers(tmp_path):
     book = Workbook()
     book.create_sheet("khác")
     book.save(tmp_path / "sheets.xlsx")
-    with pytest.raises(LedgerError, match='no sheet "projects" or "đề án"; it has Sheet, khác'):
+    with pytest.raises(LedgerError, match='no sheet "projects" or "đề án"; it has') as caught:
         read_ledger(tmp_path / "sheets.xlsx")
+    assert 'không có trang tính "đề án" hoặc "projects"; chỉ có Sheet, khác.' in caught.value.vi
     pd.DataFrame({"a": [1], "b": [2]}).to_csv(tmp_path / "other.csv", index=False)
-    with pytest.raises(LedgerError, match="no row of headers among its first 15 rows"):
+    with pytest.raises(LedgerError, match="no row of headers among its first 15 rows") as caught:
         read_ledger(tmp_path / "other.csv")
+    assert "không có dòng tiêu đề trong 15 dòng đầu" in caught.value.vi
     incomplete = pd.DataFrame([CLEAN]).drop(columns="status")
     assert "column_missing" in Ledger.from_frames(incomplete).findings.rules
 

@@ -24,3 +24,12 @@ def test_errors_of_a_ledger_come_first_and_end_with_2(tmp_path, capsys):
     severities = [line.split()[0] for line in lines[:-1]]
     assert severities == sorted(severities)
     assert any("lặp lại cho cùng đơn vị thụ hưởng" in line for line in lines)
+
+
+def test_a_ledger_that_cannot_be_opened_is_refused_in_the_language_asked_for(tmp_path, capsys):
+    file = tmp_path / "ledger.xlsx"
+    file.write_bytes(b"not a workbook")
+    assert main(["ledger", str(file), "--lang", "vi"]) == 2
+    assert "impact: không mở được ledger.xlsx như một tệp Excel" in capsys.readouterr().err
+    assert main(["ledger", str(file), "--lang", "en"]) == 2
+    assert "impact: ledger.xlsx cannot be opened as an Excel workbook" in capsys.readouterr().err

@@ -146,7 +146,9 @@ def _check(projects: Typed, reports: Typed | None, unused: Sequence[Finding] = (
     if not len(projects.frame):
         raise LedgerError(
             f'"{projects.sheet}" has headers and no projects below them; nobody would be treated. '
-            "Fill in a row a project."
+            "Fill in a row a project.",
+            f'"{projects.sheet}" có tiêu đề nhưng không có đề án nào bên dưới. Hãy ghi mỗi đề án '
+            "một dòng.",
         )
     codes, unknown_places = resolve_provinces(projects)
     named, unknown_contents = resolve_contents(projects)

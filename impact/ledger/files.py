@@ -55,7 +55,10 @@ def raw_tables(path: str | Path) -> RawFile:
     """
     file = Path(path)
     if not file.is_file():
-        raise LedgerError(f"there is no file {file}. Check the path, seen from {Path.cwd()}.")
+        raise LedgerError(
+            f"there is no file {file}. Check the path, seen from {Path.cwd()}.",
+            f"không có tệp {file}. Hãy kiểm tra đường dẫn, tính từ {Path.cwd()}.",
+        )
     readers = {
         ".xlsx": _read_workbook,
         ".xlsm": _read_workbook,
@@ -70,7 +73,9 @@ def raw_tables(path: str | Path) -> RawFile:
     if suffix not in readers:
         raise LedgerError(
             f"{file.name} is of no kind a ledger is read from ({', '.join(readers)}). "
-            "Save it as one of these."
+            "Save it as one of these.",
+            f"{file.name} không thuộc loại tệp đọc được ({', '.join(readers)}). "
+            "Hãy lưu tệp dưới một trong các dạng này.",
         )
     return readers[suffix](file)
 
@@ -89,7 +94,9 @@ def _read_workbook(file: Path) -> RawFile:
     except CalamineError as error:
         raise LedgerError(
             f"{file.name} cannot be opened as an Excel workbook; it may be damaged, protected or "
-            "another kind of file under this name. Open it and save it as .xlsx."
+            "another kind of file under this name. Open it and save it as .xlsx.",
+            f"không mở được {file.name} như một tệp Excel; tệp có thể bị hỏng, bị khóa hoặc là "
+            "loại tệp khác mang tên này. Hãy mở tệp và lưu lại dưới dạng .xlsx.",
         ) from error
     names = list(book.sheet_names)
     roles: dict[str, str] = {}
@@ -98,7 +105,9 @@ def _read_workbook(file: Path) -> RawFile:
         if role in roles:
             raise LedgerError(
                 f'{file.name} has two sheets of {role}, "{roles[role]}" and "{name}"; which one '
-                "holds cannot be told. Delete or rename one."
+                "holds cannot be told. Delete or rename one.",
+                f'{file.name} có hai trang tính cùng loại, "{roles[role]}" và "{name}"; không rõ '
+                "trang nào đúng. Hãy xóa hoặc đổi tên một trang.",
             )
         if role is not None:
             roles[role] = name
@@ -107,7 +116,9 @@ def _read_workbook(file: Path) -> RawFile:
     if "projects" not in roles:
         raise LedgerError(
             f'{file.name} has no sheet "projects" or "đề án"; it has {listing(names, 9)}. '
-            "Name the sheet of projects so, or start from impact template."
+            "Name the sheet of projects so, or start from impact template.",
+            f'{file.name} không có trang tính "đề án" hoặc "projects"; chỉ có {listing(names, 9)}. '
+            "Hãy đặt tên trang tính như vậy, hoặc bắt đầu từ tệp mẫu (impact template).",
         )
     broken = broken_cells(file, roles.values()) if file.suffix.lower() in (".xlsx", ".xlsm") else {}
     tables = {
@@ -150,7 +161,9 @@ def _read_csv(file: Path) -> RawFile:
     except UnicodeDecodeError as error:
         raise LedgerError(
             f"{file.name} is not UTF-8 (byte {error.start}), so Vietnamese letters would be lost. "
-            "Save it as CSV UTF-8."
+            "Save it as CSV UTF-8.",
+            f"{file.name} không phải UTF-8 (byte {error.start}), nên sẽ mất chữ tiếng Việt. "
+            "Hãy lưu dưới dạng CSV UTF-8.",
         ) from error
     first = text.split("\n", 1)[0]
     delimiter = max((";", "\t", ","), key=first.count)
@@ -159,7 +172,9 @@ def _read_csv(file: Path) -> RawFile:
         cells = tuple(tuple(cell if cell != "" else None for cell in row) for row in rows)
     except csv.Error as error:
         raise LedgerError(
-            f"{file.name} cannot be read as CSV: {error} in line {rows.line_num}. Export it again."
+            f"{file.name} cannot be read as CSV: {error} in line {rows.line_num}. Export it again.",
+            f"không đọc được {file.name} như tệp CSV: lỗi ở dòng {rows.line_num}. "
+            "Hãy xuất lại tệp.",
         ) from error
     return RawFile({"projects": RawTable(file.name, cells, delimited=True)})
 
@@ -171,6 +186,8 @@ def _read_frame(file: Path) -> RawFile:
     except (ValueError, OSError, struct.error) as error:
         raise LedgerError(
             f"{file.name} cannot be read as a {kind} file; it may be damaged or another kind of "
-            "file under this name. Export it again."
+            "file under this name. Export it again.",
+            f"không đọc được {file.name} như tệp {kind}; tệp có thể bị hỏng hoặc là loại tệp khác "
+            "mang tên này. Hãy xuất lại tệp.",
         ) from error
     return RawFile({"projects": frame_table(frame, file.name)})

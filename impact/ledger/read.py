@@ -143,7 +143,10 @@ def _header_row(raw: RawTable, columns: Sequence[Column]) -> int:
         raise LedgerError(
             f'sheet "{raw.sheet}" has no row of headers among its first {HEADER_ROWS} rows: none '
             f"names three columns of the ledger ({wanted}). Start from impact template, or "
-            "rename the headers."
+            "rename the headers.",
+            f'trang tính "{raw.sheet}" không có dòng tiêu đề trong {HEADER_ROWS} dòng đầu: không '
+            f"dòng nào nêu được ba cột của sổ theo dõi ({wanted}). Hãy bắt đầu từ tệp mẫu (impact "
+            "template) hoặc sửa tên các cột.",
         )
     return counts.index(max(counts)) + 1
 

@@ -151,14 +151,14 @@ def test_subgroups_with_few_treated_units():
 
 @pytest.mark.parametrize("method", [None, "auto"])
 def test_clusters_an_estimator_leaves_out_do_not_count(method):
-    design = _single(3, 34, keep=_seen_once)
+    design = _single(3, 34, n_periods=4, keep=_seen_once)
     estimator = FirstDifference(time_effects=True)
     result = estimator.fit(design)
     assert len(result.clusters_used) == 33
     found = result if method is None else result.infer(method)
     frame = found.tidy().set_index("term")
     assert frame.loc["treated", "inference"] == "permutation"
-    whole = estimator.fit(_single(3, 34, keep=lambda f: f["unit"] < 33))
+    whole = estimator.fit(_single(3, 34, n_periods=4, keep=lambda f: f["unit"] < 33))
     expected = whole.tidy().set_index("term")
     for column in ("estimate", "p_value"):
         np.testing.assert_allclose(
@@ -225,7 +225,9 @@ def test_size_of_small_cohorts(small):
 def test_size_where_a_unit_is_seen_once():
     found = []
     for seed in range(250):
-        result = FirstDifference(time_effects=True).fit(_single(3, 34, seed=seed, keep=_seen_once))
+        result = FirstDifference(time_effects=True).fit(
+            _single(3, 34, n_periods=4, seed=seed, keep=_seen_once)
+        )
         found.append(result.tidy().set_index("term").loc["treated", "p_value"])
     assert 0.01 < np.mean(np.array(found) < 0.05) < HIGHEST_SIZE
 

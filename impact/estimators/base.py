@@ -24,7 +24,7 @@ from impact.errors import (
     near,
     plural,
 )
-from impact.inference.rounding import is_constant, rounding_rows
+from impact.inference.rounding import is_additive, is_constant, is_rounding, rounding_rows
 from impact.inference.scores import Unmeasured
 from impact.result import Result
 
@@ -155,14 +155,12 @@ class Estimator(metaclass=_Settings):
                 raise DesignError(f"{self.name} needs {requirement.text}: {fault}")
         self._check_design(design)
         if design.table is None:
-            outcome = design.sample.numeric(design.outcome)
-            return _without_rounding(self._estimate(design), outcome)
+            return _without_rounding(self._estimate(design))
         return _fit_table(self._estimate, design, self.name)
 
     def _check_design(self, design: Design) -> None:
         """Refuse what meets the requirements and still cannot be estimated with these settings."""
-        if design.table is None:
-            _refuse_constant(design)
+        _refuse_constant(design)
         self._refuse_design(design)
 
     def _refuse_design(self, design: Design) -> None:
@@ -174,20 +172,27 @@ class Estimator(metaclass=_Settings):
 
 def _refuse_constant(design: Design) -> None:
     """Refuse an outcome that is the same in every row."""
-    outcome = design.sample.numeric(design.outcome)
+    table = design.table
+    outcome = design.sample.numeric(design.outcome) if table is None else table.extremes
     if is_constant(outcome):
         raise EstimationError(
             f'outcome "{design.outcome}" is {outcome[0]:g} in all '
-            f"{plural(len(outcome), 'row')}: it does not vary, so nothing can be told of "
+            f"{plural(design.n_rows, 'row')}: it does not vary, so nothing can be told of "
             "what moves it. Check the column and how the file was read."
         )
 
 
-def _without_rounding(result: Result, outcome: Floats) -> Result:
+def _outcome_of(design: Design) -> tuple[Floats, Callable[[], bool]]:
+    """Return the outcome, of a table its extremes, and what tells whether it is additive."""
+    table, sample = design.table, design.sample
+    if table is not None:
+        return table.extremes, lambda: is_rounding(table.widest_change, table.extremes)
+    outcome = sample.numeric(design.outcome)
+    return outcome, lambda: is_additive(outcome, sample.unit_codes, sample.time_codes)
+
+
+def _without_rounding(result: Result) -> Result:
     """Return the result with zero for estimates, and no error for rows, that are rounding alone."""
-    sample = result.design.sample
-    if len(outcome) != sample.n_rows:
-        outcome = sample.numeric(result.design.outcome)
     try:
         variances = result.uncertainty.variances()[: len(result)]
     except VarianceError as error:
@@ -195,8 +200,7 @@ def _without_rounding(result: Result, outcome: Floats) -> Result:
     noise, exact = rounding_rows(
         result.estimates,
         variances,
-        outcome,
-        lambda: (sample.unit_codes, sample.time_codes),
+        *_outcome_of(result.design),
         result.cells[["cohort", "time", "event_time"]].notna().any(axis=1).to_numpy(),
     )
     if not exact.any():
@@ -224,7 +228,7 @@ def _without_errors(result: Result, reason: str) -> Result:
 def _fit_table(estimate: Callable[[Design], Result], design: Design, name: str) -> Result:
     """Fit a design whose rows stay in their table, and keep the queries in the result."""
     try:
-        result = estimate(design)
+        result = _without_rounding(estimate(design))
     except TableError as error:
         raise TableError(f"{name} cannot be fitted where the table lies: {error}") from error
     return replace(result, extra={**result.extra, "queries": result.design.queries})

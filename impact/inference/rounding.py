@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from impact.kernels.absorb import absorb
 
-__all__ = ["EXACT", "is_constant", "rounding_rows"]
+__all__ = ["EXACT", "is_additive", "is_constant", "is_rounding", "rounding_rows"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -33,14 +33,25 @@ def is_constant(outcome: Floats) -> bool:
     # What varies at the start by more than rounding of the start varies.
     if np.ptp(start) > 2 * _ROUNDING * _largest(start):
         return False
-    return bool(np.ptp(outcome) <= _ROUNDING * _largest(outcome))
+    return is_rounding(float(np.ptp(outcome)), outcome)
+
+
+def is_rounding(gap: float, outcome: Floats) -> bool:
+    """Tell whether a gap is rounding of outcomes of this size."""
+    return bool(gap <= _ROUNDING * _largest(outcome))
+
+
+def is_additive(outcome: Floats, units: Integers, times: Integers) -> bool:
+    """Tell whether an outcome is a unit's constant plus a period's but for rounding, all (n,)."""
+    rest = absorb([units, times]).sweep(outcome[None, :].copy())
+    return is_rounding(float(np.abs(rest).max()), outcome)
 
 
 def rounding_rows(
     estimates: Floats,
     variances: Floats,
     outcome: Floats,
-    codes: Callable[[], tuple[Integers, Integers]],
+    additive: Callable[[], bool],
     comparable: Booleans | None = None,
 ) -> tuple[Booleans, Booleans]:
     """Mark estimates that are rounding alone, and those whose standard error is, both (K,).
@@ -54,8 +65,9 @@ def rounding_rows(
     Parameters
     ----------
     estimates, variances : arrays, shape (K,)
-    outcome : array, shape (n,)
-    codes : returns unit and period of each row, two arrays of shape (n,), where they are needed
+    outcome : array, shape (n,), or its lowest and highest value
+    additive : tells whether the outcome is a unit's constant plus a period's, asked only where
+        estimates are so small
     comparable : array, shape (K,), marks estimates in one unit of measurement; all if None. A
         covariate's coefficient is in units of its own and may be any number of times smaller
     """
@@ -70,16 +82,10 @@ def rounding_rows(
         exact = (errors <= EXACT * size) & (errors > 0)
         live = (size > 0) | (errors > 0)
     suspect &= live
-    if suspect.any() and not _varies(outcome, *codes()):
+    if suspect.any() and additive():
         noise = noise | suspect
     noise = noise & live
     return noise, noise | exact
-
-
-def _varies(outcome: Floats, units: Integers, times: Integers) -> bool:
-    """Tell whether an outcome is more than a unit's constant plus a period's."""
-    rest = absorb([units, times]).sweep(outcome[None, :].copy())
-    return bool(np.abs(rest).max() > _ROUNDING * _largest(outcome))
 
 
 def _largest(values: Floats) -> float:

@@ -52,6 +52,7 @@ class TableSample(TablePanel):
     presence : array, shape (P, T), which periods each group's units are observed in
     when : periods of the sample, shape (T,)
     means : mean outcome by period, shape (T,), of all rows alike
+    extremes : lowest and highest outcome, shape (2,)
     """
 
     source: TablePanel = field(kw_only=True)
@@ -62,6 +63,7 @@ class TableSample(TablePanel):
     presence: Booleans = field(kw_only=True)
     when: Integers = field(kw_only=True)
     means: Floats = field(kw_only=True)
+    extremes: Floats = field(kw_only=True)
 
     @property
     def engine(self) -> Engine:
@@ -206,6 +208,22 @@ class TableSample(TablePanel):
         return int(found["n"][0]), int(found["treated"][0])
 
     @cached_property
+    def widest_change(self) -> float:
+        """Most by which units' changes between the same two periods in a row differ."""
+        rows = self.rows
+        before = {"group_by": rows.unit, "order_by": rows.time}
+        moves = rows.select(
+            "time",
+            since=rows.time.lag().over(**before),
+            change=rows.outcome - rows.outcome.lag().over(**before),
+        )
+        spans = moves.group_by(["time", "since"]).aggregate(
+            gap=moves.change.max() - moves.change.min()
+        )
+        found = self.engine.run("range of changes", spans.aggregate(widest=spans.gap.max()))
+        return float(np.nan_to_num(found["widest"].to_numpy(dtype=np.float64))[0])
+
+    @cached_property
     def moments(self) -> TableMoments:
         """Sizes, mean paths and second moments by cohort, and by presence where there are gaps."""
         return table_moments(self)
@@ -266,6 +284,9 @@ def draw_sample(panel: TablePanel, roles: Roles) -> TableSample:
         presence=presence[seen],
         when=when,
         means=total / count,
+        extremes=np.array(
+            [found["low_outcome"][kept].min(), found["high_outcome"][kept].max()], float
+        ),
     )
 
 

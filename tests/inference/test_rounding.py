@@ -5,7 +5,7 @@ import pytest
 
 from impact import CallawaySantAnna, Design, FixedEffects, Panel, TwoWayFixedEffects, simulate
 from impact.errors import EstimationError
-from impact.inference.rounding import is_constant, rounding_rows
+from impact.inference.rounding import is_additive, is_constant, rounding_rows
 
 UNITS, TIMES = (codes.ravel() for codes in np.indices((30, 6)))
 TWO_WAY = 1e3 * np.sin(UNITS) + np.cos(TIMES)
@@ -13,7 +13,9 @@ TWO_WAY = 1e3 * np.sin(UNITS) + np.cos(TIMES)
 
 def marked(estimates, errors, outcome):
     variances = np.square(errors)
-    noise, exact = rounding_rows(np.array(estimates), variances, outcome, lambda: (UNITS, TIMES))
+    noise, exact = rounding_rows(
+        np.array(estimates), variances, outcome, lambda: is_additive(outcome, UNITS, TIMES)
+    )
     return noise.tolist(), exact.tolist()
 
 

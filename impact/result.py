@@ -1118,16 +1118,16 @@ def _shown_df(inference: Inference) -> float:
 
 def _sample_of_table(design: Design, table: TableSample, absorbing: bool) -> Sample:
     """Return a sample whose rows are each cluster's units of one cohort, by their mean outcome."""
-    if design.covariates:
-        raise InferenceError(
-            f"with covariates ({listing(design.covariates)}), inference for few clusters needs the "
-            'rows of units, which stay in their table. Ask for covariance="CR1" with many '
-            "clusters, or draw units into memory with design.collect(share=...)."
-        )
     rows = table.cluster_means
     cohorts = np.append(design.cohort_values, np.nan)[rows.codes] if absorbing else None
     return Sample(
-        rows.outcomes, cohorts, rows.clusters, rows.sizes, design.periods, design.anticipation
+        rows.outcomes,
+        cohorts,
+        rows.clusters,
+        rows.sizes,
+        design.periods,
+        design.anticipation,
+        irregular="covariates stay in their table" if design.covariates else "",
     )
 
 

@@ -208,9 +208,20 @@ def test_inference_that_needs_rows_says_so(frame, make):
         result.uncertainty.with_kind("HC1").covariance()
     with pytest.raises(InferenceError, match="CR2 of a weighted regression"):
         result.uncertainty.with_kind("CR2").covariance()
-    result = TwoWayFixedEffects(**two_way).fit(make(frame, covariates=["z"], clusters="cluster"))
-    with pytest.raises(InferenceError, match="inference for few clusters needs the rows"):
-        result.tidy()
+
+
+def test_covariates_of_a_table_leave_the_bootstrap_of_few_clusters(frame, make):
+    settings = {"covariates": ["z"], "clusters": "cluster"}
+    estimator = TwoWayFixedEffects(accept_forbidden_comparisons=True)
+    table = make(frame, **settings)
+    found = estimator.fit(table)
+    assert found.evidence(0).without_paths == "covariates stay in their table"
+    alike = estimator.fit(table.collect())
+    wanted = alike.infer("wild", draws=199).tidy().iloc[0]
+    shown = found.infer("wild", draws=199).tidy().iloc[0]
+    numbers = ["estimate", "p_value", "conf_low", "conf_high"]
+    assert shown[numbers].tolist() == pytest.approx(wanted[numbers].tolist(), rel=1e-6)
+    assert found.tidy()["estimate"].notna().all()
 
 
 def test_limits_on_what_is_brought_into_memory(frame, make, monkeypatch):

@@ -458,7 +458,8 @@ class Result:
         if thin and evidence.paths is None and evidence.blocks is None:
             return nothing(self._thin_reason(row), estimate, level)
         if request.method is None and choose(evidence.facts).method == "cr1":
-            return None
+            few = evidence.blocks is None and self._arms[row] < MANY_TREATED
+            return nothing(self._thin_reason(row), estimate, level) if few else None
         return infer(
             evidence,
             request.method or "auto",
@@ -610,13 +611,17 @@ class Result:
 
     @cached_property
     def _cohort_clusters(self) -> Floats:
-        """Clusters of each cohort, shape (C,)."""
+        """Clusters of each cohort, shape (C,); its units where these move between clusters."""
         design = self.design
-        facts = design.facts
+        facts, units = design.facts, np.maximum(design.cohort_units[:-1], 1).astype(np.float64)
         if design.table is not None or facts.n_clusters == facts.n_units:
-            return design.cohort_units[:-1].astype(np.float64)
-        width = len(design.cohort_values) + 1
-        pairs = np.unique(design.cluster_codes * width + design.cohort_codes)
+            return units
+        try:
+            clusters = design.cluster_codes
+        except PanelError:
+            return units
+        width = len(units) + 1
+        pairs = np.unique(clusters * width + design.cohort_codes)
         return np.bincount(pairs % width, minlength=width)[:-1].astype(np.float64)
 
     @property

@@ -122,6 +122,27 @@ def test_estimates_without_mean_paths_or_regression_have_no_p_value():
     assert np.isfinite(frame.loc[3.0, "estimate"])
 
 
+def test_hundreds_of_clusters_of_several_units_do_not_hide_a_small_cohort():
+    first = [3.0] * 6 + [5.0] * 440 + [np.nan] * 440
+    places = np.repeat(np.arange(443), 2)
+    frame = _design(first, n_periods=6, place=places).panel.frame
+    design = Design(
+        Panel(frame, unit="unit", time="time"), outcome="y", cohort="first", clusters="place"
+    )
+    found = Imputation().fit(design).tidy().set_index(["cohort", "time"])["inference"]
+    assert (found.loc[3.0, 5], found.loc[5.0, 5]) == ("none", "own")
+
+
+def test_views_where_units_move_between_clusters():
+    design = _staggered(3)
+    frame = design.panel.frame.assign(place=lambda f: (f["unit"] + (f["time"] > 4)) // 2)
+    moving = Design(
+        Panel(frame, unit="unit", time="time"), outcome="y", cohort="first", clusters="place"
+    )
+    result = TwoWayFixedEffects(effect="event_study", accept_forbidden_comparisons=True).fit(moving)
+    assert np.isfinite(result.att().estimates).all()
+
+
 def test_large_panels_do_not_wait_for_other_methods(monkeypatch):
     monkeypatch.setattr("impact.result.CHEAP", 139)
     frame = CallawaySantAnna().fit(_staggered(3)).by("cohort").tidy()

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from impact.design import Design
 from impact.errors import EstimationError, InferenceError, listing
 from impact.inference.sets import ConfidenceSet, interval, invert
 from impact.inference.wild import score_blocks, wild_cluster_test
@@ -217,7 +216,7 @@ def ratio_of_effects(
         without = next((found for found in own if found.method == "none"), None)
         if without is not None:
             raise InferenceError(f"the ratio has no confidence set: {without.reason}.")
-        return n / d, _bootstrapped_ratio(n, d, joint, parts[1].design, level, seed)
+        return n / d, _bootstrapped_ratio(n, d, joint, parts[1].evidence().leverage, level, seed)
     variances = [part.uncertainty.variances()[0] for part in parts]
     scaled = joint * np.sqrt(variances / (joint**2).sum(axis=0))
     chosen = fieller(n, d, scaled.T @ scaled, level=level, df=parts[0].uncertainty.df)
@@ -225,17 +224,12 @@ def ratio_of_effects(
 
 
 def _bootstrapped_ratio(
-    n: float, d: float, joint: Floats, design: Design, level: float, seed: int
+    n: float, d: float, joint: Floats, leverage: Floats, level: float, seed: int
 ) -> ConfidenceSet:
     """Return the ratios r for which n - r d is not rejected by the wild score bootstrap."""
-    clusters = design.cluster_codes
-    sizes = np.bincount(clusters).astype(np.float64)
-    treated = np.bincount(clusters, ~np.isnan(design.cohorts))
-    share = treated.sum() / sizes.sum()
-    weight = treated * (1 - share) ** 2 + (sizes - treated) * share**2
 
     def p_value(ratio: float) -> float:
-        gram, cross = score_blocks(n - ratio * d, joint[:, 0] - ratio * joint[:, 1], weight)
+        gram, cross = score_blocks(n - ratio * d, joint[:, 0] - ratio * joint[:, 1], leverage)
         return wild_cluster_test(gram, cross, np.ones(1), seed=seed, level=None).p_value
 
     spread = float(np.sqrt(((joint[:, 0] - n / d * joint[:, 1]) ** 2).sum()) / abs(d))

@@ -70,6 +70,10 @@ _LOST = text(
     "The {{cost.spent}} spent bought no gain: the effect is a fall.",
     "Khoản {{cost.spent}} đã chi không mang lại mức tăng nào: tác động là mức giảm.",
 )
+_FEW = text(
+    "no test holds where so few units are treated",
+    "không có kiểm định nào đáng tin khi quá ít đơn vị được hỗ trợ",
+)
 _NO_GAIN = text("nothing was gained by the estimate", "ước lượng không cho thấy mức tăng nào")
 
 
@@ -146,8 +150,8 @@ def _family_table(record: Record, plan: Evaluation, effects: Effects, k: int) ->
         name = str(line["name"])
         label = _label(effects[name])
         alone, together = text("p alone", "p riêng"), text("p adjusted", "p điều chỉnh")
-        record.value(f"{name}.family_{k}_alone", line["p_value"], "p_value", _joined(label, alone))
-        record.value(f"{name}.family_{k}", line["adjusted"], "p_value", _joined(label, together))
+        _keep_p(record, f"{name}.family_{k}_alone", line["p_value"], _joined(label, alone))
+        _keep_p(record, f"{name}.family_{k}", line["adjusted"], _joined(label, together))
         rows.append(
             {
                 "outcome": label,
@@ -196,9 +200,10 @@ def add_subgroups(record: Record, plan: Evaluation, effects: Effects) -> None:
             tests[f"{name}.group_{k}"] = float(fitted.extra["equality"].p_value)
     adjusted = adjust(np.array(list(tests.values())))
     for (id, p_value), holm in zip(tests.items(), adjusted, strict=True):
-        equal = text("p of equal effects", "p của tác động như nhau")
-        record.value(f"{id}_equal", p_value, "p_value", equal)
-        record.value(f"{id}_holm", holm, "p_value", text("p by Holm", "p theo Holm"))
+        _keep_p(
+            record, f"{id}_equal", p_value, text("p of equal effects", "p của tác động như nhau")
+        )
+        _keep_p(record, f"{id}_holm", holm, text("p by Holm", "p theo Holm"))
     shown = [_class_table(record, rows)] if rows else []
     record.section(
         "subgroups",
@@ -212,6 +217,11 @@ def add_subgroups(record: Record, plan: Evaluation, effects: Effects) -> None:
         *shown,
         *missing,
     )
+
+
+def _keep_p(record: Record, id: str, p_value: float, what: Text) -> None:
+    """Record a p-value, or that there is none."""
+    record.value(id, p_value, "p_value", what, note=_FEW if math.isnan(p_value) else None)
 
 
 def _class_rows(

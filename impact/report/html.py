@@ -19,10 +19,17 @@ from impact.report.text import fill
 from impact.report.values import Value, format_value
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
     from jinja2.runtime import Context
 
-__all__ = ["html_name", "locale_words", "page_fonts", "render_html", "report_template"]
+__all__ = [
+    "html_name",
+    "locale_words",
+    "page_fonts",
+    "render_html",
+    "report_template",
+    "template_environment",
+]
 
 _WEIGHTS = {400: "Regular", 600: "SemiBold"}
 _VIETNAMESE = "àáảãạăằắẳẵặâầấẩẫậèéẻẽẹêềếểễệìíỉĩịòóỏõọôồốổỗộơờớởỡợùúủũụưừứửữựỳýỷỹỵđ₫"
@@ -98,10 +105,23 @@ def render_html(
     return page.replace("/*fonts*/", page_fonts(page))
 
 
+def template_environment() -> Environment:
+    """Return how templates of pages are read: escaped, strict about names, without blank lines."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("impact.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+
+
 @cache
 def report_template() -> Template:
     """Return the page's template, compiled once; its filters fill sentences from ``by_name``."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+    from jinja2 import pass_context
     from markupsafe import Markup
 
     @pass_context
@@ -114,13 +134,7 @@ def report_template() -> Template:
         language = context["language"]
         return _bare(text[language], context["by_name"], language)
 
-    environment = Environment(
-        loader=PackageLoader("impact.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = template_environment()
     environment.filters |= {"words": words, "bare": bare}
     return environment.get_template("report.html.j2")
 

@@ -17,7 +17,7 @@ from impact.errors import PlaceError
 from impact.evaluation import LANGUAGES, Outcome
 from impact.report.effects import Verdict, verdict_of
 from impact.report.figures import report_style, save_figure
-from impact.report.html import html_name, locale_words, page_fonts
+from impact.report.html import html_name, locale_words, page_fonts, template_environment
 from impact.report.numbers import format_number, format_quantity
 from impact.report.results import write_json
 from impact.report.text import Text, capital, text
@@ -210,15 +210,7 @@ def _page(
     figures: dict[str, str] | None,
 ) -> str:  # fmt: skip
     """Return the index in one language as one HTML document."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("impact.report", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    environment = template_environment()
     own = {name: words[language] for name, words in _WORDS.items()}
     other = "vi" if language == "en" else "en"
     page = environment.get_template("matrix.html.j2").render(

@@ -177,11 +177,6 @@ class TableSample(TablePanel):
         """Whether some unit changes cluster."""
         return bool(self.groups["crosses"].any())
 
-    @property
-    def has_unit_weights(self) -> bool:
-        """Whether weights, if any, are the same in all rows of a unit."""
-        return not self.groups["uneven"].any()
-
     def require_unit_values(self) -> None:
         """Refuse clusters and weights that change within a unit."""
         for flag, name in (("crosses", self.roles.cluster), ("uneven", self.roles.weights)):

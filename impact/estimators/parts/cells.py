@@ -140,11 +140,6 @@ class GroupMoments:
         """Return which periods of each group enter, (P, T), of cells (C + 1, T); all if None."""
         return self.seen if used is None else self.seen & used[self.cohort]
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether units of a group are not observed in some period."""
-        return not self.seen.all()
-
 
 def moments_of(design: Design) -> GroupMoments | None:
     """Return the moments of a balanced panel or of a table, None for rows with gaps in memory."""

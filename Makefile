@@ -32,7 +32,7 @@ test: $(STAMP)
 
 verify: lint types $(STAMP)
 	@$(PYTEST) -n $(WORKERS) --dist loadscope -m "not spark" $(TESTS)
-	@$(BIN)/python -m impact report --check $(SPECS)
+	@$(BIN)/python -m impact report --check --quiet $(SPECS)
 	@echo "Verified: style, types, every test, and the committed reports byte for byte"
 
 lint: $(STAMP)

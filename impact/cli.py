@@ -203,12 +203,19 @@ def _each(
 ) -> int:
     """Run a command for each name, none stopping the others; return the largest code."""
     if given.junit is None:
-        return max(_guarded(partial(command, name)) for name in names)
-    from impact.report.junit import run_case, write_junit
+        codes = [_guarded(partial(command, name)) for name in names]
+    else:
+        from impact.report.junit import run_case, write_junit
 
-    cases = [run_case(name, partial(_guarded, partial(command, name))) for name in names]
-    write_junit(given.junit, suite, cases)
-    return max(case.code for case in cases)
+        cases = [run_case(name, partial(_guarded, partial(command, name))) for name in names]
+        write_junit(given.junit, suite, cases)
+        codes = [case.code for case in cases]
+    failed = [name for name, code in zip(names, codes, strict=True) if code]
+    if failed and len(names) > 1:
+        print(
+            f"{suite}: {len(failed)} of {len(names)} failed: {listing(failed, 12)}", file=sys.stderr
+        )
+    return max(codes)
 
 
 def _matrix(given: argparse.Namespace) -> int:

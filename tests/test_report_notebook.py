@@ -73,9 +73,9 @@ def test_unknown_or_ill_typed_parameters_are_refused(given, words):
         check_parameters(given, DECLARED, "n.ipynb")
 
 
-def executed(output):
+def executed(*outputs):
     cell = nbformat.v4.new_code_cell(
-        "f()", outputs=[output], metadata={"execution": {"shell.execute_reply": "2024"}}
+        "f()", outputs=list(outputs), metadata={"execution": {"shell.execute_reply": "2024"}}
     )
     metadata = {
         "kernelspec": {"name": "python3", "display_name": "Python 3"},
@@ -103,6 +103,20 @@ def test_addresses_and_messages_on_stderr_go():
     assert json.loads(plain)["cells"][0]["outputs"][0]["data"]["text/plain"] == "A"
     noise = nbformat.v4.new_output("stream", name="stderr", text="cell.py:1: UserWarning: x")
     assert json.loads(normalise(executed(noise)))["cells"][0]["outputs"] == []
+
+
+def test_what_is_printed_in_a_row_is_one_piece_however_the_kernel_sent_it():
+    def printed(*texts):
+        shown = nbformat.v4.new_output("display_data", {"text/html": "<b>1</b>"})
+        before, after = (
+            [nbformat.v4.new_output("stream", name="stdout", text=text) for text in some]
+            for some in (texts, ["after"])
+        )
+        return normalise(executed(*before, shown, *after))
+
+    assert printed("one\n", "two\n") == printed("one\ntwo\n")
+    outputs = json.loads(printed("one\n", "two\n"))["cells"][0]["outputs"]
+    assert [o["output_type"] for o in outputs] == ["stream", "display_data", "stream"]
 
 
 def test_a_kernel_that_dies_is_reported_with_its_last_words(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ __all__ = ["FONT_FAMILY", "report_style", "save_figure"]
 
 FONT_FAMILY = "Be Vietnam Pro"
 PNG_DPI = 160
+_HASHED_ID = re.compile(r'(?<=["#])\w*[0-9a-f]{10}(?=[")])')
 
 
 def report_style() -> dict[Any, Any]:
@@ -56,3 +58,13 @@ def save_figure(figure: Figure, path: Path, *, png: bool = True) -> None:
             files[path.with_suffix(".png")] = {"Software": None}
         for file, metadata in files.items():
             figure.savefig(file, metadata=metadata, bbox_inches=box, dpi=PNG_DPI)
+    path.write_text(_numbered(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _numbered(svg: str) -> str:
+    """Number the ids that matplotlib makes from hashes of unrounded coordinates.
+
+    Coordinates are written to six decimals, where processors agree; their hashes are not.
+    """
+    numbers = {id: f"p{k}" for k, id in enumerate(dict.fromkeys(_HASHED_ID.findall(svg)))}
+    return _HASHED_ID.sub(lambda found: numbers[found[0]], svg)

@@ -222,7 +222,8 @@ def normalise(notebook: Any) -> str:
     """Return a notebook as text without what differs from run to run.
 
     Times, paths, random ids, addresses, messages on stderr and the interpreter's patch version go;
-    a picture or table keeps no plain-text twin.
+    a picture or table keeps no plain-text twin; what a cell prints is one piece, however many
+    messages the kernel sent it in.
     """
     kernel = notebook.metadata["kernelspec"]
     notebook.metadata.clear()
@@ -234,7 +235,8 @@ def normalise(notebook: Any) -> str:
         if tags:
             cell.metadata["tags"] = sorted(tags)
         if cell.cell_type == "code":
-            cell["outputs"] = [_normalise_output(o) for o in cell.outputs if not _is_stderr(o)]
+            kept = [_normalise_output(o) for o in cell.outputs if not _is_stderr(o)]
+            cell["outputs"] = _joined_prints(kept)
     notebook["nbformat_minor"] = 5
     return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
@@ -261,6 +263,17 @@ def _normalise_output(output: Any) -> Any:
     if "text" in output:
         output["text"] = _ADDRESS.sub("", output["text"])
     return output
+
+
+def _joined_prints(outputs: list[Any]) -> list[Any]:
+    """Join what was printed in a row: when the kernel flushes depends on the machine's load."""
+    joined: list[Any] = []
+    for output in outputs:
+        if joined and output["output_type"] == joined[-1]["output_type"] == "stream":
+            joined[-1]["text"] += output["text"]
+        else:
+            joined.append(output)
+    return joined
 
 
 def _is_stderr(output: Any) -> bool:

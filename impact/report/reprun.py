@@ -18,7 +18,9 @@ __all__ = ["UnstableCell", "rerun_notebook"]
 _HOSTILE = {
     "COLUMNS": "71",
     "LC_ALL": "C",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
     "OMP_NUM_THREADS": "2",
+    "OPENBLAS_CORETYPE": "Sandybridge",
     "OPENBLAS_NUM_THREADS": "2",
     "PYTHONHASHSEED": "77",
     "TZ": "Asia/Ho_Chi_Minh",
@@ -48,7 +50,8 @@ class UnstableCell:
 def rerun_notebook(path: Path, *, progress: bool = True) -> list[UnstableCell]:
     """Run a notebook with its default parameters twice; return the cells that differ.
 
-    The second run has another hash seed, time zone, locale, width and number of threads.
+    The second run has another hash seed, time zone, locale, width, number of threads and, on
+    x86, the arithmetic of an older processor.
 
     Raises
     ------
@@ -75,4 +78,4 @@ def _outputs(cell: dict[str, Any]) -> Any:
 def _likely_cause(source: str) -> str:
     """Guess from a cell's source what differs; an earlier cell may be the origin."""
     found = [cause for pattern, cause in _CAUSES if re.search(pattern, source)]
-    return ", ".join(found) or "threads or a value from an earlier cell"
+    return ", ".join(found) or "threads, the processor or a value from an earlier cell"

@@ -148,15 +148,20 @@ def small_sample_factor(
         parameters = n_regressors + effects.fixest
     if convention == "linearmodels" and effects.all_nested:
         parameters = n_regressors
+    _require_freedom(n_rows, parameters)
+    if convention == "linearmodels":
+        return n_rows / (n_rows - parameters)
+    return (n_rows - 1) / (n_rows - parameters) * between
+
+
+def _require_freedom(n_rows: int, parameters: int) -> None:
+    """Refuse as many parameters as rows."""
     if n_rows <= parameters:
         raise VarianceError(
             f"{n_rows} rows leave no degrees of freedom beside {parameters} parameters "
             "(coefficients and fixed effects), so standard errors do not exist. Use fewer "
             "regressors or effects."
         )
-    if convention == "linearmodels":
-        return n_rows / (n_rows - parameters)
-    return (n_rows - 1) / (n_rows - parameters) * between
 
 
 def _require_clusters(n_clusters: int) -> None:
@@ -299,8 +304,9 @@ class BlockScores:
     "jackknife" is CR3 times (G - 1)/G, the sum of squared deviations of leave-one-cluster-out
     estimates from the full one (CV3 of MacKinnon, Nielsen and Webb 2023). With several cluster
     dimensions the covariance is the inclusion-exclusion sum of Cameron, Gelbach and Miller
-    (2011), made positive semi-definite by setting negative eigenvalues to zero; CR2, CR3 and
-    contributions use the first dimension alone and CR2 and CR3 refuse more than one.
+    (2011), whose negative eigenvalues are set to zero; "sandwich", "plm" and "linearmodels" do so
+    only where a variance is negative. CR2, CR3 and contributions use the first dimension alone
+    and CR2 and CR3 refuse more than one.
     """
 
     fit: LeastSquares
@@ -464,6 +470,8 @@ class BlockScores:
             meat = self.kind.meat(fit.row_scores())
             scale = self.kind.factor(fit.n_rows, self._n_parameters)
             return scale * fit.bread @ meat @ fit.bread
+        if self.kind in ("classical", "HC1", "HC2", "HC3"):
+            _require_freedom(fit.n_rows, self._n_parameters)
         if self.kind == "classical":
             return fit.sigma2 * fit.bread
         if self.kind.startswith("HC"):
@@ -471,7 +479,12 @@ class BlockScores:
         if self.kind in ADJUSTED:
             wide = self._full.blocks.bread @ self._adjusted_scores.T
             return (wide @ wide.T)[: len(fit.kept), : len(fit.kept)]
-        return fit.bread @ self._cluster_meat() @ fit.bread
+        covariance = fit.bread @ self._cluster_meat() @ fit.bread
+        if len(self.clusters) == 1:
+            return covariance
+        repairs = self.convention not in ("sandwich", "plm", "linearmodels")
+        negative = bool((np.diagonal(covariance) < 0).any())
+        return _without_negative_eigenvalues(covariance) if repairs or negative else covariance
 
     def _row_meat(self, kind: str) -> Floats:
         fit = self.fit
@@ -498,8 +511,7 @@ class BlockScores:
             size = groups.size if self.convention == "sandwich" else self.n_clusters
             scores = groups.total(rows)
             meat += (-1) ** (len(picked) + 1) * self._factor(size) * (scores @ scores.T)
-        values, vectors = np.linalg.eigh(meat)
-        return np.asarray((vectors * np.maximum(values, 0)) @ vectors.T)
+        return meat
 
     def _factor(self, n_clusters: int) -> float:
         factor = small_sample_factor(
@@ -607,6 +619,13 @@ class BlockScores:
             return HotellingTest(wald / q, q, freedom, np.nan)
         statistic = wald * freedom / (eta * q)
         return HotellingTest(statistic, q, freedom, float(special.fdtrc(q, freedom, statistic)))
+
+
+def _without_negative_eigenvalues(covariance: Floats) -> Floats:
+    """Set what is negative beyond rounding among a covariance's eigenvalues to zero."""
+    values, vectors = np.linalg.eigh(covariance)
+    below = np.where(values < -1e-14 * np.abs(values).max(), values, 0.0)
+    return np.asarray(covariance - (vectors * below) @ vectors.T)
 
 
 def _intersect(partitions: Sequence[Groups]) -> Groups:

@@ -8,7 +8,7 @@ import pytest
 from linearmodels.panel import PanelOLS
 
 from impact import Design, FixedEffects, Panel
-from impact.errors import InferenceError
+from impact.errors import InferenceError, VarianceError
 from impact.inference.clusters import (
     BlockScores,
     EffectCounts,
@@ -346,14 +346,48 @@ def test_combinations_keep_their_degrees_of_freedom(panel):
     np.testing.assert_allclose(psi.T @ psi, mean.with_kind("CR0").covariance(), rtol=1e-10)
 
 
+def two_way_by_hand(y, x, row, column):
+    """Sum products of scores by rows and by columns, less those of each row: no factor."""
+    bread = np.linalg.inv(x @ x.T)
+    own = x * (y - (bread @ (x @ y)) @ x)
+    meat = -own @ own.T
+    for codes in (row, column):
+        summed = np.stack([own[:, codes == g].sum(axis=1) for g in np.unique(codes)])
+        meat += summed.T @ summed
+    return bread @ meat @ bread
+
+
 def test_two_way_covariance_is_never_negative():
-    """Inclusion and exclusion leave a negative variance here; it is cut at zero."""
+    """Inclusion and exclusion leave negative eigenvalues here.
+
+    fixest, Stata's ivreg2 and Cameron, Gelbach and Miller set those of the covariance to zero;
+    sandwich and linearmodels leave them unless they are asked.
+    """
     rng = np.random.default_rng(0)
     row, column = np.repeat(np.arange(4), 4), np.tile(np.arange(4), 4)
+    repaired = 0
     for _ in range(20):
         y, x = rng.normal(size=16), rng.normal(size=(2, 16))
-        got = scores(y, x, (compact(row), compact(column)))
-        assert (np.linalg.eigvalsh(got.covariance()) > -1e-12).all()
+        groups = (compact(row), compact(column))
+        got = scores(y, x, groups, kind="CR0")
+        raw = two_way_by_hand(y, x, row, column)
+        values, vectors = np.linalg.eigh(raw)
+        cut = (vectors * np.maximum(values, 0)) @ vectors.T
+        np.testing.assert_allclose(got.covariance(), cut, rtol=0, atol=1e-13)
+        left = got.with_kind(convention="sandwich").covariance()
+        expected = cut if np.diagonal(raw).min() < 0 else raw
+        np.testing.assert_allclose(left, expected, rtol=0, atol=1e-13)
+        repaired += bool(values[0] < 0 < np.diagonal(raw).min())
+    assert repaired >= 3
+
+
+@pytest.mark.parametrize("kind", ["classical", "HC1", "HC2", "HC3"])
+def test_as_many_parameters_as_rows_leave_no_error(kind):
+    rng = np.random.default_rng(1)
+    unit = compact(np.repeat(np.arange(3), 2))
+    got = scores(rng.normal(size=6), rng.normal(size=(3, 6)), (unit,), effects=[unit], kind=kind)
+    with pytest.raises(VarianceError, match="6 rows leave no degrees of freedom beside 6"):
+        got.covariance()
 
 
 def test_driscoll_kraay_respects_gaps():

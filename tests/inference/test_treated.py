@@ -144,7 +144,7 @@ def test_views_where_units_move_between_clusters():
 
 
 def test_large_panels_do_not_wait_for_other_methods(monkeypatch):
-    monkeypatch.setattr("impact.result.CHEAP", 139)
+    monkeypatch.setattr("impact.result.judgement.CHEAP", 139)
     frame = CallawaySantAnna().fit(_staggered(3)).by("cohort").tidy()
     assert frame["inference"].tolist() == ["none", "own"]
 

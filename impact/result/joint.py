@@ -1,0 +1,94 @@
+"""Tests that several estimates are all zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from impact.errors import EstimationError, plural
+from impact.inference import bands
+from impact.inference.auto import MANY_TREATED
+from impact.inference.clusters import BlockScores
+from impact.result.estimates import Estimates
+from impact.result.judgement import doubted, has_few_replicates, refuse_split_assignment
+
+__all__ = ["JointTest", "joint_wald_test"]
+
+Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class JointTest:
+    """A test that several estimates are all zero.
+
+    ``restrictions`` is the rank of their covariance; ``df`` the denominator degrees of
+    freedom of the F form, None for the chi-square form.
+    """
+
+    question: str
+    statistic: float
+    restrictions: int
+    p_value: float
+    df: float | None = None
+    note: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} "
+            f"restrictions, p = {self.p_value:.4f}{f' ({self.note})' if self.note else ''}"
+        )
+
+
+def joint_wald_test(of: Estimates, keep: Booleans, question: str) -> JointTest:
+    """Test that the estimates marked are zero, as ``Result.joint_test`` describes."""
+    if not keep.any():
+        raise EstimationError(
+            f"{question!r} cannot be tested: none of the {plural(len(of), 'estimate')} is of "
+            "that kind with a standard error. More periods before treatment would be needed."
+        )
+    refuse_split_assignment(of)
+    own, method = of.uncertainty, of.request.method
+    if isinstance(own, BlockScores) and "CR2" in (own.kind, str(method).upper()):
+        return _hotelling_cr2(own, of, keep, question)
+    matrix = of.covariance().to_numpy()[np.ix_(keep, keep)]
+    statistic, rank, p_value = bands.joint_wald(of.estimates[keep], matrix, df=own.df)
+    support, replicated = of.support, has_few_replicates(of)
+    fewest = float(support.smaller_arms[keep].min()) if support.has_cohorts else np.inf
+    few = fewest < MANY_TREATED and (support.is_large or replicated)
+    if method is None and not (doubted(of)[keep].any() or (few and replicated)):
+        return JointTest(question, statistic, rank, p_value, own.df)
+    return _hotelling_few(of, question, statistic, rank, int(fewest) if few else None)
+
+
+def _hotelling_cr2(own: BlockScores, of: Estimates, keep: Booleans, question: str) -> JointTest:
+    """Test regression coefficients by Hotelling's approximation with CR2 (HTZ)."""
+    rows = np.eye(len(own.contrast))[np.flatnonzero(keep)]
+    cr2 = own.combine(rows).hotelling_test(of.estimates[keep])
+    note = "Hotelling's F with CR2" + ("" if cr2.p_value >= 0 else ", too few clusters")
+    return JointTest(question, cr2.statistic, cr2.restrictions, cr2.p_value, cr2.df, note)
+
+
+def _hotelling_few(
+    of: Estimates, question: str, statistic: float, rank: int, fewest: int | None
+) -> JointTest:
+    """Compare a Wald statistic with Hotelling's two-sample law for G clusters.
+
+    ``fewest`` are the treated clusters of the estimate that has fewest; None for the design's.
+    """
+    treated, untreated = of.support.arm_sizes
+    clusters = min(treated + untreated, of.uncertainty.n_clusters)
+    arm = fewest or min(treated, untreated) or (treated + untreated) // 2
+    freedom = clusters - 1 - rank
+    if arm <= rank or freedom < 1:
+        return JointTest(
+            question, statistic, rank, np.nan, float(freedom),
+            f"no p-value: {rank} restrictions and {plural(arm, 'cluster')} in the smaller arm",
+        )  # fmt: skip
+    scaled = statistic * (arm - 1) / arm * freedom / (rank * (clusters - 2))
+    p_value = float(special.fdtrc(rank, freedom, scaled))
+    return JointTest(
+        question, scaled * rank, rank, p_value, float(freedom), "Hotelling's F for few clusters"
+    )

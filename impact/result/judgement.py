@@ -1,0 +1,174 @@
+"""Each estimate is judged by itself: its own standard error holds, or another method is run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from impact.errors import InferenceError, plural
+from impact.inference.auto import MANY_TREATED, choose, refuse_split
+from impact.inference.clusters import BlockScores
+from impact.inference.dispatch import Inference, infer, nothing
+from impact.inference.evidence import Evidence, Label, gather
+from impact.inference.scores import Replicates, Scores
+from impact.result.estimates import Estimates
+
+__all__ = [
+    "CLUSTERED",
+    "doubted",
+    "evidence_of",
+    "freedoms",
+    "has_few_replicates",
+    "judge",
+    "least_freedom",
+    "refuse_split_assignment",
+]
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+CHEAP = 5000
+"""Doubted estimates times clusters up to which methods for few clusters are run unasked in large
+designs; about a second takes 2,000."""
+CHEAP_BLOCKS = 10**7
+"""Numbers in a regression's blocks by cluster up to which the same holds."""
+
+CLUSTERED = ("cr1", "cr2", "cr3")
+"""Methods that are a standard error with a t or normal law."""
+
+OWN_ERRORS = '.std_errors has the estimator\'s own; infer("cr1") prints with them'
+"""Where to find standard errors that are not read by default."""
+
+
+def judge(of: Estimates, level: float) -> list[Inference | None]:
+    """Return the inference of each estimate; None where the estimator's own is taken."""
+    support, method = of.support, of.request.method
+    refuse_split_assignment(of)
+    every = method is not None
+    wanted = np.ones(len(of), dtype=bool) if every else doubted(of)
+    wanted = wanted & ~np.isnan(of.std_errors)
+    if not wanted.any() or (method == "cr1" and not support.is_known):
+        return [None] * len(of)
+    if every and not support.is_known:
+        raise InferenceError(
+            f"{_rests_on_some(of)}, so other methods cannot match them. "
+            "Leave out the units it does not use from the design."
+        )
+    cheap = every or not support.is_large or _is_cheap(of, int(wanted.sum()))
+    return [
+        _judge_row(of, row, level, cheap=cheap) if wanted[row] else None for row in range(len(of))
+    ]
+
+
+def refuse_split_assignment(of: Estimates) -> None:
+    """Refuse to choose a method where clusters split what was assigned as a whole."""
+    if of.request.method in (None, "auto"):
+        refuse_split(of.support.split)
+
+
+def _judge_row(of: Estimates, row: int, level: float, *, cheap: bool) -> Inference | None:
+    """Return the inference of one estimate; None where the estimator's own holds."""
+    request, support, estimate = of.request, of.support, float(of.estimates[row])
+    if not support.is_known:
+        return nothing(f"{_rests_on_some(of)}, not known which; {OWN_ERRORS}", estimate, level)
+    thin = request.method is None and support.is_large
+    if thin and not (cheap and support.has_rows):
+        return nothing(_thin_reason(of, row), estimate, level)
+    evidence = evidence_of(of, row)
+    if thin and evidence.paths is None and evidence.blocks is None:
+        return nothing(_thin_reason(of, row), estimate, level)
+    if request.method is None and choose(evidence.facts).method == "cr1":
+        few = evidence.blocks is None and support.smaller_arms[row] < MANY_TREATED
+        return nothing(_thin_reason(of, row), estimate, level) if few else None
+    return infer(
+        evidence, request.method or "auto", draws=request.draws, seed=request.seed, level=level
+    )
+
+
+def _is_cheap(of: Estimates, n_rows: int) -> bool:
+    """Whether methods for few clusters take seconds at most for so many estimates."""
+    own, clusters = of.uncertainty, of.support.n_clusters
+    width = own.contrast.shape[1] if isinstance(own, BlockScores) else 0
+    return n_rows * clusters <= CHEAP and clusters * width**2 <= CHEAP_BLOCKS
+
+
+def _thin_reason(of: Estimates, row: int) -> str:
+    """Say how few clusters an estimate of a large design rests on."""
+    few = plural(round(of.support.smaller_arms[row]), "cluster")
+    return f"the smaller arm has about {few}; {OWN_ERRORS}"
+
+
+def _rests_on_some(of: Estimates) -> str:
+    return (
+        f"{of.estimator} rests on {of.support.n_clusters} of the design's "
+        f"{plural(of.design.n_clusters, 'cluster')}"
+    )
+
+
+def evidence_of(of: Estimates, row: int) -> Evidence:
+    """Return what is known of one estimate, as arrays for `impact.inference`."""
+    sample, design = of.support.sample, of.design
+    cohort, time, event_time = (
+        float(of.cells[name].iloc[row]) for name in ("cohort", "time", "event_time")
+    )
+    of_covariate = of.cells["term"].iloc[row] in design.covariates
+    return gather(
+        replace(sample, cohorts=None, treated=None) if of_covariate else sample,
+        of.uncertainty,
+        row,
+        estimate=float(of.estimates[row]),
+        std_error=float(of.std_errors[row]),
+        label=Label(cohort, time, event_time),
+        strata=of.support.strata(of.request.strata),
+        split=of.support.split,
+        units=None if design.table is not None else design.sample.unit_codes,
+    )
+
+
+def doubted(of: Estimates) -> Booleans:
+    """Mark estimates whose own standard errors are not taken without a look, shape (K,)."""
+    if _keeps_own(of):
+        return np.zeros(len(of), dtype=bool)
+    if not of.support.is_large:
+        return np.ones(len(of), dtype=bool)
+    return of.support.smaller_arms < MANY_TREATED
+
+
+def _keeps_own(of: Estimates) -> bool:
+    """Whether the estimator's own standard errors are taken whatever the clusters."""
+    design, own = of.design, of.uncertainty
+    if design.treatment_column is None or not design.facts.n_treated_units:
+        return True
+    if isinstance(own, Replicates) or (isinstance(own, Scores) and own.keeps_law):
+        return True
+    if of.settings.get("covariance", "CR1") != "CR1":
+        return True
+    return len(design.cluster_columns) > 1 and not isinstance(own, BlockScores)
+
+
+def has_few_replicates(of: Estimates) -> bool:
+    """Whether replicates, read by the normal law, may rest on few treated clusters."""
+    return isinstance(of.uncertainty, Replicates) and of.uncertainty.df is None
+
+
+def freedoms(of: Estimates) -> Floats:
+    """Return the degrees of freedom of each estimate, (K,); infinite for the normal law."""
+    own = of.uncertainty
+    shared = np.inf if own.df is None else own.df
+    if isinstance(own, BlockScores):
+        found = own.freedoms[: len(of)]
+        return np.where(np.isnan(found), shared, found)
+    if has_few_replicates(of) and of.support.has_cohorts:
+        arms = of.support.smaller_arms
+        return np.where(arms < MANY_TREATED, np.maximum(arms - 1, 1.0), np.inf)
+    return np.full(len(of), shared)
+
+
+def least_freedom(of: Estimates) -> float | None:
+    """Return the degrees of freedom of intervals that hold at once; None for the normal law."""
+    if not has_few_replicates(of):
+        return of.uncertainty.df
+    least = float(freedoms(of).min(initial=np.inf))
+    return least if np.isfinite(least) else None

@@ -18,10 +18,11 @@ __all__ = ["NestedFit", "nested_fit", "weighted_fit"]
 # Importance of a predictor ranges over this many powers of e below the largest: exp(-18) is
 # 1.5e-8, where a predictor no longer decides between donors.
 LOG_RANGE = 18.0
-SEARCH_STEPS = 200
-# Relative gains at which a search stops: from every start, and again from the best.
-ROUGH, FINE = 1e-6, 1e-13
-COMPARISONS = 60
+# Steps in log v: from every start, from the best few, and from the best.
+COARSE, MIDDLE, FINE = (4.0, 2.0, 1.0), (0.5, 0.25), tuple(0.5**k for k in range(3, 14))
+KEPT = 4
+# Relative gain below which a move is none: the inner problem is exact to far less than this.
+GAIN = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +74,12 @@ def nested_fit(
 
     Notes
     -----
-    The outer problem is neither convex nor smooth. It is searched by a quasi-Newton method in
-    log v, with the derivative of w(v) from the inner optimality conditions, and then by
-    comparison of values (Nelder-Mead). Starts do not depend on chance: equal weights, each
-    predictor alone ahead of the others, and a regression of the outcomes on the predictors.
+    The outer problem is neither convex nor smooth. It is searched by comparing values on a
+    lattice of log v (Hooke and Jeeves), from coarse steps to fine. Kinks do not mislead such a
+    search, and every step is a plain comparison, so that it takes the same path on every machine,
+    where a path along slopes would turn on the last digit. Starts do not depend on chance: equal
+    weights, each predictor alone ahead of the others, and a regression of the outcomes on the
+    predictors.
     Another local optimum may remain; ``loss`` says how good this one is, and the fit to the
     outcomes without predictors bounds what any could reach.
 
@@ -84,7 +87,7 @@ def nested_fit(
     ------
     Abadie and Gardeazabal (2003), appendix B; Abadie, Diamond and Hainmueller (2010), section
     2.3; Abadie, Diamond and Hainmueller (2011), Journal of Statistical Software 42(13), for the
-    regression start.
+    regression start; Hooke and Jeeves (1961), Journal of the ACM 8(2), for the search.
     """
     # Weights sum to one: donors' means can be taken out, and the search then ignores levels.
     means, centre = donors.mean(axis=1), donor_outcomes.mean(axis=1)
@@ -95,67 +98,71 @@ def nested_fit(
         (donor_outcomes - centre[:, None]) / size,
         (treated_outcomes - centre) / size,
     )
-    rough = [_search(start, problem, ROUGH) for start in _starts(*problem)]
-    best = min(rough, key=lambda found: found[0])[1]
-    importance = _simplex_search(_search(best, problem, FINE)[1], problem)
+    search = _LatticeSearch(problem)
+    found = [search.run(_on_lattice(start), COARSE) for start in _starts(*problem)]
+    for steps, kept in ((MIDDLE, KEPT), (FINE, 1)):
+        found.sort(key=lambda reached: reached[0])
+        found = [search.run(logs, steps) for _, logs in found[:kept]]
+    importance = np.exp(found[0][1])
     fit = weighted_fit(donors, treated, importance)
     loss = float(np.mean((treated_outcomes - donor_outcomes @ fit.weights) ** 2))
     return NestedFit(importance / importance.sum(), fit, loss)
 
 
-def _search(start: Floats, problem: Problem, tolerance: float) -> tuple[float, Floats]:
-    """Minimise the outer loss from one start; return it and v with largest entry at most one."""
-    from scipy.optimize import minimize
+class _LatticeSearch:
+    """Minimise the outer loss over a lattice of log v; values are kept, since paths meet."""
 
-    weights: Floats | None = None
+    def __init__(self, problem: Problem) -> None:
+        self._donors, self._treated, self._Z, self._z = problem
+        self._losses: dict[bytes, float] = {}
+        self._weights: Floats | None = None
 
-    def outer(log_importance: Floats) -> tuple[float, Floats]:
-        nonlocal weights
-        loss, slopes, weights = _outer_loss(np.exp(log_importance), *problem, weights)
-        return loss, slopes
+    def run(self, logs: Floats, steps: tuple[float, ...]) -> tuple[float, Floats]:
+        """Move along coordinates, and on along what moved, at ever finer steps."""
+        loss, logs = self._value(logs)
+        for step in steps:
+            moved = True
+            while moved:
+                before = logs
+                loss, logs = self._along_coordinates(loss, logs, step)
+                moved = logs is not before
+                while moved:
+                    further = self._value(2.0 * logs - before)
+                    if not _gains(further[0], loss):
+                        break
+                    before = logs
+                    loss, logs = further
+        return loss, logs
 
-    found = minimize(
-        outer,
-        _logs(start),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(-LOG_RANGE, 0.0)] * len(start),
-        options={"maxiter": SEARCH_STEPS, "ftol": tolerance, "gtol": 1e-12},
-    )
-    return float(found.fun), np.exp(found.x)
+    def _along_coordinates(self, loss: float, logs: Floats, step: float) -> tuple[float, Floats]:
+        for move in np.eye(len(logs)) * step:
+            for there in (logs + move, logs - move):
+                value, point = self._value(there)
+                if _gains(value, loss):
+                    loss, logs = value, point
+                    break
+        return loss, logs
 
-
-def _simplex_search(start: Floats, problem: Problem) -> Floats:
-    """Go on from a kink, where slopes mislead, by comparing values alone (Nelder-Mead)."""
-    from scipy.optimize import minimize
-
-    weights: Floats | None = None
-
-    def outer(logs: Floats) -> float:
-        nonlocal weights
-        importance = np.exp(np.clip(logs, -LOG_RANGE, 0.0))
-        loss, _, weights = _outer_loss(importance, *problem, weights)
-        return loss
-
-    centre = _logs(start)
-    k = len(centre)
-    steps = np.where(centre > -0.5 * LOG_RANGE, -1.0, 1.0)
-    found = minimize(
-        outer,
-        centre,
-        method="Nelder-Mead",
-        options={
-            "initial_simplex": np.vstack([centre, centre + np.diag(steps)]),
-            "maxfev": COMPARISONS * k,
-            "adaptive": True,
-        },
-    )
-    return np.exp(np.clip(found.x, -LOG_RANGE, 0.0))
+    def _value(self, logs: Floats) -> tuple[float, Floats]:
+        """Return the loss at a point and the point, its largest entry zero, in the range."""
+        logs = np.clip(logs - logs.max(), -LOG_RANGE, 0.0)
+        key = logs.tobytes()
+        if key not in self._losses:
+            near = self._weights
+            fit = weighted_fit(self._donors, self._treated, np.exp(logs), start=near)
+            self._weights = fit.weights
+            self._losses[key] = float(np.mean((self._z - self._Z @ fit.weights) ** 2))
+        return self._losses[key], logs
 
 
-def _logs(importance: Floats) -> Floats:
-    """Return log v relative to its largest entry, no lower than the range searched."""
-    return np.asarray(np.log(np.maximum(importance / importance.max(), np.exp(-LOG_RANGE))))
+def _gains(value: float, loss: float) -> bool:
+    return value < loss * (1.0 - GAIN)
+
+
+def _on_lattice(importance: Floats) -> Floats:
+    """Return log v relative to its largest entry, on the lattice of the last coarse step's."""
+    logs = np.log(np.maximum(importance / importance.max(), np.exp(-LOG_RANGE)))
+    return np.asarray(np.round(logs / MIDDLE[-1]) * MIDDLE[-1])
 
 
 def _starts(donors: Floats, treated: Floats, Z: Floats, z: Floats) -> list[Floats]:
@@ -169,28 +176,3 @@ def _starts(donors: Floats, treated: Floats, Z: Floats, z: Floats) -> list[Float
     if regression.max() > 0.0:
         starts.insert(1, regression)
     return starts
-
-
-def _outer_loss(
-    importance: Floats,
-    donors: Floats,
-    treated: Floats,
-    Z: Floats,
-    z: Floats,
-    near: Floats | None = None,
-) -> tuple[float, Floats, Floats]:
-    """Return the prediction error at v, its derivative by log v on the support, and w(v)."""
-    weights = weighted_fit(donors, treated, importance, start=near).weights
-    gaps = z - Z @ weights
-    loss = float(np.mean(gaps**2))
-    support = np.flatnonzero(weights)
-    X, outcome = donors[:, support], Z[:, support]
-    n = len(support)
-    system = np.zeros((n + 1, n + 1))
-    system[:n, :n] = X.T @ (importance[:, None] * X)
-    system[:n, n] = system[n, :n] = 1.0
-    slope = np.append(-2.0 / len(z) * (gaps @ outcome), 0.0)
-    adjoint = np.linalg.lstsq(system, slope)[0][:n]
-    # d w = -K^{-1} X_k (X_k'w - x_k) dv_k, so the derivative is minus the adjoint's product.
-    misfit = X @ weights[support] - treated
-    return loss, -importance * (X @ adjoint) * misfit, weights

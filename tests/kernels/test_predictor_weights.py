@@ -38,6 +38,14 @@ def test_search_beats_equal_weights_and_random_ones(seed):
     assert found.loss >= bound * (1 - 1e-12)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_change_in_the_last_digits_leads_to_the_same_weights(seed):
+    donors, treated, Z, z = problem(seed, k=6)
+    nudge = 1.0 + 1e-14 * np.random.default_rng(seed).normal(size=donors.shape)
+    plain, nudged = nested_fit(donors, treated, Z, z), nested_fit(donors * nudge, treated, Z, z)
+    np.testing.assert_array_equal(plain.importance, nudged.importance)
+
+
 def test_importance_is_nonnegative_and_sums_to_one():
     found = nested_fit(*problem(1))
     assert found.importance.min() >= 0.0

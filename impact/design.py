@@ -25,8 +25,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
-# Up to so many cohorts, comparing with each is faster than searching among them.
-FEW_COHORTS = 32
+# Cohorts are counted over the periods they span unless these are far more than the units.
+PERIODS_PER_UNIT = 4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -267,33 +267,24 @@ class Design:
         """Dose by unit and period, shape (N, T); the indicator where no dose was given."""
         return self.sample.matrix(self.dose) if self.dose is not None else self.treatment
 
-    @cached_property
+    @property
     def cohort_values(self) -> Floats:
         """Distinct cohorts in order, shape (C,), without the never treated."""
-        if self.table is not None:
-            return self.table.cohort_values
-        cohorts = self.cohorts
-        return np.sort(pd.unique(cohorts[~np.isnan(cohorts)]))
+        return self._coded_cohorts.values if self.table is None else self.table.cohort_values
 
-    @cached_property
+    @property
     def cohort_codes(self) -> Integers:
         """Position of each unit's cohort in ``cohort_values``, shape (N,); C if never treated."""
-        cohorts, values = self.cohorts, self.cohort_values
-        if len(values) > FEW_COHORTS:
-            codes = np.searchsorted(values, cohorts)
-            return np.where(np.isnan(cohorts), len(values), codes).astype(np.int64)
-        # NaN compares false, so that the never treated pass no cohort's value and get the last.
-        codes = np.full(len(cohorts), len(values))
-        for value in values:
-            codes -= cohorts <= value
-        return codes
+        return self._coded_cohorts.codes
 
-    @cached_property
+    @property
     def cohort_units(self) -> Integers:
         """Units by cohort, the never treated last, shape (C + 1,)."""
-        if self.table is not None:
-            return self.table.cohort_units
-        return np.bincount(self.cohort_codes, minlength=len(self.cohort_values) + 1)
+        return self._coded_cohorts.units if self.table is None else self.table.cohort_units
+
+    @cached_property
+    def _coded_cohorts(self) -> _CodedCohorts:
+        return _code_cohorts(self.cohorts)
 
     @property
     def has_never_treated(self) -> bool:
@@ -321,7 +312,8 @@ class Design:
         """Units already treated, or in anticipation of it, whenever they are first observed."""
         if self.table is not None:
             return self.table.always_treated_units
-        return self.sample.units[_without_pre_period(self.cohorts, self.outcomes, self)]
+        early = _without_pre_period(self.cohorts, self.outcomes, self)
+        return self.sample.units[np.flatnonzero(early)]
 
     @cached_property
     def cluster_codes(self) -> Integers:
@@ -586,33 +578,35 @@ def _draw_sample(design: Design) -> _Sample:
     dropped: dict[str, int] = {}
 
     def leave_out(rows: NDArray[np.bool_], cause: str) -> None:
-        count = int((rows & keep).sum())
+        count = np.count_nonzero(rows & keep)
         if count:
             dropped[cause] = count
             keep[rows] = False
 
-    outcome = panel.numeric(design.outcome)
-    if np.isnan(outcome).all():
+    def leave_out_missing(name: str, cause: str) -> None:
+        if not panel.is_complete(name):
+            leave_out(np.isnan(panel.numeric(name)), cause)
+
+    if not panel.is_complete(design.outcome) and np.isnan(panel.numeric(design.outcome)).all():
         raise DesignError(
             f'outcome "{design.outcome}" is missing in all {plural(panel.n_rows, "row")}; there is '
             "nothing to estimate. Check the column's name and how the file was read."
         )
-    leave_out(np.isnan(outcome), f'outcome "{design.outcome}" missing')
+    leave_out_missing(design.outcome, f'outcome "{design.outcome}" missing')
     if design.treated is not None:
-        values = panel.numeric(design.treated)
-        _check_indicator(panel, values, design.treated)
-        leave_out(np.isnan(values), f'treatment "{design.treated}" missing')
+        _check_indicator(panel, panel.numeric(design.treated), design.treated)
+        leave_out_missing(design.treated, f'treatment "{design.treated}" missing')
     if design.dose is not None:
-        values = panel.numeric(design.dose)
-        _check_dose(panel, values, design.dose)
-        leave_out(np.isnan(values), f'dose "{design.dose}" missing')
+        _check_dose(panel, panel.numeric(design.dose), design.dose)
+        leave_out_missing(design.dose, f'dose "{design.dose}" missing')
     for name in design.covariates:
-        leave_out(np.isnan(panel.numeric(name)), f'covariate "{name}" missing')
+        leave_out_missing(name, f'covariate "{name}" missing')
     if design.weights is not None:
-        values = panel.numeric(design.weights)
-        _check_weights(panel, values, design.weights)
-        leave_out(np.isnan(values), f'weight "{design.weights}" missing')
+        _check_weights(panel, panel.numeric(design.weights), design.weights)
+        leave_out_missing(design.weights, f'weight "{design.weights}" missing')
     for name in dict.fromkeys((*design.cluster_columns, *_level(design))):
+        if name == panel.unit:
+            continue
         missing = panel.column(name).isna().to_numpy()
         leave_out(missing if panel.order is None else missing[panel.order], f'"{name}" missing')
     if not keep.any():
@@ -679,26 +673,21 @@ def _read_treatment(design: Design) -> tuple[Floats | None, NDArray[np.bool_] | 
 def _check_cohorts(design: Design) -> Floats:
     """Read the cohort of each unit of the panel, refusing values outside its periods."""
     panel, name = design.panel, str(design.cohort)
-    missing = panel.column(name).isna().to_numpy()
-    partly = _differs_within(panel, missing if panel.order is None else missing[panel.order])
-    if partly.any():
-        raise DesignError(
-            f'cohort column "{name}" is missing in some rows of '
-            f"{plural(int(partly.sum()), 'unit')} and filled in others, first {panel.unit} "
-            f"{listing(panel.units[partly])}; whether they are treated cannot be told. Fill it in "
-            "all rows of a unit, or in none."
-        )
-    cohorts = _cohort_numbers(panel.unit_values(name), design)
+    values = panel.repeated(name)
+    if values is None:
+        _refuse_partly_missing(panel, name)
+        values = panel.unit_values(name)
+    cohorts = _cohort_numbers(values, design)
     first, last = panel.periods[0], panel.periods[-1]
     outside = (cohorts < first) | (cohorts > last)
     if outside.any():
-        values = np.unique(cohorts[outside])
+        wrong = np.unique(cohorts[outside])
         raise DesignError(
-            f'cohort column "{name}" holds {listing(f"{v:g}" for v in values)}, outside the '
+            f'cohort column "{name}" holds {listing(f"{v:g}" for v in wrong)}, outside the '
             f"panel's periods {first}-{last}, for {plural(int(outside.sum()), 'unit')}, first "
             f"{panel.unit} {listing(panel.units[outside])}; their timing cannot be told from "
             '"never treated". If a value stands for never treated, say so with never_treated='
-            f"{values[0]:g}; if units are treated after the panel ends, set them to NaN to use "
+            f"{wrong[0]:g}; if units are treated after the panel ends, set them to NaN to use "
             "them as never treated; else drop them."
         )
     fractional = ~np.isnan(cohorts) & (cohorts != np.round(cohorts))
@@ -708,6 +697,47 @@ def _check_cohorts(design: Design) -> Floats:
             f"the first treated period and must be one of the panel's whole periods."
         )
     return cohorts
+
+
+def _refuse_partly_missing(panel: Panel, name: str) -> None:
+    missing = panel.column(name).isna().to_numpy()
+    partly = _differs_within(panel, missing if panel.order is None else missing[panel.order])
+    if partly.any():
+        raise DesignError(
+            f'cohort column "{name}" is missing in some rows of '
+            f"{plural(int(partly.sum()), 'unit')} and filled in others, first {panel.unit} "
+            f"{listing(panel.units[partly])}; whether they are treated cannot be told. Fill it in "
+            "all rows of a unit, or in none."
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _CodedCohorts:
+    """Cohorts in order (C,), each unit's position among them (N,), C if never, units (C + 1,)."""
+
+    values: Floats
+    codes: Integers
+    units: Integers
+
+
+def _code_cohorts(cohorts: Floats) -> _CodedCohorts:
+    """Code first treated periods, whole numbers or NaN, shape (N,)."""
+    low, high = np.fmin.reduce(cohorts), np.fmax.reduce(cohorts)
+    if np.isnan(low):
+        nobody = np.zeros(len(cohorts), dtype=np.int64)
+        return _CodedCohorts(np.zeros(0), nobody, np.array([len(cohorts)]))
+    if high - low > PERIODS_PER_UNIT * len(cohorts) + 1024:
+        values, codes = np.unique(np.fmin(cohorts, high + 1), return_inverse=True)
+        values = values[values <= high]
+        return _CodedCohorts(values, codes, np.bincount(codes, minlength=len(values) + 1))
+    # Less the first, with the never treated after the last.
+    steps = (np.fmin(cohorts, high + 1) - low).astype(np.int64)
+    counts = np.bincount(steps, minlength=int(high - low) + 2)
+    found = np.flatnonzero(counts[:-1])
+    table = np.cumsum(counts > 0) - 1
+    table[-1] = len(found)
+    units = np.append(counts[found], counts[-1])
+    return _CodedCohorts(found + low, table.take(steps), units)
 
 
 def _differs_within(panel: Panel, marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -738,9 +768,7 @@ def _cohort_numbers(values: pd.Series, design: Design) -> Floats:
 
 
 def _without_pre_period(cohorts: Floats, outcomes: Floats, design: Design) -> NDArray[np.bool_]:
-    if design.is_repeated_cross_section:
-        return np.asarray(cohorts - design.anticipation <= design.periods[0])
-    if design.is_balanced:
+    if design.is_repeated_cross_section or design.is_balanced:
         return np.asarray(cohorts - design.anticipation <= design.periods[0])
     first_seen = design.periods[np.argmax(~np.isnan(outcomes), axis=1)]
     return np.asarray(cohorts - design.anticipation <= first_seen)

@@ -138,8 +138,21 @@ class Panel:
         ------
         PanelError : the column is not there, is not numeric, or holds infinite values
         """
-        values = self._numbers(self.column(name), name)
+        values = self._checked(name)[0]
         return values if self.order is None else values[self.order]
+
+    def extremes_of(self, name: str) -> Floats:
+        """Return the lowest and the highest value of a column, shape (2,); NaN if one is missing.
+
+        Raises
+        ------
+        PanelError : as `numeric`
+        """
+        return self._checked(name)[1]
+
+    def is_complete(self, name: str) -> bool:
+        """Whether a numeric column has a value in every row."""
+        return not np.isnan(self.extremes_of(name)[0])
 
     def matrix(self, name: str) -> Floats:
         """Return a column as a unit x time matrix, shape (N, T); NaN where unobserved."""
@@ -164,14 +177,12 @@ class Panel:
         ------
         PanelError : the column takes two values within a unit
         """
+        repeated = self.repeated(name)
+        if repeated is not None:
+            return repeated
         column = self.column(name)
         if self.order is not None:
             column = column.iloc[self.order]
-        if column.dtype.kind in "iuf":
-            numbers = column.to_numpy()
-            first = numbers[self._starts]
-            if self._repeats(first, numbers):
-                return pd.Series(first, index=self.units, name=name)
         codes, labels = pd.factorize(column.to_numpy())
         highest = np.full(self.n_units, -1, dtype=np.int64)
         np.maximum.at(highest, self.unit_codes, codes)
@@ -189,20 +200,32 @@ class Panel:
         values = pd.Series(pd.Index(labels).take(highest), index=self.units, name=name)
         return values.where(highest >= 0)
 
-    @cached_property
-    def _starts(self) -> Integers:
-        """Position of each unit's first row in sorted order, shape (N,)."""
-        if self.is_balanced:
-            return np.arange(self.n_units) * self.n_periods
-        return np.flatnonzero(np.diff(self.unit_codes, prepend=-1))
+    def repeated(self, name: str) -> pd.Series | None:
+        """Return what every row of a unit repeats bit for bit, missing values too.
 
-    def _repeats(self, first: Floats, values: Floats) -> bool:
-        """Whether every row holds, bit for bit, what its unit's first row does."""
-        if values.dtype == np.float64:
-            return self._repeats(first.view(np.int64), np.ascontiguousarray(values).view(np.int64))
+        None where rows of one unit differ, which need not be a fault, or are not numbers.
+        """
+        column = self.column(name)
+        if column.dtype.kind not in "iuf":
+            return None
+        values = column.to_numpy()
+        if values.dtype == object:
+            return None
+        if self.order is not None:
+            values = values[self.order]
+        bits = values.view(np.int64) if values.dtype == np.float64 else values
+        changes = np.not_equal(bits[1:], bits[:-1])
         if self.is_balanced:
-            return bool((values.reshape(self.n_units, self.n_periods) == first[:, None]).all())
-        return bool((values == first[self.unit_codes]).all())
+            between, first = (
+                changes[self.n_periods - 1 :: self.n_periods],
+                values[:: self.n_periods],
+            )
+        else:
+            starts = np.flatnonzero(np.diff(self.unit_codes, prepend=-1))
+            between, first = changes[starts[1:] - 1], values[starts]
+        if np.count_nonzero(changes) > np.count_nonzero(between):
+            return None
+        return pd.Series(first.copy(), index=self.units, name=name)
 
     def select(self, keep: NDArray[np.bool_]) -> Panel:
         """Return the panel of the rows kept; ``keep`` is in (unit, time) order, shape (n,)."""
@@ -226,25 +249,31 @@ class Panel:
                 "so which one is meant cannot be told. Rename or drop the copies."
             )
 
-    def _numbers(self, column: pd.Series, name: str) -> Floats:
-        if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
-            texts = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
-            raise PanelError(
-                f'column "{name}" holds {column.dtype} values where numbers belong'
-                + (f", first {listing([repr(t) for t in texts])}" if len(texts) else "")
-                + f'. Convert it, for instance frame["{name}"] = pd.to_numeric(frame["{name}"]); '
-                "where a comma stands for the decimal point, read the file with decimal=','."
-            )
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        if np.isinf(values).any():
-            rows = np.flatnonzero(np.isinf(values))
+    @cached_property
+    def _checks(self) -> dict[str, Floats]:
+        """Extremes of the columns found to hold finite numbers, which are looked through once."""
+        return {}
+
+    def _checked(self, name: str) -> tuple[Floats, Floats]:
+        """Return a column as floats in the frame's order, and its lowest and highest value."""
+        values = _floats(self.column(name), name)
+        if name not in self._checks:
+            # Missing and infinite values are among the extremes, which copy nothing.
+            found = np.array([values.min(), values.max()])
+            if not np.isfinite(found).all():
+                self._refuse_infinite(values, name)
+            self._checks[name] = found
+        return values, self._checks[name]
+
+    def _refuse_infinite(self, values: Floats, name: str) -> None:
+        rows = np.flatnonzero(np.isinf(values))
+        if len(rows):
             cases = [self._place(row) for row in rows[:3]]
             raise PanelError(
                 f'column "{name}" is infinite in {plural(len(rows), "row")}, first '
                 f"{listing(cases)}; sums and means would be infinite too. A logarithm of zero "
                 "is the usual cause: mend those rows or set them to NaN."
             )
-        return values
 
     def _place(self, row: int) -> str:
         """Name a row of the frame by its unit and period."""
@@ -274,8 +303,22 @@ class _PanelIndex:
         return np.tile(np.arange(len(self.periods)), len(self.units))
 
 
+def _floats(column: pd.Series, name: str) -> Floats:
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_complex_dtype(column):
+        texts = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+        raise PanelError(
+            f'column "{name}" holds {column.dtype} values where numbers belong'
+            + (f", first {listing([repr(t) for t in texts])}" if len(texts) else "")
+            + f'. Convert it, for instance frame["{name}"] = pd.to_numeric(frame["{name}"]); '
+            "where a comma stands for the decimal point, read the file with decimal=','."
+        )
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
 def _index_rows(frame: pd.DataFrame, unit: str, time: str) -> _PanelIndex:
     for column in (unit, time):
+        if isinstance(frame[column].dtype, np.dtype) and frame[column].dtype.kind in "iu":
+            continue
         missing = frame[column].isna().to_numpy()
         if missing.any():
             rows = np.flatnonzero(missing)
@@ -309,17 +352,17 @@ def _full_grid(column: pd.Series, times: Integers) -> tuple[pd.Index, Integers] 
         return None
     units = column.to_numpy(dtype=np.int64)
     drops = np.flatnonzero(np.diff(times[:GLANCE]) <= 0)
-    n_periods = int(drops[0]) + 1 if len(drops) else len(times)
-    if len(times) % n_periods:
+    n_periods = int(drops[0]) + 1 if len(drops) else 0
+    if not n_periods or len(times) % n_periods:
         return None
-    grid, periods = units.reshape(-1, n_periods), times[:n_periods]
-    first = grid[:, 0]
+    first, periods = units[::n_periods].copy(), times[:n_periods].copy()
+    changes = units[1:] != units[:-1]
     regular = (
-        (np.diff(first) > 0).all()
-        and (grid == first[:, None]).all()
-        and (times.reshape(-1, n_periods) == periods).all()
+        (first[1:] > first[:-1]).all()
+        and np.count_nonzero(changes) == np.count_nonzero(changes[n_periods - 1 :: n_periods])
+        and (times[n_periods:] == times[:-n_periods]).all()
     )
-    return (pd.Index(first), periods.copy()) if regular else None
+    return (pd.Index(first), periods) if regular else None
 
 
 def _refuse_duplicates(

@@ -1,5 +1,7 @@
 """Design: sample, treatment coding, and every refusal."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,22 @@ def test_row_arrays_follow_the_sample_when_the_panel_has_gaps():
     ordered = data.sort_values(["id", "year"])
     np.testing.assert_array_equal(rows.outcome, ordered["y"])
     np.testing.assert_array_equal(rows.regressors[:, 0], ordered["on"])
+
+
+@pytest.mark.parametrize("last", [12, 10**9])
+def test_cohorts_are_coded_in_order_however_far_apart(last):
+    periods = np.array([1, 2, 3, 5, 9, last])
+    firsts = np.array([np.nan, 5, last, 3, np.nan, 5, 9])
+    frame = pd.DataFrame({"id": np.repeat(np.arange(7), 6), "t": np.tile(periods, 7)})
+    frame["y"] = np.random.default_rng(0).normal(size=42)
+    frame["g"] = np.repeat(firsts, 6)
+    design = Design(Panel(frame, unit="id", time="t"), outcome="y", cohort="g")
+    np.testing.assert_array_equal(design.cohort_values, [3, 5, 9, last])
+    np.testing.assert_array_equal(design.cohort_codes, [4, 1, 3, 0, 4, 1, 2])
+    np.testing.assert_array_equal(design.cohort_units, [1, 2, 1, 1, 2])
+    everyone = replace(design, panel=Panel(frame.dropna(), unit="id", time="t"))
+    np.testing.assert_array_equal(everyone.cohort_units, [1, 2, 1, 1, 0])
+    assert not everyone.has_never_treated
 
 
 def test_a_cohort_outside_the_panel_never_becomes_never_treated():

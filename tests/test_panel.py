@@ -64,6 +64,64 @@ def test_rows_sorted_by_time_within_uneven_units_are_not_taken_for_a_grid():
     )
 
 
+@pytest.mark.parametrize("units", [[1, 1, 2, 2, 2, 2, 3, 3, 3], [1, 1, 1, 2, 2, 3, 3, 3, 3]])
+def test_rounds_of_years_that_units_do_not_follow_are_no_grid(units):
+    long = pd.DataFrame({"id": units, "t": np.tile([1, 2, 3], 3)})
+    with pytest.raises(PanelError, match="1 pair appears more than once, first .id [23], t 3."):
+        Panel(long, unit="id", time="t")
+
+
+def test_rounds_of_years_of_unsorted_units_are_sorted():
+    long = pd.DataFrame({"id": np.repeat([1, 3, 2], 3), "t": np.tile([1, 2, 3], 3)})
+    long["y"] = np.arange(9.0)
+    matrix = Panel(long, unit="id", time="t").matrix("y")
+    np.testing.assert_array_equal(matrix, [[0, 1, 2], [6, 7, 8], [3, 4, 5]])
+
+
+def test_one_unit_longer_than_a_glance_is_sorted_and_its_copies_refused():
+    times = np.arange(70_000)
+    times[-2:] = times[-1], times[-2]
+    long = pd.DataFrame({"id": 1, "t": times, "y": times.astype(float)})
+    panel = Panel(long, unit="id", time="t")
+    np.testing.assert_array_equal(panel.periods, np.arange(70_000))
+    np.testing.assert_array_equal(panel.numeric("y"), np.arange(70_000.0))
+    long.loc[69_999, "t"] = 5
+    with pytest.raises(PanelError, match="1 pair appears more than once, first .id 1, t 5."):
+        Panel(long, unit="id", time="t")
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_values_repeated_within_units_are_found_and_others_are_not(balanced, is_sorted):
+    long = pd.DataFrame({"id": np.repeat([3, 5, 9], 4), "t": np.tile(range(4), 3)})
+    long["first"] = np.repeat([4.0, np.nan, 4.0], 4)
+    long["late"] = np.where((long["id"] == 9) & (long["t"] == 3), 1.0, long["first"])
+    long["partly"] = np.where((long["id"] == 5) & (long["t"] == 2), 4.0, long["first"])
+    long["number"] = long["id"] * 2
+    long["text"] = "same"
+    if not balanced:
+        long = long.drop(index=4)
+    if not is_sorted:
+        long = long.sample(frac=1, random_state=3)
+    panel = Panel(long, unit="id", time="t")
+    np.testing.assert_array_equal(panel.repeated("first"), [4, np.nan, 4])
+    np.testing.assert_array_equal(panel.repeated("number"), [6, 10, 18])
+    for name in ("late", "partly", "t", "text"):
+        assert panel.repeated(name) is None
+
+
+def test_extremes_tell_whether_a_column_is_complete():
+    long = pd.DataFrame({"id": [1, 1, 2, 2], "t": [1, 2, 1, 2], "y": [3.0, -1, 2, 0]})
+    long["gap"] = [1.0, np.nan, 2, 3]
+    panel = Panel(long, unit="id", time="t")
+    np.testing.assert_array_equal(panel.extremes_of("y"), [-1, 3])
+    assert panel.is_complete("y")
+    assert not panel.is_complete("gap")
+    long["gap"] = [1.0, np.nan, -np.inf, 3]
+    with pytest.raises(PanelError, match='"gap" is infinite in 1 row'):
+        Panel(long, unit="id", time="t").is_complete("gap")
+
+
 def test_later_changes_to_the_users_frame_do_not_reach_the_panel():
     data = frame()
     panel = Panel(data, unit="firm", time="year")

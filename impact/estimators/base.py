@@ -173,7 +173,7 @@ class Estimator(metaclass=_Settings):
 def _refuse_constant(design: Design) -> None:
     """Refuse an outcome that is the same in every row."""
     table = design.table
-    outcome = design.sample.numeric(design.outcome) if table is None else table.extremes
+    outcome = design.sample.extremes_of(design.outcome) if table is None else table.extremes
     if is_constant(outcome):
         raise EstimationError(
             f'outcome "{design.outcome}" is {outcome[0]:g} in all '
@@ -187,8 +187,9 @@ def _outcome_of(design: Design) -> tuple[Floats, Callable[[], bool]]:
     table, sample = design.table, design.sample
     if table is not None:
         return table.extremes, lambda: is_rounding(table.widest_change, table.extremes)
-    outcome = sample.numeric(design.outcome)
-    return outcome, lambda: is_additive(outcome, sample.unit_codes, sample.time_codes)
+    return sample.extremes_of(design.outcome), lambda: is_additive(
+        sample.numeric(design.outcome), sample.unit_codes, sample.time_codes
+    )
 
 
 def _without_rounding(result: Result) -> Result:

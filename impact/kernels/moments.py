@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from impact.kernels.parallel import for_each
+
 __all__ = ["CohortMoments", "LinearCells", "cohort_moments"]
 
 Floats = NDArray[np.float64]
@@ -68,11 +70,13 @@ def cohort_moments(
     second = np.zeros((n_cohorts, n_periods + 1, n_periods + 1))
     order = np.argsort(codes.astype(np.min_scalar_type(n_cohorts)), kind="stable")
     starts = np.concatenate(([0], np.cumsum(units)))
-    for cohort in range(n_cohorts):
+
+    def accumulate(cohort: int) -> None:
         rows = order[starts[cohort] : starts[cohort + 1]]
-        if len(rows):
-            own = None if weights is None else weights[rows]
-            size[cohort], mean[cohort], second[cohort] = _one_cohort(outcomes, rows, own)
+        own = None if weights is None else weights[rows]
+        size[cohort], mean[cohort], second[cohort] = _one_cohort(outcomes, rows, own)
+
+    for_each(accumulate, np.flatnonzero(units).tolist(), outcomes.size // n_cohorts)
     return CohortMoments(units, size, mean, second)
 
 
@@ -88,20 +92,26 @@ def _one_cohort(
     origin = outcomes[rows[0]]
     total = np.zeros((n_periods + 1, n_periods + 1))
     first = np.zeros(n_periods + 1)
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        deviations = outcomes.take(rows[start : start + _BLOCK_ROWS], axis=0)
-        deviations -= origin
-        own = np.ones(len(deviations))
+    n_block = min(len(rows), _BLOCK_ROWS)
+    # One long row of origins: subtracting short rows one by one takes several times as long.
+    origins, block = np.tile(origin, (n_block, 1)), np.empty((n_block, n_periods))
+    ones = np.ones(n_block)
+    for start in range(0, len(rows), n_block):
+        some = rows[start : start + n_block]
+        deviations, own = block[: len(some)], ones[: len(some)]
+        # The rows are known to exist; raising would fill the block by way of a copy.
+        outcomes.take(some, axis=0, out=deviations, mode="clip")
+        deviations -= origins[: len(some)]
         if weights is None:
             sums = own @ deviations
         else:
-            own = weights[start : start + _BLOCK_ROWS]
+            own = weights[start : start + n_block]
             sums = own @ deviations
             deviations *= own[:, None]
         first[:-1] += sums
         first[-1] += own.sum()
         total[:-1, :-1] += deviations.T @ deviations
-        total[-1, :-1] += own @ deviations
+        total[-1, :-1] += sums if weights is None else own @ deviations
         total[-1, -1] += own @ own
     total[:-1, -1] = total[-1, :-1]
     size = float(first[-1])

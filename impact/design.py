@@ -578,7 +578,7 @@ def _draw_sample(design: Design) -> _Sample:
     dropped: dict[str, int] = {}
 
     def leave_out(rows: NDArray[np.bool_], cause: str) -> None:
-        count = np.count_nonzero(rows & keep)
+        count = int(np.count_nonzero(rows & keep))
         if count:
             dropped[cause] = count
             keep[rows] = False

@@ -216,10 +216,8 @@ class Panel:
         bits = values.view(np.int64) if values.dtype == np.float64 else values
         changes = np.not_equal(bits[1:], bits[:-1])
         if self.is_balanced:
-            between, first = (
-                changes[self.n_periods - 1 :: self.n_periods],
-                values[:: self.n_periods],
-            )
+            first = values[:: self.n_periods]
+            between = changes[self.n_periods - 1 :: self.n_periods]
         else:
             starts = np.flatnonzero(np.diff(self.unit_codes, prepend=-1))
             between, first = changes[starts[1:] - 1], values[starts]

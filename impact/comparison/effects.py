@@ -1,0 +1,74 @@
+"""The effects that results share: event studies, and one average over common periods."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from impact.errors import EstimationError, listing
+from impact.result import CELL_COLUMNS, Result
+
+__all__ = ["AVERAGE", "event_study_of", "mean_over", "one_effect", "treatment_rows"]
+
+Floats = NDArray[np.float64]
+
+AVERAGE = "average"
+"""Label of the average over the periods after treatment that all estimators share."""
+
+
+def event_study_of(result: Result) -> Result | None:
+    """Return the effects by event time, or None where the estimates have none."""
+    if len(result.shares):
+        return result.event_study()
+    return result if result.cells["event_time"].notna().all() else None
+
+
+def treatment_rows(result: Result) -> list[int]:
+    """List the rows of a result that are the effect of treatment."""
+    names = ("att", "treated", result.design.treatment_column)
+    return [k for k, term in enumerate(result.cells["term"]) if term in names]
+
+
+def one_effect(result: Result) -> Result:
+    """Return the effect of treatment of a result without event study.
+
+    Raises
+    ------
+    EstimationError : none of its estimates is one
+    """
+    rows = treatment_rows(result)
+    if not rows:
+        raise EstimationError(
+            f"{result.estimator} holds no effect of treatment to compare; it estimates "
+            f"{listing(result.cells['term'])}. Leave it out."
+        )
+    return _combined(result, np.eye(len(result))[rows[0]])
+
+
+def mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
+    """Average an event study over the given event times with equal weights."""
+    keep = study.cells["event_time"].isin(event_times).to_numpy()
+    if not keep.any():
+        raise EstimationError(
+            "these estimators share no event time after treatment at which all have an estimate, "
+            "so their averages would not be of the same effects. Leave one of them out."
+        )
+    return _combined(study, keep / keep.sum())
+
+
+def _combined(result: Result, weights: Floats) -> Result:
+    """Combine the estimates, with weights (K,), into one."""
+    padded = np.zeros((1, len(result) + len(result.shares)))
+    padded[0, : len(result)] = weights
+    cells = pd.DataFrame({"term": [AVERAGE]}).reindex(columns=list(CELL_COLUMNS))
+    cells["estimate"] = np.nan_to_num(result.estimates) @ weights
+    cells["weight"], cells["note"] = 1.0, ""
+    return replace(
+        result,
+        cells=cells,
+        uncertainty=result.uncertainty.combine(padded),
+        shares=pd.Series(dtype=np.float64),
+    )

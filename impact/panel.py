@@ -206,7 +206,7 @@ class Panel:
         None where rows of one unit differ, which need not be a fault, or are not numbers.
         """
         column = self.column(name)
-        if column.dtype.kind not in "iuf":
+        if column.dtype.kind not in "biuf":
             return None
         values = column.to_numpy()
         if values.dtype == object:

@@ -105,32 +105,45 @@ def conditional_did(
     total = w1.sum()
     if fit is not None and method == "horvitz_thompson":
         return _horvitz_thompson(change, w1, fit, X)
-    outcome = change
     pull = w1 / total
     mean_x = w1 @ X / total
     if fit is not None:
         w0 = fit.odds / fit.odds.sum()
         mean_x = mean_x - w0 @ X
         pull = pull - w0
+    coefficients = np.zeros((X.shape[1], m))
     if method != "inverse_probability":
         own = fit.odds if fit is not None and method == "improved" else comparison
         regression = comparison_regression(change, X, own)
         if regression is None:
             return _no_estimate(n, m, "covariates are collinear among comparison units")
-        outcome = change - (regression.coefficients.T @ X.T).T
+        coefficients = regression.coefficients
         if method != "improved":
             pull = pull - regression.pull(X, mean_x)
-    tau1 = w1 @ outcome / total
-    psi = pull[:, None] * outcome
-    psi -= (w1 / total)[:, None] * tau1
+    # Contributions are pull * residual less what these rows times their loads add to it; residuals
+    # of m changes are never laid out.
+    tau1 = (w1 @ change - (w1 @ X) @ coefficients) / total
+    rows, loads = [pull * X.T, w1[None, :] / total], [coefficients, tau1[None, :]]
     if fit is None:
-        return ConditionalDiD(tau1, psi)
-    tau0 = w0 @ outcome
-    psi += w0[:, None] * tau0
+        return ConditionalDiD(tau1, _contributions(pull, change, rows, loads))
+    tau0 = w0 @ change - (w0 @ X) @ coefficients
+    rows.append(w0[None, :])
+    loads.append(-tau0[None, :])
     if method != "improved":
-        slope = X.T @ (w0[:, None] * outcome) - np.outer(X.T @ w0, tau0)
-        psi -= fit.score[:, None] * ((fit.inverse @ slope).T @ X.T).T
+        weighted = w0 * X.T
+        slope = weighted @ change - (weighted @ X) @ coefficients
+        slope -= np.outer(weighted.sum(axis=1), tau0)
+        rows.append(fit.score * X.T)
+        loads.append(fit.inverse @ slope)
+    psi = _contributions(pull, change, rows, loads)
     return ConditionalDiD(tau1 - tau0, psi, n_trimmed=fit.n_trimmed, logit=fit.coefficients)
+
+
+def _contributions(pull: Floats, change: Floats, rows: list[Floats], loads: list[Floats]) -> Floats:
+    """Return pull * change less the rows (r, n) by their loads (r, m), shape (n, m)."""
+    psi = pull * change.T
+    psi -= np.concatenate(loads).T @ np.concatenate(rows)
+    return psi.T
 
 
 def _horvitz_thompson(change: Floats, w1: Floats, fit: Propensity, X: Floats) -> ConditionalDiD:

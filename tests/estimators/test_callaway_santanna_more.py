@@ -382,3 +382,16 @@ def test_covariates_that_repeat_others_change_nothing_and_are_counted(method, se
     np.testing.assert_allclose(
         constant.att().estimates, fit(frame, estimator=estimator).att().estimates, rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_a_covariate_of_any_numeric_type_is_the_same_covariate(missing):
+    frame = simulate.staggered_panel(4, n_units=120, periods=6, cohorts=(3, 5)).frame
+    rng = np.random.default_rng(0)
+    frame["kind"] = np.repeat(rng.integers(0, 2, 120), 6).astype(float)
+    frame = frame[rng.uniform(size=len(frame)) >= missing]
+    expected = fit(frame, covariates="kind")
+    for dtype in ("int64", "int8", "bool", "float32", "Int64"):
+        found = fit(frame.astype({"kind": dtype}), covariates="kind")
+        np.testing.assert_allclose(found.estimates, expected.estimates, rtol=EXACT)
+        np.testing.assert_allclose(found.std_errors, expected.std_errors, rtol=EXACT)

@@ -18,7 +18,7 @@ from impact.estimators.parts.cells import (
     linear_uncertainty,
 )
 from impact.estimators.parts.contributions import unit_weights
-from impact.inference.scores import Scores, Uncertainty
+from impact.inference.scores import CovarianceScores, Uncertainty
 from impact.kernels.doubly_robust import (
     ConditionalDiD,
     Method,
@@ -204,8 +204,10 @@ class _Tally:
         return True
 
     def finish(self, psi: Floats, shares: Floats) -> GroupTimeFit:
+        """Return what is known; averages then combine covariances, not contributions."""
+        uncertainty = CovarianceScores(psi @ psi.T, lambda: psi.T, psi.shape[1])
         return GroupTimeFit(
-            self.estimates, Scores(psi.T), shares, self.n_treated, self.n_comparison, self.notes
+            self.estimates, uncertainty, shares, self.n_treated, self.n_comparison, self.notes
         )
 
 
@@ -233,8 +235,7 @@ def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) 
             who = "treated" if not treated.any() else "comparison"
             tally.note(group, f"no {who} unit is observed in both periods")
             continue
-        change = np.stack([outcomes[t].take(rows) for t in plan.period[group]])
-        change -= np.stack([outcomes[b].take(rows) for b in plan.base[group]])
+        change = _changes(outcomes, rows, plan.period[group], plan.base[group])
         earlier = min(plan.period[k], plan.base[k])
         X = covariates.at(earlier, rows)
         key = (int(plan.cohort[k]), None if covariates.constant else int(earlier))
@@ -253,6 +254,15 @@ def fit_pairs(design: Design, plan: GroupTimePlan, method: Method, trim: float) 
     if clusters is not None:
         psi = np.stack([np.bincount(clusters, row, clusters.max() + 1) for row in psi])
     return tally.finish(psi, shares)
+
+
+def _changes(outcomes: Floats, rows: Integers, after: Integers, before: Integers) -> Floats:
+    """Return the outcome after less before of some units, (m, n), from outcomes (T, N)."""
+    levels = {t: outcomes[t].take(rows) for t in {*after.tolist(), *before.tolist()}}
+    changes = np.empty((len(after), len(rows)))
+    for change, late, early in zip(changes, after.tolist(), before.tolist(), strict=True):
+        np.subtract(levels[late], levels[early], out=change)
+    return changes
 
 
 def fit_observations(
@@ -327,27 +337,17 @@ class UnitCovariates:
     def __init__(self, design: Design) -> None:
         self._layers: list[Floats] = []
         self.constant = True
-        matrices = [design.sample.matrix(name) for name in design.covariates]
-        firsts = [_constant(matrix) for matrix in matrices]
-        for matrix, first in zip(matrices, firsts, strict=True):
-            self.constant &= first is not None
-            self._layers.append(_standardise(matrix if first is None else first))
+        for name in design.covariates:
+            own = design.sample.repeated(name)
+            self.constant &= own is not None
+            values = design.sample.matrix(name) if own is None else own.to_numpy(dtype=np.float64)
+            self._layers.append(_standardise(values))
         self._ones = np.ones(design.n_units)
 
     def at(self, period: int, rows: Integers) -> Floats:
         """Return an intercept and the covariates of some units in a period, shape (n, 1 + k)."""
         columns = [self._ones, *(v if v.ndim == 1 else v[:, period] for v in self._layers)]
         return np.stack([column.take(rows) for column in columns]).T
-
-
-def _constant(matrix: Floats) -> Floats | None:
-    """Return each unit's value where it never changes, shape (N,); None where it does."""
-    first = matrix[:, 0]
-    if (matrix == first[:, None]).all():
-        return first
-    seen = ~np.isnan(matrix)
-    first = matrix[np.arange(len(matrix)), np.argmax(seen, axis=1)]
-    return first if (~seen | (matrix == first[:, None])).all() else None
 
 
 def _alike(plan: GroupTimePlan, gaps: Booleans | None, constant: bool) -> list[Integers]:

@@ -17,7 +17,7 @@ linearmodels   n / (n - K)                                 k + E                
 F counts levels as fixest does by default: all levels and unit slopes less one an effect beyond
 the first, where an effect nested in the clusters counts as one. "stata" is what xtreg, fe and
 reghdfe report, which is the same; areg counts absorbed effects although they are nested.
-linearmodels leaves unit effects out of K where they are the only effects and nested.
+linearmodels leaves an effect out of K where it is the only one and each cluster dimension nests it.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class EffectCounts:
     ----------
     rank : their exact rank E
     fixest : F of the module's table
-    all_nested : whether every effect lies within clusters
+    all_nested : whether there is one effect at most and each cluster dimension nests it
     """
 
     rank: int = 0
@@ -119,7 +119,9 @@ def count_effects(
     nested = [any(is_nested(effect, groups) for groups in clusters) for effect in effects]
     levels = sum(1 if n else effect.size for effect, n in zip(effects, nested, strict=True))
     slopes = n_slopes * effects[0].size
-    return EffectCounts(rank, levels + slopes - (len(effects) - 1), all(nested) and not n_slopes)
+    alone = len(effects) == 1 and not n_slopes
+    all_nested = alone and all(is_nested(effects[0], groups) for groups in clusters)
+    return EffectCounts(rank, levels + slopes - (len(effects) - 1), all_nested)
 
 
 def small_sample_factor(

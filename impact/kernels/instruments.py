@@ -12,23 +12,38 @@ from numpy.typing import NDArray
 
 from impact.kernels.least_squares import LeastSquares
 
-__all__ = ["KClass", "k_class", "quadratic_set"]
+__all__ = ["KClass", "ProjectedFit", "k_class", "quadratic_set"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
+class ProjectedFit(LeastSquares):
+    """A k-class fit whose row scores are its regressors' projections times residuals.
+
+    ``projections``, shape (k, n), are :math:`P_ZX`: the moments that instruments give, whatever
+    kappa, as in Stata's ivregress and linearmodels.
+    """
+
+    projections: Floats
+
+    def row_scores(self) -> Floats:
+        """Return projection times weight times residual of each row, shape (k, n)."""
+        return self.projections * self.weighted_residuals
+
+
+@dataclass(frozen=True, eq=False)
 class KClass:
-    """A k-class fit in the form of a regression on fitted regressors.
+    r"""A k-class fit in the form of a regression on fitted regressors.
 
     Parameters
     ----------
-    fit : coefficients, bread and structural residuals; ``regressors`` are the fitted ones, so that
-        scores are fitted regressor times structural residual
+    fit : coefficients, bread and structural residuals; ``regressors`` are
+        :math:`(I - \kappa M_Z)X`, as if the outcome were regressed on them
     kappa : 1 for two-stage least squares; the smallest root for LIML
     """
 
-    fit: LeastSquares
+    fit: ProjectedFit
     kappa: float
 
 
@@ -70,12 +85,14 @@ def k_class(
             inner = both - (both @ plane) @ plane.T
         outer = both - (both @ basis) @ basis.T
         kappa = float(scipy.linalg.eigh(inner @ inner.T, outer @ outer.T, eigvals_only=True)[0])
-    fitted = (1 - kappa) * x + kappa * (x @ basis) @ basis.T
-    bread = np.linalg.inv(fitted @ x.T)
+    projections = (x @ basis) @ basis.T
+    fitted = (1 - kappa) * x + kappa * projections
+    scale = np.sqrt(np.einsum("kn,kn->k", x, x))
+    bread = np.linalg.inv(fitted @ x.T / np.outer(scale, scale)) / np.outer(scale, scale)
     bread = (bread + bread.T) / 2
     coefficients = bread @ (fitted @ y)
     residuals = (y - coefficients @ x) / root
-    fit = LeastSquares(
+    fit = ProjectedFit(
         np.arange(len(x)),
         coefficients,
         bread,
@@ -86,6 +103,7 @@ def k_class(
         n_effects,
         (),
         None,
+        projections / root,
     )
     return KClass(fit, kappa)
 

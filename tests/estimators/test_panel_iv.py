@@ -47,8 +47,27 @@ def test_pooled_equals_linearmodels(method, weights):
     ).fit(design_of(frame, weights=weights))
     order = ours.cells["term"].tolist()
     np.testing.assert_allclose(ours.estimates, theirs.params[order], rtol=CLOSED_FORM)
-    if method == "2sls":
-        np.testing.assert_allclose(ours.std_errors, theirs.std_errors[order], rtol=CLOSED_FORM)
+    np.testing.assert_allclose(ours.std_errors, theirs.std_errors[order], rtol=CLOSED_FORM)
+
+
+def test_liml_with_two_endogenous_regressors_whatever_their_size():
+    """linearmodels 7.1 agrees on columns of one size; it loses digits of kappa on others."""
+    frame = sample()
+    frame["w"] += frame["x"]
+    frame["z3"] = frame["w"] + np.random.default_rng(9).normal(size=len(frame))
+    settings = {"endogenous": ["x", "w"], "instruments": ["z", "z2", "z3"], "method": "liml"}
+    ours = PanelIV(**settings, effects=(), covariance="classical").fit(design_of(frame))
+    instruments = frame[["z", "z2", "z3"]]
+    constant = frame[[]].assign(constant=1.0)
+    theirs = IVLIML(frame["y"], constant, frame[["x", "w"]], instruments).fit(
+        cov_type="unadjusted", debiased=True
+    )
+    order = ours.cells["term"].tolist()
+    np.testing.assert_allclose(ours.estimates, theirs.params[order], rtol=CLOSED_FORM)
+    np.testing.assert_allclose(ours.std_errors, theirs.std_errors[order], rtol=CLOSED_FORM)
+    large = frame.assign(y=frame["y"] * 1e9, w=frame["w"] * 1e-4)
+    again = PanelIV(**settings, effects=(), covariance="classical").fit(design_of(large))
+    np.testing.assert_allclose(again.estimates / ours.estimates, [1e9, 1e13, 1e9], rtol=1e-9)
 
 
 def test_absorbed_effects_equal_dummies():
@@ -198,7 +217,8 @@ def test_bootstrap_is_that_of_projected_regressors_and_structural_residuals(meth
     np.testing.assert_allclose(own.leverage, leverage, rtol=CLOSED_FORM)
     scores = (own.blocks.cross - own.blocks.gram @ _coefficients(own.blocks))[:, :2]
     fit = result.extra["regression"].fit
-    summed = pd.DataFrame(fit.row_scores().T).groupby(frame["unit"].to_numpy()).sum()
+    by_row = fit.regressors * fit.weighted_residuals
+    summed = pd.DataFrame(by_row.T).groupby(frame["unit"].to_numpy()).sum()
     np.testing.assert_allclose(scores, summed, atol=1e-9)
     found = result.infer("wild", draws=999, seed=1).inferences()[0]
     assert found.p_value == pytest.approx(wanted.p_value, abs=1e-12)

@@ -293,19 +293,21 @@ def test_clusters_that_units_cross_keep_cr2_exact(panel):
     np.testing.assert_allclose(got.freedoms, written.freedoms[:2], rtol=1e-6)
 
 
-@pytest.mark.parametrize("effects", ["unit", "both"])
-def test_linearmodels_convention(panel, effects):
-    import pandas as pd
-
+@pytest.mark.parametrize("by", ["unit", "time", "both"])
+@pytest.mark.parametrize("effects", ["unit", "time", "both"])
+def test_linearmodels_convention(panel, effects, by):
     y, x, unit, time, _ = panel
     index = pd.MultiIndex.from_arrays([unit.codes, time.codes])
     frame = pd.DataFrame({"y": y, "a": x[0], "b": x[1]}, index=index)
     model = PanelOLS(
-        frame["y"], frame[["a", "b"]], entity_effects=True, time_effects=effects == "both"
+        frame["y"],
+        frame[["a", "b"]],
+        entity_effects=effects != "time",
+        time_effects=effects != "unit",
     )
-    theirs = model.fit(cov_type="clustered", cluster_entity=True)
-    absorbed = [unit] if effects == "unit" else [unit, time]
-    ours = scores(y, x, (unit,), effects=absorbed, convention="linearmodels")
+    theirs = model.fit(cov_type="clustered", cluster_entity=by != "time", cluster_time=by != "unit")
+    groups = {"unit": (unit,), "time": (time,), "both": (unit, time)}
+    ours = scores(y, x, groups[by], effects=groups[effects], convention="linearmodels")
     np.testing.assert_allclose(std_errors(ours), theirs.std_errors, rtol=1e-8)
 
 

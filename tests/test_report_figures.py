@@ -3,7 +3,8 @@
 import matplotlib
 import pytest
 
-from impact.report.figures import report_style, save_figure
+from impact.report.figures import Drawing, report_style, save_figure, wrapped
+from impact.report.text import text
 
 NUDGE = 1e-13  # what another processor changes in a computed coordinate
 
@@ -41,3 +42,59 @@ def test_every_reference_inside_a_figure_has_its_target(drawn):
     assert used
     assert {a or b for a, b in used} <= set(targets)
     assert len(targets) == len(set(targets))
+
+
+def drawing():
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(report_style()):
+        figure = Figure(figsize=(3, 2), layout="constrained")
+        ax = figure.subplots()
+        ax.plot([2010, 2012], [0.25, 12345.75])
+        label, title = ax.set_ylabel(""), ax.set_title("")
+    said = text("one line", "một tiêu đề dài hơn nhiều, nên có đến ba dòng chữ")
+    words = [(label, text("jobs", "việc làm")), (title, wrapped(said, 18))]
+    return Drawing(figure, words, (ax,)), ax
+
+
+def test_a_drawing_speaks_every_language_whatever_came_before(tmp_path):
+    first, ax = drawing()
+    english, vietnamese = first.svg("en"), first.svg("vi")
+    assert english != vietnamese
+    second, _ = drawing()
+    assert (second.svg("vi"), second.svg("en")) == (vietnamese, english)
+    assert second._repr_svg_().split() == english.decode("utf-8").split()
+    second.save(tmp_path / "f.vi.svg", "vi")
+    assert (tmp_path / "f.vi.svg").read_bytes() == vietnamese
+    assert (tmp_path / "f.vi.png").read_bytes().startswith(b"\x89PNG")
+    first.svg("vi")
+    assert ax.get_title().count("\n") == 2
+    assert ax.get_ylabel() == "việc làm"
+
+
+def test_room_is_made_for_the_longest_title_in_both_languages():
+    first, ax = drawing()
+    first.svg("en")
+    above = 1 - ax.get_position().y1
+    assert above * 2 * 72 > 3 * 12  # three lines of a title of 12 points
+    assert ax.get_title() == "one line"
+
+
+def test_scales_write_numbers_as_the_language_does():
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(report_style()):
+        ax = Figure(layout="constrained").subplots()
+        ax.plot([2010, 2012], [0.0, 12000.0])
+        drawn = Drawing(ax.figure, (), (ax,))
+    for language, most in (("en", "12,000"), ("vi", "12.000")):
+        drawn.svg(language)
+        ax.figure.canvas.draw()
+        shown = [label.get_text() for label in ax.get_yticklabels()]
+        assert most in shown
+    years = [label.get_text() for label in ax.get_xticklabels()]
+    assert "2010.0" in years or "2010.00" in years
+    ax.set_ylim(0, 1)
+    drawn = Drawing(ax.figure, (), (ax,))
+    drawn.svg("vi")
+    assert "0,2" in [label.get_text() for label in ax.get_yticklabels()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from impact.evaluation import Evaluation
 from impact.report import charts, effect_tables, narrative, planned
@@ -15,14 +14,12 @@ from impact.report.credibility import (
     record_credibility,
 )
 from impact.report.effects import OutcomeEffect
+from impact.report.figures import Drawing
 from impact.report.population import Population
 from impact.report.results import Block, Record, bullets
 from impact.report.robustness import robustness_sentences, robustness_table
-from impact.report.text import LANGUAGES, Text, text
+from impact.report.text import Text, text
 from impact.report.textbook import TextbookFit, textbook_table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "add_credibility",
@@ -101,25 +98,23 @@ def _graded(
     return graded, {name: effect.outcome.label for name, effect in primary.items()}
 
 
-def draw_timing(plan: Evaluation, population: Population) -> dict[str, Figure]:
-    """Draw who was treated when, in each language."""
-    year = text("year", "năm")
+def draw_timing(plan: Evaluation, population: Population) -> Drawing:
+    """Draw who was treated when, without waves so small that they would tell who they are."""
     shown = population.without_small(plan.smallest_cell)
-    return {
-        code: charts.treatment_timing(shown, code, narrative.unit_name(plan), year)
-        for code in LANGUAGES
-    }
+    return charts.treatment_timing(shown, narrative.unit_name(plan))
 
 
-def add_timing(record: Record, plan: Evaluation, population: Population, effects: Effects) -> None:
-    """Add who was treated and when, and what each outcome rests on and loses."""
+def add_timing(
+    record: Record, plan: Evaluation, population: Population, effects: Effects, drawing: Drawing
+) -> None:
+    """Add who was treated and when, as drawn, and what each outcome rests on and loses."""
     record.section(
         "timing",
         text("Who was treated, and when", "Ai được hỗ trợ, khi nào"),
         narrative.design_sentence(record, plan, population),
         record.figure(
             "timing",
-            draw_timing(plan, population),
+            drawing,
             text("Treatment by unit and period", "Hỗ trợ theo đơn vị và kỳ"),
             narrative.timing_alt(plan),
         ),
@@ -138,8 +133,8 @@ def add_effects(record: Record, plan: Evaluation, effects: Effects) -> None:
     )
 
 
-def add_group_time(record: Record, effects: Effects) -> None:
-    """Add the effects by wave of treatment and period, where the estimator has them."""
+def add_group_time(record: Record, effects: Effects, drawing: Drawing) -> None:
+    """Add the effects by wave and period, as drawn, where the estimator has them."""
     table = effect_tables.group_time_table(record, effects)
     if table is None:
         return
@@ -154,7 +149,7 @@ def add_group_time(record: Record, effects: Effects) -> None:
         ),
         record.figure(
             "group-time",
-            {code: charts.group_time(effects, code) for code in LANGUAGES},
+            drawing,
             text("Effects by wave of treatment and year", "Tác động theo đợt hỗ trợ và năm"),
             narrative.cells_alt(effects),
             caption=text(
@@ -165,15 +160,15 @@ def add_group_time(record: Record, effects: Effects) -> None:
     )
 
 
-def add_event_studies(record: Record, effects: Effects) -> None:
-    """Add the event studies and what they show before treatment."""
+def add_event_studies(record: Record, effects: Effects, drawing: Drawing) -> None:
+    """Add the event studies, as drawn, and what they show before treatment."""
     record.section(
         "before-after",
         text("Before and after", "Trước và sau"),
         *narrative.event_study_sentences(effects),
         record.figure(
             "event-studies",
-            {code: charts.event_studies(effects, code) for code in LANGUAGES},
+            drawing,
             text(
                 "Effects by periods since treatment began",
                 "Tác động theo số kỳ kể từ khi được hỗ trợ",

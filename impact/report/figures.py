@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import textwrap
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from impact.report.numbers import format_number
+from impact.report.text import LANGUAGES, Text
 
-__all__ = ["FONT_FAMILY", "report_style", "save_figure"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text as Words
+
+__all__ = ["FONT_FAMILY", "Drawing", "report_style", "save_figure", "wrapped"]
 
 FONT_FAMILY = "Be Vietnam Pro"
 PNG_DPI = 160
-_HASHED_ID = re.compile(r'(?<=["#])\w*[0-9a-f]{10}(?=[")])')
+
+_UNDATED: dict[str, dict[str, None]] = {
+    ".svg": {"Date": None, "Creator": None},
+    ".png": {"Software": None},
+}
 
 
 def report_style() -> dict[Any, Any]:
@@ -41,30 +51,146 @@ def report_style() -> dict[Any, Any]:
     }
 
 
+class Drawing:
+    """A figure drawn once and shown in every language: only its words and numbers change.
+
+    Parameters
+    ----------
+    figure : the figure, with a layout engine, which makes room for the longest of each text
+    words : the texts of the figure, each with what it says in each language
+    measured : axes whose vertical scale shows quantities, written as the language writes them
+
+    Notes
+    -----
+    In JupyterLab it shows itself in English.
+    """
+
+    def __init__(
+        self,
+        figure: Figure,
+        words: Sequence[tuple[Words, Text]],
+        measured: Sequence[Axes] = (),
+    ) -> None:
+        self._figure, self._words = figure, tuple(words)
+        self._scales = [_quantities(ax) for ax in measured]
+        self._svg: dict[str, bytes] = {}
+        self._is_laid_out = False
+
+    def svg(self, language: str) -> bytes:
+        """Return the figure as an SVG in a language."""
+        from io import BytesIO
+
+        if language not in self._svg:
+            stream = BytesIO()
+            self._speak(language)
+            _write(self._figure, stream, ".svg", None)
+            self._svg[language] = stream.getvalue()
+        return self._svg[language]
+
+    def save(self, path: Path, language: str, *, png: bool = True) -> None:
+        """Write the figure in a language as SVG and, if asked, PNG beside it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.svg(language))
+        if png:
+            self._speak(language)
+            _write(self._figure, path.with_suffix(".png"), ".png", None)
+
+    def __repr__(self) -> str:
+        return f"a drawing in {' and '.join(LANGUAGES)}"
+
+    def _repr_svg_(self) -> str:
+        return self.svg("en").decode("utf-8").replace("\n", " ")
+
+    def _speak(self, language: str) -> None:
+        """Put the figure into a language, after room was made for all."""
+        if not self._is_laid_out:
+            for words, said in self._words:
+                words.set_text(max((said[code] for code in LANGUAGES), key=_size))
+            _lay_out(self._figure)
+            self._is_laid_out = True
+        for words, said in self._words:
+            words.set_text(said[language])
+        for scale in self._scales:
+            scale.language = language
+
+
+def wrapped(words: Text, width: int) -> Text:
+    """Break a text into lines of at most ``width`` letters, in each language."""
+    return {code: "\n".join(textwrap.wrap(said, width)) for code, said in words.items()}
+
+
 def save_figure(figure: Figure, path: Path, *, png: bool = True) -> None:
     """Write a figure as SVG and, if asked, PNG beside it: undated, the same bytes each time.
 
     The layout is worked out once and kept, so that both show the same and neither pays for it.
     """
     import matplotlib
+    from matplotlib.transforms import Bbox
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "impact"}):
-        figure.draw_without_rendering()
-        figure.set_layout_engine(None)
-        box = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
-        files: dict[Path, dict[str, None]] = {path: {"Date": None, "Creator": None}}
-        if png:
-            files[path.with_suffix(".png")] = {"Software": None}
-        for file, metadata in files.items():
-            figure.savefig(file, metadata=metadata, bbox_inches=box, dpi=PNG_DPI)
-    path.write_text(_numbered(path.read_text(encoding="utf-8")), encoding="utf-8")
+    _lay_out(figure)
+    tight = figure.get_tightbbox().padded(matplotlib.rcParams["savefig.pad_inches"])
+    box = Bbox(tight.get_points().round(3))
+    for suffix in (".svg", ".png") if png else (".svg",):
+        _write(figure, path.with_suffix(suffix), suffix, box)
 
 
-def _numbered(svg: str) -> str:
-    """Number the ids that matplotlib makes from hashes of unrounded coordinates.
+def _lay_out(figure: Figure) -> None:
+    """Place everything, and keep it there.
 
-    Coordinates are written to six decimals, where processors agree; their hashes are not.
+    Names inside an SVG are hashes of unrounded places, so places are rounded here: the last digit
+    differs between processors.
     """
-    numbers = {id: f"p{k}" for k, id in enumerate(dict.fromkeys(_HASHED_ID.findall(svg)))}
-    return _HASHED_ID.sub(lambda found: numbers[found[0]], svg)
+    import matplotlib
+    from matplotlib.transforms import Bbox
+
+    engine = figure.get_layout_engine()
+    with matplotlib.rc_context(report_style()):
+        if engine is None:
+            figure.draw_without_rendering()
+        else:
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+    for ax in figure.axes:
+        place = ax.get_position(original=True)
+        ax.set_position(Bbox(place.get_points().round(4)))
+        ax.set_in_layout(True)
+
+
+def _write(figure: Figure, target: Any, suffix: str, box: Any) -> None:
+    """Write what lies in the box, or all of a figure whose layout has made room for everything."""
+    import matplotlib
+
+    with matplotlib.rc_context(report_style() | {"savefig.bbox": None}):
+        figure.savefig(
+            target,
+            format=suffix.removeprefix("."),
+            metadata=_UNDATED[suffix],
+            bbox_inches=box,
+            dpi=PNG_DPI,
+        )
+
+
+def _size(words: str) -> tuple[int, int]:
+    """Return how much room words need: lines, then letters."""
+    return words.count("\n"), max(map(len, words.split("\n")))
+
+
+def _quantities(ax: Axes) -> Any:
+    """Let a vertical scale write quantities in a language, and return what does it."""
+    from matplotlib.ticker import ScalarFormatter
+
+    class Quantities(ScalarFormatter):
+        language = "en"
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            plain = super().__call__(x, pos)
+            if not plain:
+                return plain
+            decimals = len(plain.partition(".")[2])
+            return format_number(float(f"{x:.9g}"), self.language, decimals)
+
+    scale = Quantities(useOffset=False, useMathText=False, useLocale=False)
+    scale.set_scientific(False)
+    ax.yaxis.set_major_formatter(scale)
+    return scale

@@ -61,7 +61,7 @@ class Preloaded:
         home = Path(self._private.name)
         self._log = (home / "log").open("wb+")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "impact.report.preloaded"],
+            [sys.executable, "-P", "-m", "impact.report.preloaded", str(plan.path.resolve())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -119,7 +119,7 @@ def _serve() -> None:
     """Answer each plan on standard input with how its build ended, until there are no more."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    _load()
+    _load(Evaluation.read(sys.argv[1]))
     for line in sys.stdin:
         started = time.perf_counter()
         error = _build_in_child(json.loads(line))
@@ -128,40 +128,78 @@ def _serve() -> None:
         answers.flush()
 
 
-def _load() -> None:
-    """Import what reports need, so that children are born with it."""
+def _load(plan: Evaluation) -> None:
+    """Import what every report of such a plan needs, so that children are born with it.
+
+    Of this package that is what the notebook imports and the estimators that the plan names, no
+    more: a report's manifest lists what its process has loaded.
+    """
     import importlib
 
     for module in (
+        "IPython.core.completer",
+        "IPython.core.completerlib",
+        "IPython.core.application",
+        "IPython.core.crashhandler",
+        "IPython.core.logger",
+        "IPython.core.oinspect",
+        "PIL.PngImagePlugin",
         "brotli",
         "fontTools.subset",
         "fontTools.ttLib.woff2",
         "impact.report.build",
-        "impact.report.charts",
         "impact.report.docx",
         "impact.report.document",
-        "impact.report.effect_tables",
         "impact.report.effects",
         "impact.report.html",
-        "impact.report.narrative",
         "impact.report.pdf",
+        "impact.report.planned",
         "ipykernel.zmqshell",
         "jinja2",
         "matplotlib.backends.backend_agg",
         "matplotlib.backends.backend_svg",
         "matplotlib.pyplot",
         "matplotlib_inline.backend_inline",
+        "pandas.core.methods.to_dict",
+        "pandas.io.formats.html",
+        "pandas.io.formats.string",
         "papermill",
+        "pyarrow.pandas_compat",
         "scipy.optimize",
         "scipy.stats",
     ):
         importlib.import_module(module)
+    import nbformat
+    from PIL import Image
+
+    from impact.estimators import ESTIMATORS
     from impact.report.figures import report_style
     from impact.report.html import page_fonts, report_template
 
+    Image.preinit()
+    nbformat.validate(nbformat.v4.new_notebook())
     report_style()
     page_fonts("")
     report_template()
+    _run_imports(plan.notebook)
+    estimation = plan.estimation
+    for entry in (estimation, *estimation["beside"]):
+        if entry.get("estimator") in ESTIMATORS:
+            importlib.import_module(ESTIMATORS[entry["estimator"]])
+
+
+def _run_imports(notebook: Path) -> None:
+    """Run the import statements of a notebook; what cannot be imported its report will say."""
+    import ast
+
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        with suppress(SyntaxError):
+            for statement in ast.parse("".join(cell["source"])).body:
+                if isinstance(statement, ast.Import | ast.ImportFrom):
+                    with suppress(Exception):
+                        exec(ast.unparse(statement), {})
 
 
 def _build_in_child(plan: str) -> str | None:

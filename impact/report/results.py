@@ -19,7 +19,7 @@ import numpy as np
 
 from impact.errors import ReportError, check_choice, listing, near
 from impact.evaluation import DATA_KINDS, Evaluation
-from impact.report.figures import save_figure
+from impact.report.figures import Drawing, save_figure
 from impact.report.numbers import check_unit, stored
 from impact.report.suppression import SMALLEST_CELL, check_sums, hidden_counts, is_small
 from impact.report.text import (
@@ -131,7 +131,9 @@ class Record:
     sections: list[dict[str, Any]] = field(default_factory=list, init=False)
     warnings: list[Text] = field(default_factory=list, init=False)
     front: dict[str, Any] = field(default_factory=dict, init=False)
-    _drawn: dict[str, Figure] = field(default_factory=dict, init=False, repr=False)
+    _drawn: dict[str, Figure | Mapping[str, Figure] | Drawing] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _counts: dict[str, float] = field(default_factory=dict, init=False, repr=False)
     _sums: list[tuple[str, tuple[str, ...]]] = field(default_factory=list, init=False, repr=False)
     _hidden: set[str] = field(default_factory=set, init=False, repr=False)
@@ -277,7 +279,7 @@ class Record:
     def figure(
         self,
         id: str,
-        figure: Figure | Mapping[str, Figure],
+        figure: Figure | Mapping[str, Figure] | Drawing,
         title: Text,
         alt: Text,
         *,
@@ -293,18 +295,16 @@ class Record:
                 f'figure "{id}" has no alternative text, so a blind reader would learn nothing '
                 'from it. Give alt=text("what it shows", "hình cho thấy gì").'
             )
+        files = {code: f"figures/{id}.{code}.svg" for code in LANGUAGES}
         if isinstance(figure, Mapping):
             if set(figure) != set(LANGUAGES):
                 raise ReportError(
                     f'figure "{id}" must be drawn once for all languages or once for each of '
                     f"{', '.join(LANGUAGES)}; it was drawn for {listing(sorted(figure))}."
                 )
-            drawn = {f"figures/{id}.{code}.svg": figure[code] for code in LANGUAGES}
-            files = {code: f"figures/{id}.{code}.svg" for code in LANGUAGES}
-        else:
-            drawn = {f"figures/{id}.svg": figure}
+        elif not isinstance(figure, Drawing):
             files = dict.fromkeys(LANGUAGES, f"figures/{id}.svg")
-        self._drawn |= drawn
+        self._drawn[id] = figure
         self.figures[id] = {
             "title": check_text(title, f'figure "{id}", title'),
             "alt": check_text(alt, f'figure "{id}", alternative text'),
@@ -391,13 +391,25 @@ class Record:
         target = folder or os.environ.get(OUTPUT_VARIABLE)
         if target:
             path = Path(target)
-            for name, figure in self._drawn.items():
-                save_figure(figure, path / name, png=self.png)
+            for name in self._drawn:
+                self._save_figure(name, path)
             for name in self.tables:
                 _write_csv(self, name, path / "tables" / f"{name}.csv")
             path.mkdir(parents=True, exist_ok=True)
             write_json(path / "results.json", content)
         return self
+
+    def _save_figure(self, id: str, folder: Path) -> None:
+        """Write a figure's files."""
+        figure, files = self._drawn[id], self.figures[id]["files"]
+        if isinstance(figure, Drawing):
+            for code, name in files.items():
+                figure.save(folder / name, code, png=self.png)
+        elif isinstance(figure, Mapping):
+            for code, name in files.items():
+                save_figure(figure[code], folder / name, png=self.png)
+        else:
+            save_figure(figure, folder / files["en"], png=self.png)
 
     def _repr_html_(self) -> str:
         """Show the values as a table."""

@@ -86,6 +86,24 @@ def test_forms_of_a_value():
     assert format_value(given, "vi", "number") == f"{MINUS}20,4"
 
 
+@pytest.mark.parametrize(
+    ("p", "english", "statement"),
+    [
+        (0.0124, "0.012", "= 0.012"),
+        (0.001, "0.001", "= 0.001"),
+        (0.00099, "<0.001", "< 0.001"),
+        (3e-17, "<0.001", "< 0.001"),
+        (0.0, "<0.001", "< 0.001"),
+        (1.0, "1.000", "= 1.000"),
+    ],
+)
+def test_a_p_value_is_small_and_never_zero(p, english, statement):
+    given = value(p, "p_value")
+    for form, written in (("", english), ("number", english), ("equals", statement)):
+        assert format_value(given, "en", form).replace(NBSP, " ") == written
+        assert format_value(given, "vi", form).replace(NBSP, " ") == written.replace(".", ",")
+
+
 def test_missing_values_say_so_in_words():
     given = value(None, note=text("not printed", "không in"))
     assert format_value(given, "en") == "not available"

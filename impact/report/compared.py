@@ -223,7 +223,7 @@ def _verdict(y: str, comparison: Comparison) -> Text:
         )
     told = {
         c: "; ".join(
-            f"[[{label_in_words(label)[c]}]] (p = {{{y}.{_slug(label)}.difference_holm}})"
+            f"[[{label_in_words(label)[c]}]] (p {{{y}.{_slug(label)}.difference_holm:equals}})"
             for label in apart
         )
         for c in LANGUAGES

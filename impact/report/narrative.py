@@ -264,9 +264,10 @@ def event_study_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
         sentences.append(
             text(
                 f"**{capital(label['en'])}** already differed before treatment "
-                f"(p = {{{name}.pretrend}}): part of what is called effect may be that movement.",
+                f"(p {{{name}.pretrend:equals}}): part of what is called effect may be that "
+                "movement.",
                 f"**{capital(label['vi'])}** đã khác biệt từ trước khi được hỗ trợ "
-                f"(p = {{{name}.pretrend}}): một phần của tác động có thể là biến động đó.",
+                f"(p {{{name}.pretrend:equals}}): một phần của tác động có thể là biến động đó.",
             )
         )
     if still:

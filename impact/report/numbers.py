@@ -12,6 +12,7 @@ from impact.report.text import Text
 
 __all__ = [
     "MISSING",
+    "NO_BREAK",
     "UNITS",
     "Unit",
     "check_unit",
@@ -22,6 +23,7 @@ __all__ = [
 ]
 
 SIGNIFICANT_DIGITS = 9
+SMALLEST_P = 0.001
 MISSING = {"en": "not available", "vi": "không có số liệu"}
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -174,7 +176,12 @@ def format_number(
 def format_quantity(
     value: int | float, unit: str | Text, language: str, decimals: int | None = None
 ) -> str:
-    """Write a number with its unit; money is scaled to million or billion (triệu, tỷ)."""
+    """Write a number with its unit; money is scaled to million or billion (triệu, tỷ).
+
+    A p-value below a thousandth is "<0.001": it is small, and never zero.
+    """
+    if unit == "p_value" and 0 <= value < SMALLEST_P:
+        return "<" + format_number(SMALLEST_P, language, decimals=3)
     (scaled,), words, places = _scaled((value,), unit, language, decimals)
     number = format_number(scaled, language, places, grouped=words.grouped)
     return _fill(words, number, language)

@@ -275,12 +275,12 @@ def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
     answer = text(
         "The average gap to the synthetic unit since treatment began is {effect:signed}; in the "
         "last period, {last.period}, it is {last:signed} ({last:interval}). Taking each of "
-        "{placebos} donors as treated instead, the average gap has p = {p.rank}, the least "
+        "{placebos} donors as treated instead, the average gap has p {p.rank:equals}, the least "
         "possible being {p.least}.",
         "Chênh lệch bình quân so với đơn vị tổng hợp từ khi bắt đầu hỗ trợ là {effect:signed}; "
         "trong kỳ cuối, {last.period}, là {last:signed} ({last:interval}). Khi lần lượt coi từng "
-        "đơn vị trong {placebos} đơn vị đối chứng là được hỗ trợ, chênh lệch bình quân có p = "
-        "{p.rank}, nhỏ nhất có thể là {p.least}.",
+        "đơn vị trong {placebos} đơn vị đối chứng là được hỗ trợ, chênh lệch bình quân có p "
+        "{p.rank:equals}, nhỏ nhất có thể là {p.least}.",
     )
     record.summary(
         answer={code: answer[code] + (truth[code] if simulated else "") for code in LANGUAGES},
@@ -310,10 +310,10 @@ def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> N
         "rank",
         text("How rare is such a gap?", "Chênh lệch như vậy có hiếm không?"),
         bullets(
-            text("Average gap: p = {p.rank}.", "Chênh lệch bình quân: p = {p.rank}."),
+            text("Average gap: p {p.rank:equals}.", "Chênh lệch bình quân: p {p.rank:equals}."),
             text(
-                "Ratio of gaps after and before treatment: p = {p.ratio}.",
-                "Tỷ số chênh lệch sau và trước hỗ trợ: p = {p.ratio}.",
+                "Ratio of gaps after and before treatment: p {p.ratio:equals}.",
+                "Tỷ số chênh lệch sau và trước hỗ trợ: p {p.ratio:equals}.",
             ),
         ),
         blocks["placebos"],

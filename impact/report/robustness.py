@@ -37,10 +37,10 @@ _LOST = text(
     "số không, nên không cần độ lệch nào để giải thích.",
 )
 _PLACEBO = text(
-    "Treatment pretended to begin earlier (dates tried: {{{id}.placebo_dates}}): p = "
-    "{{{id}.placebo}}.",
-    "Giả định hỗ trợ bắt đầu sớm hơn (số thời điểm thử: {{{id}.placebo_dates}}): p = "
-    "{{{id}.placebo}}.",
+    "Treatment pretended to begin earlier (dates tried: {{{id}.placebo_dates}}): p "
+    "{{{id}.placebo:equals}}.",
+    "Giả định hỗ trợ bắt đầu sớm hơn (số thời điểm thử: {{{id}.placebo_dates}}): p "
+    "{{{id}.placebo:equals}}.",
 )
 _ALONE = text(
     "Without any one cluster the average effect lies between {{{id}.least:signed}} and "

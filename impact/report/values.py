@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from impact.report.numbers import MISSING, format_interval, format_number, format_quantity
+from impact.report.numbers import MISSING, NO_BREAK, format_interval, format_number, format_quantity
 from impact.report.text import Text, fill
 
 __all__ = ["FORMS", "Bound", "Value", "format_value", "render_template"]
 
 Bound: TypeAlias = Literal["exact", "at_least", "at_most", "about"]
-FORMS = ("", "number", "interval", "signed", "magnitude")
+FORMS = ("", "number", "interval", "signed", "magnitude", "equals")
 
 _BOUND_WORDS = {
     "exact": {"en": "", "vi": ""},
@@ -53,19 +53,26 @@ class Value:
 
 
 def format_value(value: Value, language: str, form: str = "") -> str:
-    """Write a value: plain (bound and unit), its number, interval, with its sign, or without."""
+    """Write a value: plain (bound and unit), its number, interval, with its sign, or without.
+
+    The form "equals" is the plain one as a statement about a letter: "= 0.012", or "< 0.001".
+    """
     if form == "interval":
         if value.low is None or value.high is None:
             return MISSING[language]
         return format_interval(value.low, value.high, value.unit, language, value.decimals)
     if value.value is None:
         return MISSING[language]
-    if form == "number":
+    if form == "number" and value.unit != "p_value":
         return format_number(value.value, language, value.decimals)
     sign = "+" if form == "signed" and value.value > 0 else ""
     shown = abs(value.value) if form == "magnitude" else value.value
     written = format_quantity(shown, value.unit, language, value.decimals)
-    return _BOUND_WORDS[value.bound][language] + sign + written
+    plain = _BOUND_WORDS[value.bound][language] + sign + written
+    if form != "equals":
+        return plain
+    is_less = plain.startswith("<")
+    return f"{'<' if is_less else '='}{NO_BREAK}{plain.removeprefix('<')}"
 
 
 def render_template(template: str, values: Mapping[str, Value], language: str) -> str:

@@ -109,9 +109,9 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "placebo_in_time.answer": (
             "The strongest of {n:placebo}, {lead:period} early, gives {estimate:number} and "
-            "{answer:word} from zero (p = {p:p} for all of them).",
+            "{answer:word} from zero (p {p:p} for all of them).",
             "Trong {n:placebo}, phép mạnh nhất, sớm {lead:period}, cho {estimate:number} và "
-            "{answer:word} không (p = {p:p} cho tất cả).",
+            "{answer:word} không (p {p:p} cho tất cả).",
         ),
         "placebo_in_space.question": (
             "How often does the method find an effect where nobody was treated?",
@@ -140,8 +140,8 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "mà không có giá trị p hợp lệ",
         ),
         "placebo_cancelled.p": (
-            "which {answer:word} from zero (p = {p:p})",
-            "{answer:word} không (p = {p:p})",
+            "which {answer:word} from zero (p {p:p})",
+            "{answer:word} không (p {p:p})",
         ),
         "placebo_cancelled.true": (
             "; projects carried out, {carried_out:number}.",
@@ -187,8 +187,8 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "{median:number}; {share:percent0} có ý nghĩa và cùng dấu với trung vị",
         ),
         "specification_curve.joint": (
-            " (joint randomisation p = {p:p}).",
-            " (giá trị p ngẫu nhiên hóa chung = {p:p}).",
+            " (joint randomisation p {p:p}).",
+            " (giá trị p ngẫu nhiên hóa chung {p:p}).",
         ),
         "bacon.question": (
             "How much of two-way fixed effects compares with units already treated?",
@@ -240,10 +240,10 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "balance.answer": (
             " by more than {limit:plain} standard deviations at the start; the largest normalised "
             "difference is {largest:number3} ({worst:as_is}). Joint test of equal means: "
-            "p = {p:p}.",
+            "p {p:p}.",
             " hơn {limit:plain} độ lệch chuẩn lúc đầu; chênh lệch chuẩn hóa lớn nhất là "
             "{largest:number3} ({worst:as_is}). Kiểm định chung các trung bình bằng nhau: "
-            "p = {p:p}.",
+            "p {p:p}.",
         ),
         "attrition.question": (
             "Do units leave because of treatment, and what may that do to the effect?",
@@ -252,11 +252,11 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "attrition.answer": (
             "{treated:percent1} of treated and {comparison:percent1} of comparison units are still "
-            "seen in {period:as_is} (difference {gap:signed1}, p = {p:p}); allowing for that, the "
+            "seen in {period:as_is} (difference {gap:signed1}, p {p:p}); allowing for that, the "
             "effect by then lies between {low:number} and {high:number} ({level:percent0} interval "
             "{conf_low:number} to {conf_high:number}).",
             "{treated:percent1} đơn vị được hỗ trợ và {comparison:percent1} đơn vị so sánh còn "
-            "thấy ở kỳ {period:as_is} (chênh lệch {gap:signed1}, p = {p:p}); tính đến điều đó, tác "
+            "thấy ở kỳ {period:as_is} (chênh lệch {gap:signed1}, p {p:p}); tính đến điều đó, tác "
             "động đến lúc ấy nằm giữa {low:number} và {high:number} (khoảng {level:percent0}: "
             "{conf_low:number} đến {conf_high:number}).",
         ),
@@ -275,9 +275,9 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "carry_over.answer": (
             ": one period after treatment stopped the outcome differs by {estimate:number} from "
-            "what unit and period explain (smallest p over {n:period}, all together: {p:p}).",
+            "what unit and period explain (smallest p over {n:period}, all together: p {p:p}).",
             ": một kỳ sau khi ngừng hỗ trợ, kết quả chênh {estimate:number} so với phần mà đơn vị "
-            "và kỳ giải thích (p nhỏ nhất qua {n:period}, tính chung: {p:p}).",
+            "và kỳ giải thích (p nhỏ nhất qua {n:period}, tính chung: p {p:p}).",
         ),
         "spillover.question": (
             "Does treatment reach the neighbours, and what does it do in total?",
@@ -288,12 +288,12 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Tác động trực tiếp so với các đơn vị ngoài tầm là {direct:number} mỗi đơn vị; ",
         ),
         "spillover.yes": (
-            "neighbours show an effect (smallest p = {p:p}, all rings together)",
-            "các đơn vị lân cận có tác động (p nhỏ nhất = {p:p}, tính chung mọi vành)",
+            "neighbours show an effect (smallest p {p:p}, all rings together)",
+            "các đơn vị lân cận có tác động (p nhỏ nhất {p:p}, tính chung mọi vành)",
         ),
         "spillover.no": (
-            "no ring shows one (smallest p = {p:p}, all rings together)",
-            "không vành nào có tác động (p nhỏ nhất = {p:p}, tính chung mọi vành)",
+            "no ring shows one (smallest p {p:p}, all rings together)",
+            "không vành nào có tác động (p nhỏ nhất {p:p}, tính chung mọi vành)",
         ),
         "spillover.unknown": (
             "whether neighbours show one cannot be told (no valid p-value exists)",
@@ -384,7 +384,7 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "percent0": lambda value: f"{value:.0%}",
     "percent1": lambda value: f"{value:.1%}",
     "signed1": lambda value: f"{value:+.1%}",
-    "p": lambda value: f"{value:.3f}",
+    "p": lambda value: f"= {value:.3f}" if value >= 0.001 else "< 0.001",
     "two": lambda value: f"{value:.2f}",
     "plain": lambda value: f"{value:g}",
     "count": lambda value: f"{value:,.0f}",

@@ -2,6 +2,7 @@
 
 import sys
 import zipfile
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -213,6 +214,27 @@ def test_no_joint_covariance_no_test():
     assert comparison.joint_tests() == {}
     fewer = Imputation().fit(design(frame[frame["unit"] != 3]))
     assert any(s.startswith("The samples differ: 354, 360") for s in compare([one, fewer]).words())
+
+
+def test_an_average_is_judged_by_the_cohorts_it_averages():
+    """Four of 64 treated units make up the late event times, so nothing holds for the mean."""
+    first = np.repeat([2.0, 5.0, np.nan], [4, 60, 80])
+    frame = design(staggered(n_units=144, periods=8, n_clusters=144)).panel.frame
+    frame = frame.assign(cohort=first[frame["unit"].rank(method="dense").astype(int) - 1])
+    comparison = compare(design(frame), ["CallawaySantAnna", "Imputation"])
+    assert max(comparison.common_event_times) > 2
+    for study, average in zip(comparison.studies, comparison.averages, strict=True):
+        same = study.att("event_time")
+        assert average.tidy()["inference"].tolist() == same.tidy()["inference"].tolist() == ["none"]
+        np.testing.assert_allclose(average.estimates, same.estimates, rtol=EXACT)
+        np.testing.assert_allclose(average.std_errors, same.std_errors, rtol=EXACT)
+
+
+def test_an_effect_that_does_not_exist_is_no_effect_of_zero():
+    result = TwoWayFixedEffects(accept_forbidden_comparisons=True).fit(design(staggered()))
+    lost = replace(result, cells=result.cells.assign(estimate=np.nan, note="lost"))
+    with pytest.raises(EstimationError, match="does not exist, first .*: lost"):
+        compare([lost])
 
 
 def test_texts_and_figure():

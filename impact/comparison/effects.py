@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 
 from impact.errors import EstimationError, listing
-from impact.result import CELL_COLUMNS, Result
+from impact.result import Result
 
 __all__ = ["AVERAGE", "event_study_of", "mean_over", "one_effect", "treatment_rows"]
-
-Floats = NDArray[np.float64]
 
 AVERAGE = "average"
 """Label of the average over the periods after treatment that all estimators share."""
@@ -45,7 +39,7 @@ def one_effect(result: Result) -> Result:
             f"{result.estimator} holds no effect of treatment to compare; it estimates "
             f"{listing(result.cells['term'])}. Leave it out."
         )
-    return _combined(result, np.eye(len(result))[rows[0]])
+    return result.contrasts(np.eye(len(result))[rows[0]], [AVERAGE])
 
 
 def mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
@@ -56,19 +50,4 @@ def mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
             "these estimators share no event time after treatment at which all have an estimate, "
             "so their averages would not be of the same effects. Leave one of them out."
         )
-    return _combined(study, keep / keep.sum())
-
-
-def _combined(result: Result, weights: Floats) -> Result:
-    """Combine the estimates, with weights (K,), into one."""
-    padded = np.zeros((1, len(result) + len(result.shares)))
-    padded[0, : len(result)] = weights
-    cells = pd.DataFrame({"term": [AVERAGE]}).reindex(columns=list(CELL_COLUMNS))
-    cells["estimate"] = np.nan_to_num(result.estimates) @ weights
-    cells["weight"], cells["note"] = 1.0, ""
-    return replace(
-        result,
-        cells=cells,
-        uncertainty=result.uncertainty.combine(padded),
-        shares=pd.Series(dtype=np.float64),
-    )
+    return study.contrasts(keep / keep.sum(), [AVERAGE])

@@ -79,9 +79,12 @@ def _judge_row(of: Estimates, row: int, level: float, *, cheap: bool) -> Inferen
     evidence = evidence_of(of, row)
     if thin and evidence.paths is None and evidence.blocks is None:
         return nothing(_thin_reason(of, row), estimate, level)
-    if request.method is None and choose(evidence.facts).method == "cr1":
-        few = evidence.blocks is None and support.smaller_arms[row] < MANY_TREATED
-        return nothing(_thin_reason(of, row), estimate, level) if few else None
+    chosen = None if request.method else choose(evidence.facts).method
+    clustered = chosen == "cr1" or (thin and chosen in CLUSTERED)
+    if clustered and evidence.blocks is None and support.smaller_arms[row] < MANY_TREATED:
+        return nothing(_thin_reason(of, row), estimate, level)
+    if chosen == "cr1":
+        return None
     return infer(
         evidence, request.method or "auto", draws=request.draws, seed=request.seed, level=level
     )

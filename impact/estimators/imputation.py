@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
-from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.base import COHORTS, Estimator, Requirement, covariates_by_unit
 from impact.estimators.parts.cells import (
     Cells,
     GroupMoments,
@@ -99,6 +99,9 @@ class Imputation(Estimator):
         if self.pre_periods is not None and self.pre_periods < 0:
             raise DesignError(f"pre_periods counts leads, 0 or more; it was {self.pre_periods!r}.")
 
+    def _needs_rows(self, design: Design) -> str | None:
+        return covariates_by_unit(design)
+
     def _refuse_design(self, design: Design) -> None:
         _lead_count(design, self.pre_periods)
 
@@ -106,7 +109,7 @@ class Imputation(Estimator):
         cells = all_cells(design)
         cells = cells[cells.event_time >= -design.anticipation]
         moments = None if design.covariates else moments_of(design)
-        estimates, uncertainty, lone = impute(
+        imputed = impute(
             design,
             cells,
             moments=moments,
@@ -114,6 +117,7 @@ class Imputation(Estimator):
             leave_one_out=self.leave_one_out,
             sampled_shares=False,
         )
+        estimates, uncertainty, lone = imputed.means, imputed.uncertainty, imputed.lone
         known = ~np.isnan(estimates)
         if self.leave_one_out and (lone & known).any():
             _refuse_lone(design, cells[lone & known])

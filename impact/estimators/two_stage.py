@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from impact.design import Design
-from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.base import COHORTS, Estimator, Requirement, covariates_by_unit
 from impact.estimators.parts.cells import all_cells, cell_result, reasons_lost, unlinked
 from impact.estimators.parts.imputed import impute
 from impact.result import Result
 
 __all__ = ["TwoStage"]
+
+SecondStage = Literal["cells", "event_time", "treated"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,13 @@ class TwoStage(Estimator):
     r"""Estimate effects as cell means of residuals from a regression on untreated rows.
 
     First stage: unit effects, period effects and covariates on untreated rows. Second stage:
-    residuals of all rows on indicators of cohort and period.
+    residuals of all rows on indicators of cohort and period, of event time or of treatment.
+
+    Parameters
+    ----------
+    second_stage : "cells" has one indicator a cohort and period, which all views start from;
+        "event_time" one an event time and "treated" one for all treated rows, which are the
+        regressions of R did2s, each row counting alike
 
     Raises
     ------
@@ -32,12 +40,18 @@ class TwoStage(Estimator):
     -----
     Points equal those of ``Imputation``. The variance is that of the two moment conditions
     together: each cluster's second-stage score less what its first-stage residuals move in
-    the second stage. Averages treat cohort membership as sampled and weigh cells by cohort
-    size: in a balanced panel ``att("cell")`` and the event study are the second-stage
-    regressions of R did2s, standard errors included. With gaps these weigh cells by the rows
-    observed in them, and differ. Cells before treatment are means of first-stage residuals;
-    they are fitted, not held out, so a test of them has less power than that of
+    the second stage. Averages of "cells" treat cohort membership as sampled and weigh cells by
+    cohort size: in a balanced panel ``att("cell")`` and the event study are the regressions
+    of R did2s, standard errors included. With gaps those weigh cells by the rows observed in
+    them, as "event_time" and "treated" do: how many rows a cell has is then as sampled as
+    their outcomes. ``att("row")`` and ``event_study(by_rows=True)`` of "cells" have the
+    same points, but take the share of each cohort observed in a period as given, which moves
+    standard errors by a per cent or more. Cells before treatment are means of first-stage
+    residuals; they are fitted, not held out, so a test of them has less power than that of
     ``Imputation``. Critical values are normal, without a small-sample factor.
+
+    Rows that the first stage does not reach enter no second stage; ``Result.notes`` counts the
+    cells they are in.
 
     Source
     ------
@@ -45,15 +59,18 @@ class TwoStage(Estimator):
     equation 6; R did2s 1.2.1 for the conventions.
     """
 
+    second_stage: SecondStage = "cells"
+
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects in two stages"
 
+    def _needs_rows(self, design: Design) -> str | None:
+        return covariates_by_unit(design)
+
     def _estimate(self, design: Design) -> Result:
         cells = all_cells(design)
-        estimates, uncertainty, _ = impute(
-            design, cells, squared_weights=False, sampled_shares=True
-        )
-        lost = np.isnan(estimates)
+        imputed = impute(design, cells, squared_weights=False, sampled_shares=True)
+        lost = np.isnan(imputed.means)
         cell_notes = np.full(len(cells), "", dtype=object)
         cell_notes[lost] = reasons_lost(design, cells[lost], unlinked(design))
         notes = [
@@ -62,12 +79,20 @@ class TwoStage(Estimator):
         ]
         if design.covariates:
             notes.append(f"First stage linear in {', '.join(design.covariates)}.")
-        return cell_result(
+        result = cell_result(
             self,
             design,
             cells,
-            estimates,
-            uncertainty,
+            imputed.means,
+            imputed.uncertainty,
             [str(note) for note in cell_notes],
             notes=notes,
         )
+        if self.second_stage == "cells":
+            return result
+        if self.second_stage == "treated":
+            together = np.asarray(cells.event_time >= 0)[None, :]
+            return replace(result.att("row"), uncertainty=imputed.of_rows(together))
+        study = result.event_study(by_rows=True)
+        together = cells.event_time == study.cells["event_time"].to_numpy()[:, None]
+        return replace(study, uncertainty=imputed.of_rows(together))

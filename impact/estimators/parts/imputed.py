@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +24,29 @@ from impact.kernels.cell_regression import fit_rows
 from impact.kernels.imputation import impute_moments, impute_rows, summed_by_cluster
 from impact.kernels.moments import LinearCells
 
-__all__ = ["impute"]
+__all__ = ["ImputedCells", "impute"]
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ImputedCells:
+    """K cell means with their uncertainty.
+
+    Attributes
+    ----------
+    means : array, shape (K,), NaN where not identified
+    uncertainty : of the K means and C cohort shares
+    lone : array, shape (K,), whether one cluster is all of a cell
+    of_rows : returns the uncertainty of means over the rows of several cells, given which,
+        (A, K): which cells hold how many rows is then as sampled as the rows' outcomes
+    """
+
+    means: Floats
+    uncertainty: Uncertainty
+    lone: Booleans
+    of_rows: Callable[[Booleans], Uncertainty]
 
 
 def impute(
@@ -35,7 +57,7 @@ def impute(
     leave_one_out: bool = False,
     sampled_shares: bool,
     moments: GroupMoments | None = None,
-) -> tuple[Floats, Uncertainty, Booleans]:
+) -> ImputedCells:
     """Fit untreated rows, impute the cells, and say how sure their means are.
 
     Parameters
@@ -44,36 +66,64 @@ def impute(
         `impact.kernels.imputation.impute_moments`
     sampled_shares : whether the sampling of cohort shares is part of the uncertainty
     moments : the design's, where they are already known
-
-    Returns
-    -------
-    means (K,), uncertainty of the K means and C shares, and whether one cluster is all of a
-    cell (K,)
     """
-    n_cohorts, untreated = len(design.cohort_values), untreated_periods(design)
     by_unit = design.cluster_columns[0] == design.panel.unit
     plain = not leave_one_out or (design.weights is None and by_unit)
     if not design.covariates and plain:
         moments = moments or moments_of(design)
     if moments is not None and not design.covariates and plain:
-        found = moments.moments
-        imputed = impute_moments(
-            found,
-            moments.used(untreated),
-            (moments.cohort[:, None] == cells.cohort) & moments.seen[:, cells.period],
-            cells.period,
-            squared_weights=squared_weights,
-            leave_one_out=leave_one_out,
+        return _impute_moments(
+            design, cells, moments, squared_weights, leave_one_out, sampled_shares
         )
-        shares = np.eye(n_cohorts + 1, n_cohorts)[moments.cohort] - cohort_shares(design)
-        linear = _with_shares(imputed.linear, shares * sampled_shares / found.size.sum())
-        uncertainty = linear_uncertainty(design, linear, found)
-        return imputed.means, uncertainty, _lone(design, cells, moments)
+    return _impute_rows(design, cells, squared_weights, leave_one_out, sampled_shares)
 
+
+def _impute_moments(
+    design: Design,
+    cells: Cells,
+    moments: GroupMoments,
+    squared_weights: bool,
+    leave_one_out: bool,
+    sampled_shares: bool,
+) -> ImputedCells:
+    n_cohorts, found = len(design.cohort_values), moments.moments
+    members = (moments.cohort[:, None] == cells.cohort) & moments.seen[:, cells.period]
+    imputed = impute_moments(
+        found,
+        moments.used(untreated_periods(design)),
+        members,
+        cells.period,
+        squared_weights=squared_weights,
+        leave_one_out=leave_one_out,
+    )
+    shares = np.eye(n_cohorts + 1, n_cohorts)[moments.cohort] - cohort_shares(design)
+    linear = _with_shares(imputed.linear, shares * sampled_shares / found.size.sum())
+
+    def of_rows(together: Booleans) -> Uncertainty:
+        mean = _RowMeans.of(imputed.means, found.size @ members, together)
+        slopes = np.einsum("ak,pkt->pat", mean.weights, imputed.linear.slopes)
+        intercepts = imputed.linear.intercepts @ mean.weights.T + members @ mean.moves.T
+        return linear_uncertainty(design, LinearCells(slopes, intercepts), found)
+
+    return ImputedCells(
+        imputed.means,
+        linear_uncertainty(design, linear, found),
+        _lone(design, cells, moments),
+        of_rows,
+    )
+
+
+def _impute_rows(
+    design: Design,
+    cells: Cells,
+    squared_weights: bool,
+    leave_one_out: bool,
+    sampled_shares: bool,
+) -> ImputedCells:
     outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
-    clusters = cluster_codes(design)
+    clusters, n_cohorts = cluster_codes(design), len(design.cohort_values)
     fit = fit_rows(
-        np.where(untreated[codes], outcomes, np.nan),
+        np.where(untreated_periods(design)[codes], outcomes, np.nan),
         codes,
         period_dummies(design),
         design.covariate_array() if design.covariates else None,
@@ -93,8 +143,32 @@ def impute(
     member = codes[:, None] == np.arange(n_cohorts)
     psi = own[:, None] * (member - cohort_shares(design)) * sampled_shares / own.sum()
     psi = summed_by_cluster(psi, clusters, design.n_clusters)
+
+    def of_rows(together: Booleans) -> Uncertainty:
+        held = (codes[:, None] == cells.cohort) & ~np.isnan(outcomes)[:, cells.period]
+        mass = summed_by_cluster(held * own[:, None], clusters, design.n_clusters)
+        mean = _RowMeans.of(rows.means, mass.sum(axis=0), together)
+        return Scores(rows.contributions @ mean.weights.T + mass @ mean.moves.T)
+
     scores = Scores(np.concatenate((rows.contributions, psi), axis=1))
-    return rows.means, scores, rows.largest_share >= 1
+    return ImputedCells(rows.means, scores, rows.largest_share >= 1, of_rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _RowMeans:
+    """Means over the rows of cells: derivatives by the cells' means and by their mass, (A, K)."""
+
+    weights: Floats
+    moves: Floats
+
+    @classmethod
+    def of(cls, means: Floats, mass: Floats, together: Booleans) -> _RowMeans:
+        rows = together * mass * ~np.isnan(means)
+        total = rows.sum(axis=1, keepdims=True)
+        total[total == 0] = 1.0
+        weights, effects = rows / total, np.nan_to_num(means)
+        apart = (effects - (weights @ effects)[:, None]) * (rows > 0)
+        return cls(weights, apart / total)
 
 
 def _lone(design: Design, cells: Cells, moments: GroupMoments) -> Booleans:

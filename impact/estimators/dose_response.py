@@ -18,9 +18,11 @@ from impact.estimators.parts.contributions import clustered, unit_weights
 from impact.estimators.parts.group_time import (
     BasePeriod,
     Comparison,
+    GroupTimeFit,
     GroupTimePlan,
     plan_cells,
 )
+from impact.inference.scores import Uncertainty
 from impact.kernels.dose_curve import DoseCurve, SplineBasis, dose_curve
 from impact.result import Result
 
@@ -170,7 +172,9 @@ class DoseResponse(Estimator):
                 "n_comparison": int((doses == 0).sum()),
             }
         )
-        return self._result(design, own, cells, psi, dose=np.concatenate(([np.nan], grid)))
+        points = np.concatenate(([np.nan], grid))
+        none = pd.Series(dtype=np.float64)
+        return self._result(design, doses, cells, clustered(design, psi), none, dose=points)
 
     def _by_event_time(self, design: Design, doses: Floats, basis: SplineBasis) -> Result:
         """Average each cell's curve over the doses of its cohort."""
@@ -189,49 +193,39 @@ class DoseResponse(Estimator):
                 continue
             estimates[k] = curve.estimates[0]
             psi[rows, k] = curve.psi[:, 0]
-        if np.isnan(estimates[[note != BASE_NOTE for note in notes]]).all():
-            raise EstimationError(NO_CELL)
-        shares, moved = _shares(design)
-        psi[:, n_cells:] = moved
-        cohorts, times = design.cohort_values[plan.cohort], design.periods[plan.period]
-        cells = pd.DataFrame(
-            {
-                "term": [
-                    f"{self._symbol}({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)
-                ],
-                "cohort": cohorts,
-                "time": times,
-                "event_time": times - cohorts,
-                "estimate": estimates,
-                "weight": shares[plan.cohort],
-                "note": notes,
-                "n_treated": counts[:, 0],
-                "n_comparison": counts[:, 1],
-            }
+        shares, psi[:, n_cells:] = _shares(design)
+        fitted = GroupTimeFit(
+            estimates, clustered(design, psi), shares, counts[:, 0], counts[:, 1], notes
         )
-        return self._result(design, np.sort(doses[doses > 0]), cells, psi, shares)
+        if not fitted.has_effects:
+            raise EstimationError(NO_CELL)
+        return self._result(
+            design,
+            doses,
+            fitted.table(design, plan, self._symbol),
+            fitted.uncertainty,
+            fitted.cohort_shares(design),
+        )
 
     def _result(
         self,
         design: Design,
-        own: Floats,
+        doses: Floats,
         cells: pd.DataFrame,
-        psi: Floats,
-        shares: Floats | None = None,
+        uncertainty: Uncertainty,
+        shares: pd.Series,
         **extra: object,
     ) -> Result:
+        own = np.sort(doses[doses > 0])
         support = _support(own)
-        index = pd.Index([] if shares is None else design.cohort_values, name="cohort")
         return Result(
             estimator=self.name,
             design=design,
             cells=cells,
-            uncertainty=clustered(design, psi),
+            uncertainty=uncertainty,
             estimand=self.estimand,
             settings=self.settings(),
-            shares=pd.Series(dtype=np.float64)
-            if shares is None
-            else pd.Series(shares, index=index),
+            shares=shares,
             notes=_notes(own, support),
             extra={**extra, "support": support},
         )

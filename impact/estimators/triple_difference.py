@@ -14,7 +14,13 @@ from impact.errors import DesignError, EstimationError, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
 from impact.estimators.parts.cells import BASE_NOTE
 from impact.estimators.parts.contributions import clustered, unit_weights
-from impact.estimators.parts.group_time import Comparison, GroupTimePlan, UnitCovariates, plan_cells
+from impact.estimators.parts.group_time import (
+    Comparison,
+    GroupTimeFit,
+    GroupTimePlan,
+    UnitCovariates,
+    plan_cells,
+)
 from impact.kernels.doubly_robust import conditional_did
 from impact.result import Result
 
@@ -105,37 +111,26 @@ class TripleDifference(Estimator):
                 continue
             estimates[k], psi[:, k] = _combine(usable)
             counts[k] = usable[0].n_treated, sum(f.n_comparison for f in usable)
-        if np.isnan(estimates[[note != BASE_NOTE for note in notes]]).all():
+        mass = weights * eligible
+        shares = np.bincount(codes, mass, n_cohorts + 1)[:-1] / weights.sum()
+        member = (codes[:, None] == np.arange(n_cohorts)) * eligible[:, None]
+        psi[:, n_cells:] = weights[:, None] * (member - shares) / weights.sum()
+        fitted = GroupTimeFit(
+            estimates, clustered(design, psi), shares, counts[:, 0], counts[:, 1], notes
+        )
+        if not fitted.has_effects:
             raise EstimationError(
                 "no effect on eligible units can be estimated: "
                 + "; ".join(sorted({note for note in notes if note not in ("", BASE_NOTE)}))
                 + "."
             )
-        mass = weights * eligible
-        shares = np.bincount(codes, mass, n_cohorts + 1)[:-1] / weights.sum()
-        member = (codes[:, None] == np.arange(n_cohorts)) * eligible[:, None]
-        psi[:, n_cells:] = weights[:, None] * (member - shares) / weights.sum()
-        cohorts, times = design.cohort_values[plan.cohort], design.periods[plan.period]
-        cells = pd.DataFrame(
-            {
-                "term": [f"att({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)],
-                "cohort": cohorts,
-                "time": times,
-                "event_time": times - cohorts,
-                "estimate": estimates,
-                "weight": shares[plan.cohort],
-                "note": notes,
-                "n_treated": counts[:, 0],
-                "n_comparison": counts[:, 1],
-            }
-        )
         return Result(
             estimator=self.name,
             design=design,
-            cells=cells,
-            uncertainty=clustered(design, psi),
+            cells=fitted.table(design, plan),
+            uncertainty=fitted.uncertainty,
             estimand=self.estimand,
-            shares=pd.Series(shares, index=pd.Index(design.cohort_values, name="cohort")),
+            shares=fitted.cohort_shares(design),
             settings=self.settings(),
             notes=(
                 f"{plural(int(eligible.sum()), 'eligible unit')} by {self.eligible}; compared with "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
@@ -92,6 +93,32 @@ class GroupTimeFit:
     n_treated: Integers
     n_comparison: Integers
     notes: list[str]
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether any cell but the base period's own was estimated."""
+        return not np.isnan(self.estimates[[note != BASE_NOTE for note in self.notes]]).all()
+
+    def table(self, design: Design, plan: GroupTimePlan, symbol: str = "att") -> pd.DataFrame:
+        """Return the cells of a Result, one row a cell of the plan."""
+        cohorts, times = design.cohort_values[plan.cohort], design.periods[plan.period]
+        return pd.DataFrame(
+            {
+                "term": [f"{symbol}({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)],
+                "cohort": cohorts,
+                "time": times,
+                "event_time": times - cohorts,
+                "estimate": self.estimates,
+                "weight": self.shares[plan.cohort],
+                "note": self.notes,
+                "n_treated": self.n_treated,
+                "n_comparison": self.n_comparison,
+            }
+        )
+
+    def cohort_shares(self, design: Design) -> pd.Series:
+        """Return the shares of a Result, indexed by cohort."""
+        return pd.Series(self.shares, index=pd.Index(design.cohort_values, name="cohort"))
 
 
 def plan_cells(design: Design, comparison: Comparison, base_period: BasePeriod) -> GroupTimePlan:

@@ -52,6 +52,9 @@ class LocalProjectionDiD(Estimator):
         horizon can use
     effect : "event_study", or "pooled" for one average over all horizons and one over all leads
     base_periods : periods before treatment whose mean outcomes are measured from
+    unbalanced : in a panel with gaps, "pairs" takes every unit observed in the base period and
+        at the horizon; "observed_at_entry" only those also observed in t, as lpdid and
+        diff-diff do, whose rows are those of period t
     stabilisation : for treatments that may stop: treatment must not have changed in the
         last ``stabilisation`` periods before t, of entrants and comparison units both, nor
         until t + h after it; None for treatments that last
@@ -66,7 +69,9 @@ class LocalProjectionDiD(Estimator):
     -----
     Assumes parallel trends between entrants and clean comparison units and, with
     ``stabilisation``, that effects are stable that many periods after a change. Covariates
-    enter with their values in the last base period. Standard errors are clustered with
+    enter with their values in the last base period. A difference rests on two periods, and who
+    enters in t is known from the cohort, so that a gap in t loses nothing with "pairs"; with
+    ``stabilisation`` the treatment in t must be observed. Standard errors are clustered with
     G/(G-1) (n-1)/(n-K) at each horizon and t(G-1). The effect at event time -1 (less
     anticipation) is zero by construction.
 
@@ -84,6 +89,7 @@ class LocalProjectionDiD(Estimator):
     effect: Literal["event_study", "pooled"] = "event_study"
     base_periods: int = 1
     stabilisation: int | None = None
+    unbalanced: Literal["pairs", "observed_at_entry"] = "pairs"
 
     requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT, UNIT_CLUSTERS)
     estimand: ClassVar[str] = "effects by event time from local projections"
@@ -180,19 +186,22 @@ def _sample(
 ) -> tuple[Booleans, Booleans]:
     """Return entrants and clean comparison rows, (N, n_periods), for horizons first to last."""
     last = max(last, 0)
-    never = np.ones(design.n_units, dtype=bool)
-    if estimator.comparison == "never_treated":
-        never = np.isnan(design.cohorts)
     if estimator.stabilisation is None:
+        entrants = window.entrants
         clean = window.state(last + design.anticipation) == 0
-        return window.entrants, clean & never[:, None]
-    back = min(-1 - estimator.stabilisation, first)
-    before = [window.state(j) for j in range(back, 0)]
-    after = [window.state(j) for j in range(last + design.anticipation + 1)]
-    still = np.all([state == before[-1] for state in before], axis=0)
-    entrants = window.entrants & still & np.all([s == 1 for s in after[: last + 1]], axis=0)
-    clean = still & np.all([state == before[-1] for state in after], axis=0)
-    return entrants, clean & never[:, None]
+    else:
+        back = min(-1 - estimator.stabilisation, first)
+        before = [window.state(j) for j in range(back, 0)]
+        after = [window.state(j) for j in range(last + design.anticipation + 1)]
+        still = np.all([state == before[-1] for state in before], axis=0)
+        entrants = window.entrants & still & np.all([s == 1 for s in after[: last + 1]], axis=0)
+        clean = still & np.all([state == before[-1] for state in after], axis=0)
+    if estimator.comparison == "never_treated":
+        clean = clean & np.isnan(design.cohorts)[:, None]
+    if estimator.unbalanced == "observed_at_entry":
+        seen = ~np.isnan(window.outcome(0))
+        entrants, clean = entrants & seen, clean & seen
+    return entrants, clean
 
 
 def _fit(
@@ -254,7 +263,7 @@ def _scores(design: Design, fits: list[Horizon]) -> Scores:
     return Scores(np.stack(columns, axis=1), 1.0, float(design.n_clusters - 1))
 
 
-def _notes(estimator: LocalProjectionDiD) -> tuple[str, ...]:
+def _notes(estimator: LocalProjectionDiD, design: Design) -> tuple[str, ...]:
     who = {"not_yet_treated": "not yet or never", "never_treated": "never"}[estimator.comparison]
     how = {
         "variance": "Horizons weigh periods by their variance of entry: not an equal-weighted ATT.",
@@ -268,6 +277,12 @@ def _notes(estimator: LocalProjectionDiD) -> tuple[str, ...]:
         )
     if estimator.composition == "fixed":
         notes.append("The same rows at every horizon.")
+    if not design.is_balanced:
+        both = {"pairs": "", "observed_at_entry": ", and when treatment begins"}
+        notes.append(
+            "Unbalanced: each horizon uses the units observed before treatment and at the "
+            f"horizon{both[estimator.unbalanced]}."
+        )
     return tuple(notes)
 
 
@@ -359,5 +374,5 @@ def _result(
         uncertainty=_scores(design, fits),
         estimand=estimator.estimand,
         settings=estimator.settings(),
-        notes=_notes(estimator),
+        notes=_notes(estimator, design),
     )

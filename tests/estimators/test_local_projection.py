@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from did import dense_regression, design, dummies, staggered, two_by_two
+from did import dense_regression, design, dummies, staggered, two_by_two, waves
 
 from impact import CallawaySantAnna, LocalProjectionDiD, simulate
 from impact.errors import DesignError, EstimationError
@@ -96,6 +96,55 @@ def test_dense_regression(h, covariates):
     k = result.cells["event_time"].tolist().index(h)
     assert result.estimates[k] == pytest.approx(estimates[0], rel=1e-9)
     assert result.std_errors[k] == pytest.approx(np.sqrt(covariance[0, 0]), rel=1e-8)
+
+
+# diff-diff 3.13.0, LPDiD(pre_window=3, post_window=2), and reweight=True, on waves(gaps=True):
+# horizons -3, -2, 0, 1, 2 with estimate, standard error and rows.
+ROWS_OF_PERIOD_T = {
+    "variance": [
+        (-3, -0.5562853729413682, 0.18030625756098315, 219),
+        (-2, -0.2651004891601433, 0.06707230944571994, 392),
+        (0, 1.3474943462713451, 0.06510893510274295, 639),
+        (1, 2.1863345361620867, 0.13444275483968846, 391),
+        (2, 2.815368257401924, 0.20828922443907694, 218),
+    ],
+    "equal": [
+        (-3, -0.5562853729413684, 0.18027502966327813, 131),
+        (-2, -0.26421580597412825, 0.0673597208851054, 304),
+        (0, 1.3535187983834314, 0.06510576969160078, 342),
+        (1, 2.1848768234273708, 0.13453955241462734, 261),
+        (2, 2.815368257401922, 0.20824425890834936, 131),
+    ],
+}
+
+
+@pytest.mark.parametrize("weighting", ROWS_OF_PERIOD_T)
+def test_rows_observed_at_entry_equal_diff_diff_in_a_panel_with_gaps(weighting):
+    sample = design(waves(gaps=True), never_treated=0)
+    result = LocalProjectionDiD(weighting=weighting, unbalanced="observed_at_entry").fit(sample)
+    more = LocalProjectionDiD(weighting=weighting).fit(sample)
+    at = {int(e): k for k, e in enumerate(result.cells["event_time"])}
+    for h, estimate, error, n_rows in ROWS_OF_PERIOD_T[weighting]:
+        k = at[h]
+        assert result.estimates[k] == pytest.approx(estimate, rel=EXACT)
+        assert result.std_errors[k] == pytest.approx(error, rel=EXACT)
+        held = ["n_treated", "n_comparison"]
+        assert result.cells.loc[k, held].sum() == n_rows
+        # A gap in the period of entry costs rows at every horizon but that of entry.
+        assert (more.cells.loc[k, held].sum() > n_rows) == (h != 0)
+    assert "before treatment and at the horizon, and when treatment begins" in result.summary()
+    assert "before treatment and at the horizon." in more.summary()
+
+
+@pytest.mark.parametrize("effect", ["event_study", "pooled"])
+def test_units_observed_at_entry_are_all_units_without_gaps(effect):
+    sample = design(staggered(2))
+    both = [
+        LocalProjectionDiD(effect=effect, post=1, unbalanced=rows).fit(sample)
+        for rows in ("pairs", "observed_at_entry")
+    ]
+    np.testing.assert_array_equal(both[0].estimates, both[1].estimates)
+    np.testing.assert_array_equal(both[0].std_errors, both[1].std_errors)
 
 
 def test_equal_weights_give_every_entrant_the_same_say():

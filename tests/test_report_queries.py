@@ -7,7 +7,6 @@ import pytest
 from report_project import COMPUTE, WRITE, make_project
 
 from impact import Design
-from impact.errors import ReportError
 from impact.evaluation import Evaluation
 from impact.report import record_queries
 from impact.report.build import build_report, check_report
@@ -69,6 +68,13 @@ def test_numbers_in_queries_have_nine_digits_and_are_kept_back_where_numbers_are
 
 
 def test_queries_are_kept_only_with_a_report(tmp_path, monkeypatch):
+    did.staggered(n_units=60, periods=6).to_parquet(tmp_path / "t1.parquet")
+    table = scan(tmp_path / "t1.parquet")
+    design = Design.from_table(table, unit="unit", time="time", outcome="outcome", cohort="cohort")
     monkeypatch.delenv("IMPACT_OUTPUT", raising=False)
-    with pytest.raises(ReportError, match=r"being built, and none is. .*impact report PLAN"):
-        record_queries()
+    record_queries(design)
+    record_queries(folder=tmp_path)
+    assert not (tmp_path / "queries.json").exists()
+    monkeypatch.setenv("IMPACT_OUTPUT", str(tmp_path))
+    record_queries(design)
+    assert len(taken_queries(tmp_path, hidden=False)) == 2

@@ -42,6 +42,7 @@ __all__ = [
     "UNIT_CLUSTERS",
     "Estimator",
     "Requirement",
+    "covariates_by_unit",
 ]
 
 Floats = NDArray[np.float64]
@@ -59,6 +60,13 @@ class Requirement:
 
     text: str
     fault: Callable[[Design], str | None]
+
+
+def covariates_by_unit(design: Design) -> str | None:
+    """Say that covariates enter unit by unit; None where the design has none."""
+    if not design.covariates:
+        return None
+    return f"its covariates ({listing(design.covariates)}) enter unit by unit"
 
 
 NO_VARIATION = "the outcome does not vary beyond rounding, so there is no error to measure"
@@ -126,11 +134,12 @@ class Estimator(metaclass=_Settings):
 
     def unmet(self, design: Design) -> list[str]:
         """List, in sentences, why `fit` would refuse the design before it estimates."""
-        faults = (requirement.fault(design) for requirement in self.requirements)
-        found = [fault for fault in faults if fault]
-        if found:
-            return found
         try:
+            self._check_table(design)
+            faults = (requirement.fault(design) for requirement in self.requirements)
+            found = [fault for fault in faults if fault]
+            if found:
+                return found
             self._check_design(design)
         except ImpactError as error:
             return [str(error)]
@@ -149,6 +158,7 @@ class Estimator(metaclass=_Settings):
                 f"{self.name}.fit takes a Design; this is a {type(design).__name__}. Make one "
                 "with Design(panel, outcome=..., cohort=...)."
             )
+        self._check_table(design)
         for requirement in self.requirements:
             fault = requirement.fault(design)
             if fault:
@@ -157,6 +167,21 @@ class Estimator(metaclass=_Settings):
         if design.table is None:
             return _without_rounding(self._estimate(design))
         return _fit_table(self._estimate, design, self.name)
+
+    def _check_table(self, design: Design) -> None:
+        """Refuse a design whose rows stay in a table where these settings need rows."""
+        reason = None if design.table is None else self._needs_rows(design)
+        if reason is not None:
+            raise TableError(
+                f"{self.name} cannot be fitted where the table lies: {reason}, and a table gives "
+                "sums by cohort and cluster only. Draw a share of the units into memory with "
+                "design.collect(share=0.01, seed=0), or all units with only the design's columns "
+                "with design.collect()."
+            )
+
+    def _needs_rows(self, design: Design) -> str | None:
+        """Say why a table's sums do not do for these settings and design; None where they do."""
+        return "its method works on the rows of single units"
 
     def _check_design(self, design: Design) -> None:
         """Refuse what meets the requirements and still cannot be estimated with these settings."""

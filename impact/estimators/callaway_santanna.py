@@ -10,7 +10,7 @@ import pandas as pd
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, plural
-from impact.estimators.base import SECTIONS, Estimator, Requirement
+from impact.estimators.base import SECTIONS, Estimator, Requirement, covariates_by_unit
 from impact.estimators.parts.cells import BASE_NOTE
 from impact.estimators.parts.group_time import (
     BasePeriod,
@@ -92,6 +92,9 @@ class CallawaySantAnna(Estimator):
 
     requires: ClassVar[tuple[Requirement, ...]] = SECTIONS
     estimand: ClassVar[str] = "group-time average effects on the treated"
+
+    def _needs_rows(self, design: Design) -> str | None:
+        return covariates_by_unit(design)
 
     def _refuse_design(self, design: Design) -> None:
         if self.comparison == "never_treated" and not design.has_never_treated:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import EstimationError, listing, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.parts.cells import Cells, all_cells, cell_result
+from impact.estimators.parts.cells import Cells, all_cells, balanced_moments, cell_result
 from impact.inference import bands
 from impact.inference.scores import CovarianceScores
-from impact.kernels.moments import CohortMoments, LinearCells, cohort_moments
+from impact.kernels.moments import CohortMoments, LinearCells
 from impact.kernels.random_timing import adjust_efficiently, variance_lower_bound
 from impact.result import JointTest, Result
 
@@ -31,11 +31,18 @@ Weighting = Literal["cell", "cohort", "time"]
 def _has_gaps(design: Design) -> str | None:
     if design.is_balanced:
         return None
-    gaps = int(np.isnan(design.outcomes).any(axis=1).sum())
+    gaps = _units_with_gaps(design)
     return (
         f"{plural(gaps, 'unit')} of {design.n_units:,} miss a period. Keep the units observed "
         "throughout, if their being so does not depend on treatment."
     )
+
+
+def _units_with_gaps(design: Design) -> int:
+    table = design.table
+    if table is None:
+        return int(np.isnan(design.outcomes).any(axis=1).sum())
+    return int(table.groups["units"].to_numpy()[~table.presence.all(axis=1)].sum())
 
 
 def _goes_beyond_means(design: Design) -> str | None:
@@ -112,12 +119,13 @@ class EfficientStaggered(Estimator):
     )
     estimand: ClassVar[str] = "effects under random timing"
 
+    def _needs_rows(self, design: Design) -> str | None:
+        return None
+
     def _estimate(self, design: Design) -> Result:
         cells = all_cells(design)
         cells = cells[cells.event_time >= -design.anticipation]
-        moments = cohort_moments(
-            design.outcomes, design.cohort_codes, len(design.cohort_values) + 1
-        )
+        moments = balanced_moments(design)
         spread = moments.second[:, :-1, :-1] / np.maximum(moments.units - 1, 1)[:, None, None]
         after, earlier, known = _comparisons(design, cells, moments.units)
         weights, head = _weights(self, design, cells, known, moments.units)
@@ -158,7 +166,13 @@ class _Fit:
         matrix[:n_cells, :n_cells] = self.matrix
 
         def contributions() -> Floats:
-            psi = self.linear.contributions(design.outcomes, design.cohort_codes, self.moments)
+            table = design.table
+            outcomes, codes = (
+                (design.outcomes, design.cohort_codes)
+                if table is None
+                else (table.cluster_means.outcomes, table.cluster_means.codes)
+            )
+            psi = self.linear.contributions(outcomes, codes, self.moments)
             return np.concatenate((psi, np.zeros((len(psi), n_more))), axis=1)
 
         return CovarianceScores(

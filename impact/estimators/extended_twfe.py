@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
-from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.base import COHORTS, Estimator, Requirement, covariates_by_unit
 from impact.estimators.parts.cells import (
     BASE_NOTE,
     Cells,
@@ -18,15 +18,18 @@ from impact.estimators.parts.cells import (
     cell_result,
     cluster_codes,
     last_period_before,
+    linear_uncertainty,
+    moments_of,
     period_dummies,
     reasons_lost,
     regress,
+    row_mass,
     untreated_periods,
 )
-from impact.inference.linear import moment_uncertainty, small_sample_factor
+from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import by_cohort, group_sums
-from impact.kernels.moments import LinearCells, cohort_moments
+from impact.kernels.moments import LinearCells
 from impact.kernels.poisson_cells import PoissonCells, fit_poisson_cells
 from impact.kernels.poisson_slopes import cells_of, fit_own_means, fit_poisson_slopes
 from impact.result import Result
@@ -39,6 +42,9 @@ Comparison = Literal["not_yet_treated", "never_treated"]
 
 CONSTANT = 1e-11
 """Deviation from a cell's mean, in standard deviations of the covariate, that is rounding."""
+
+NOTHING = 1e-13
+"""Total of a cell, in the largest of any cell, that is rounding."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,11 @@ class ExtendedTWFE(Estimator):
 
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
+
+    def _needs_rows(self, design: Design) -> str | None:
+        if self.covariance == "classical":
+            return 'covariance="classical" needs the residual of every row'
+        return covariates_by_unit(design)
 
     def _refuse_design(self, design: Design) -> None:
         if self.comparison == "never_treated" and not design.has_never_treated:
@@ -224,13 +235,7 @@ def _notes(estimator: ExtendedTWFE, design: Design) -> list[str]:
 
 
 def _fit_poisson(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Booleans) -> Result:
-    codes, n_cohorts = design.cohort_codes, len(design.cohort_values)
-    weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
-    observed = ~np.isnan(design.outcomes)
-    sizes = group_sums(observed * weights[:, None], codes, n_cohorts + 1)
-    outcomes = np.where(observed, design.outcomes, 0.0)
-    totals = group_sums(outcomes * weights[:, None], codes, n_cohorts + 1)
-    means = totals / np.where(sizes > 0, sizes, 1.0)
+    sizes, means = row_mass(design), _outcome_means(design)
     used = sizes > 0
     used[cells.cohort[~base], cells.period[~base]] = False
     used = _with_positive_margins(means, used)
@@ -315,13 +320,29 @@ def _fit_poisson_slopes(
     )
 
 
+def _outcome_means(design: Design) -> Floats:
+    """Return the mean outcome of each cohort in each period, zero where nobody is seen, (C, T)."""
+    sizes = row_mass(design)
+    moments = moments_of(design)
+    if moments is None:
+        weights = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
+        rows = np.nan_to_num(design.outcomes) * weights[:, None]
+        totals = group_sums(rows, design.cohort_codes, len(sizes))
+    else:
+        totals = np.zeros(sizes.shape)
+        own = moments.moments.size[:, None] * moments.seen * moments.moments.mean
+        np.add.at(totals, moments.cohort, own)
+        # Means of zeros come out of centred sums as rounding.
+        totals[np.abs(totals) <= NOTHING * np.abs(totals).max()] = 0.0
+    return np.asarray(totals / np.where(sizes > 0, sizes, 1.0))
+
+
 def _check_poisson(estimator: ExtendedTWFE, design: Design) -> None:
-    negative = np.flatnonzero((design.outcomes < 0).any(axis=1))
-    if len(negative):
+    where = _where_negative(design)
+    if where is not None:
         raise DesignError(
-            f'family="poisson" needs outcomes that are not negative; "{design.outcome}" is below '
-            f"zero in {plural(len(negative), 'unit')}, first {design.panel.unit} "
-            f'{listing(design.sample.units[negative])}. Use family="linear".'
+            f'family="poisson" needs outcomes that are not negative; "{design.outcome}" {where}. '
+            'Use family="linear".'
         )
     if estimator.covariance == "classical":
         raise DesignError(
@@ -330,6 +351,20 @@ def _check_poisson(estimator: ExtendedTWFE, design: Design) -> None:
         )
     if estimator.cohort_trends:
         raise DesignError('family="poisson" takes no cohort_trends here. Use family="linear".')
+
+
+def _where_negative(design: Design) -> str | None:
+    """Say where the outcome is below zero; None where it never is."""
+    if design.table is not None:
+        lowest = design.table.extremes[0]
+        return f"falls to {lowest:g} in the table" if lowest < 0 else None
+    negative = np.flatnonzero((design.outcomes < 0).any(axis=1))
+    if not len(negative):
+        return None
+    return (
+        f"is below zero in {plural(len(negative), 'unit')}, first {design.panel.unit} "
+        f"{listing(design.sample.units[negative])}"
+    )
 
 
 def _with_positive_margins(means: Floats, used: Booleans) -> Booleans:
@@ -363,14 +398,14 @@ def _poisson_uncertainty(
     slopes[cells.cohort[k], k, cells.period[k]] += 1.0 / sizes[cells.cohort[k], cells.period[k]]
     centre = np.where(used, fit.means, means)
 
+    df, groups = float(design.n_clusters - 1), moments_of(design)
+    if groups is not None:
+        seen = slopes[groups.cohort] * groups.seen[:, None, :]
+        moved = groups.moments.mean - centre[groups.cohort]
+        linear = LinearCells(seen, np.einsum("pkt,pt->pk", seen, moved))
+        return linear_uncertainty(design, linear, groups.moments, factor=factor, df=df)
     outcomes, codes, weights = design.outcomes, design.cohort_codes, design.unit_weights
-    clusters, df = cluster_codes(design), float(design.n_clusters - 1)
-    if design.is_balanced:
-        moments = cohort_moments(outcomes, codes, len(means), weights)
-        linear = LinearCells(slopes, np.einsum("ckt,ct->ck", slopes, means - centre))
-        return moment_uncertainty(
-            linear, moments, outcomes, codes, weights, clusters, factor=factor, df=df
-        )
+    clusters = cluster_codes(design)
     psi = np.zeros((len(codes), slopes.shape[1]))
     for cohort, members in by_cohort(codes, len(means)):
         psi[members] = np.nan_to_num(outcomes[members] - centre[cohort]) @ slopes[cohort].T

@@ -11,6 +11,11 @@ from impact.errors import DesignError
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.parts.effects import effect_groups, slope_columns, split_slopes
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.table_regression import (
+    covariate_regressors,
+    regress_table,
+    treatment_regressors,
+)
 from impact.estimators.parts.variables import design_variables
 from impact.result import Result
 
@@ -66,7 +71,22 @@ class FixedEffects(RegressionEstimator):
                 f"and no other effect may carry slopes; it was {names}."
             )
 
+    def _needs_rows(self, design: Design) -> str | None:
+        if set(self.effects) == {"unit", "time"} and not self.trends:
+            return None
+        return 'effects other than ("unit", "time") are swept out row by row'
+
     def _estimate(self, design: Design) -> Result:
+        if design.table is not None:
+            fit = regress_table(
+                design,
+                design.table,
+                [*treatment_regressors(design), *covariate_regressors(design)],
+                covariance=self.covariance,
+                convention=self.convention,
+            )
+            label = ", ".join(self.effects)
+            return coefficient_result(self, design, fit, f"{self.estimand} ({label})")
         variables = design_variables(design)
         names, slopes = split_slopes(tuple(self.effects))
         if self.trends:

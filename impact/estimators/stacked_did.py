@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,11 +12,19 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing
-from impact.estimators.base import COHORTS, Estimator, Requirement
-from impact.estimators.parts.cells import BASE_NOTE, moving_covariates
+from impact.estimators.base import COHORTS, Estimator, Requirement, covariates_by_unit
+from impact.estimators.parts.cells import (
+    BASE_NOTE,
+    GroupMoments,
+    clusters_of_groups,
+    linear_uncertainty,
+    moments_of,
+    moving_covariates,
+)
 from impact.inference.linear import small_sample_factor
-from impact.inference.scores import Scores
-from impact.kernels.cell_regression import RowFit, fit_rows
+from impact.inference.scores import Scores, Uncertainty
+from impact.kernels.cell_regression import Solution, fit_moments, fit_rows
+from impact.kernels.moments import CohortMoments, LinearCells
 from impact.result import Result
 
 __all__ = ["StackedDiD"]
@@ -91,29 +100,30 @@ class StackedDiD(Estimator):
                 f"to measure from; set pre to {design.anticipation + 1} or more."
             )
 
+    def _needs_rows(self, design: Design) -> str | None:
+        return covariates_by_unit(design)
+
     def _estimate(self, design: Design) -> Result:
-        stack = _build(self, design)
+        moments = None if design.covariates else moments_of(design)
+        stack = _build(self, design, moments)
         event_time = np.arange(-self.pre, self.post + 1)
         base = int(self.pre - 1 - design.anticipation)
         free = np.delete(np.arange(len(event_time)), base)
-        regressors = _regressors(len(stack.table), len(event_time), free, self.effects)
         by_unit = self.effects == "stack"
-        fit = fit_rows(
-            stack.outcomes,
-            2 * stack.experiment + stack.treated if by_unit else stack.treated,
-            regressors,
-            stack.covariates,
-            stack.weights,
-            unit_effects=by_unit,
+        regressors = _regressors(len(stack.table), len(event_time), free, self.effects)
+        codes = 2 * stack.experiment + stack.treated if by_unit else stack.treated
+        fit = (
+            _fit_rows(design, stack, codes, regressors, by_unit)
+            if moments is None
+            else _fit_moments(design, moments, stack, regressors[codes], by_unit)
         )
         n_own = regressors.shape[2]
         functionals = np.zeros((len(event_time), len(fit.solution.scale)))
         functionals[free, n_own - len(free) + np.arange(len(free))] = 1.0
         known = fit.solution.estimable(functionals)
         functionals[~known] = 0.0
-        present = len(np.unique(stack.clusters))
         nested = len(stack.table) if by_unit else 0
-        factor = small_sample_factor(present, fit.n_rows, fit.solution.rank + nested)
+        factor = small_sample_factor(fit.n_clusters, fit.n_rows, fit.solution.rank + nested)
         estimates = np.where(known, functionals @ fit.solution.coefficients, np.nan)
         notes = np.where(known, "", "not identified beside the other regressors").astype(object)
         notes[base] = BASE_NOTE
@@ -124,40 +134,63 @@ class StackedDiD(Estimator):
             event_time,
             estimates,
             [str(note) for note in notes],
-            Scores(_by_cluster(fit, functionals, stack, design), factor, float(present - 1)),
+            fit.uncertainty(functionals, factor),
+            fit.n_rows,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Stack:
-    """Members of the experiments: outcomes (M, E), and by member what they are."""
+    """Members of the experiments, M units or groups of units alike, and what they are there.
 
-    outcomes: Floats
-    covariates: Floats
+    Attributes
+    ----------
+    member : array, shape (M,), position of the unit, or of the group among the moments'
+    at : array, shape (S, E), positions of each experiment's periods
+    experiment, treated : arrays, shape (M,)
+    weights : array, shape (M,), what the experiment multiplies the member's own weight by
+    """
+
+    member: Integers
+    at: Integers
     experiment: Integers
     treated: Integers
     weights: Floats
-    clusters: Integers
     table: pd.DataFrame
     left_out: dict[float, str]
 
 
-def _build(estimator: StackedDiD, design: Design) -> _Stack:
-    """Stack the experiments of the cohorts that have one."""
-    own = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
-    onset = np.where(np.isnan(design.cohorts), np.inf, design.cohorts) - design.anticipation
-    covariates = design.covariate_array()
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """The stacked regression, and the uncertainty of combinations of its coefficients."""
+
+    solution: Solution
+    n_rows: int
+    n_clusters: int
+    uncertainty: Callable[[Floats, float], Uncertainty]
+
+
+def _build(estimator: StackedDiD, design: Design, moments: GroupMoments | None) -> _Stack:
+    """Stack the experiments of the cohorts that have one, of groups where moments are known."""
+    if moments is None:
+        codes, seen = design.cohort_codes, ~np.isnan(design.outcomes)
+        units = np.ones(len(codes), dtype=np.int64)
+        size = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
+    else:
+        codes, seen = moments.cohort, moments.seen
+        units, size = moments.moments.units, moments.moments.size
+    onset = np.append(design.cohort_values, np.inf)[codes] - design.anticipation
     members, columns, treated, rows = [], [], [], []
     left_out: dict[float, str] = {}
-    for cohort in design.cohort_values:
+    for position, cohort in enumerate(design.cohort_values):
         window = cohort + np.arange(-estimator.pre, estimator.post + 1)
         at = np.searchsorted(design.periods, window)
         if not np.isin(window, design.periods).all():
             left_out[float(cohort)] = "the panel lacks periods of its window"
             continue
-        seen = ~np.isnan(design.outcomes[:, at]).any(axis=1)
-        inside = np.flatnonzero(seen & (design.cohorts == cohort))
-        outside = np.flatnonzero(seen & (onset > window[-1]))
+        throughout = seen[:, at].all(axis=1) & (units > 0)
+        inside = np.flatnonzero(throughout & (codes == position))
+        outside = np.flatnonzero(throughout & (onset > window[-1]))
         if not len(inside) or not len(outside):
             who = "comparison" if len(inside) else "treated"
             left_out[float(cohort)] = f"no {who} unit is seen throughout its window"
@@ -165,7 +198,8 @@ def _build(estimator: StackedDiD, design: Design) -> _Stack:
         members.append(np.concatenate((inside, outside)))
         treated.append(np.repeat([1, 0], [len(inside), len(outside)]))
         columns.append(at)
-        rows.append((cohort, len(inside), len(outside), own[inside].sum(), own[outside].sum()))
+        counts = (units[inside].sum(), units[outside].sum())
+        rows.append((cohort, *counts, size[inside].sum(), size[outside].sum()))
     if not rows:
         reasons = listing(f"{g:g}: {why}" for g, why in left_out.items())
         raise EstimationError(
@@ -179,19 +213,76 @@ def _build(estimator: StackedDiD, design: Design) -> _Stack:
     shares = (mass / mass.sum()) / (compared / compared.sum())
     table["comparison_weight"] = shares if estimator.weighting == "treated" else 1.0
     experiment = np.repeat(np.arange(len(rows)), [len(m) for m in members])
-    unit, is_treated = np.concatenate(members), np.concatenate(treated)
-    weight = np.where(is_treated == 1, 1.0, table["comparison_weight"].to_numpy()[experiment])
-    period = np.stack(columns)[experiment]
+    is_treated = np.concatenate(treated)
     return _Stack(
-        outcomes=design.outcomes[unit[:, None], period],
-        covariates=covariates[unit[:, None], period],
+        member=np.concatenate(members),
+        at=np.stack(columns),
         experiment=experiment,
         treated=is_treated,
-        weights=weight * own[unit],
-        clusters=design.cluster_codes[unit],
+        weights=np.where(is_treated, 1.0, table["comparison_weight"].to_numpy()[experiment]),
         table=table,
         left_out=left_out,
     )
+
+
+def _fit_rows(
+    design: Design, stack: _Stack, codes: Integers, regressors: Floats, by_unit: bool
+) -> _Fit:
+    """Regress unit by unit, with covariates."""
+    own = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
+    unit, period = stack.member[:, None], stack.at[stack.experiment]
+    fit = fit_rows(
+        design.outcomes[unit, period],
+        codes,
+        regressors,
+        design.covariate_array()[unit, period],
+        stack.weights * own[stack.member],
+        unit_effects=by_unit,
+    )
+    clusters = design.cluster_codes[stack.member]
+    n_clusters = len(np.unique(clusters))
+
+    def uncertainty(functionals: Floats, factor: float) -> Uncertainty:
+        psi = np.zeros((design.n_clusters, len(functionals)))
+        found = fit.contributions(functionals, clusters)
+        psi[: len(found)] = found
+        return Scores(psi, factor, float(n_clusters - 1))
+
+    return _Fit(fit.solution, fit.n_rows, n_clusters, uncertainty)
+
+
+def _fit_moments(
+    design: Design, groups: GroupMoments, stack: _Stack, regressors: Floats, by_unit: bool
+) -> _Fit:
+    """Regress on the moments of groups, a unit's parts in all experiments brought together.
+
+    In each experiment a unit adds something linear in its outcomes there, so that its sum over
+    experiments is linear in all its outcomes.
+    """
+    moments, at = groups.moments, stack.at[stack.experiment]
+    own = CohortMoments(
+        moments.units[stack.member],
+        moments.size[stack.member] * stack.weights,
+        moments.mean[stack.member[:, None], at],
+        np.zeros(0),
+    )
+    fit = fit_moments(own, regressors, unit_effects=by_unit)
+    member = np.zeros(len(moments.units), dtype=bool)
+    member[stack.member] = True
+    n_clusters = clusters_of_groups(design, member)
+
+    def uncertainty(functionals: Floats, factor: float) -> Uncertainty:
+        parts = fit.linear(functionals)
+        slopes = np.zeros((len(member), len(functionals), moments.mean.shape[1]))
+        intercepts = np.zeros((len(member), len(functionals)))
+        every = np.arange(len(functionals))
+        for m, group in enumerate(stack.member):
+            slopes[group][np.ix_(every, at[m])] += stack.weights[m] * parts.slopes[m]
+            intercepts[group] += stack.weights[m] * parts.intercepts[m]
+        linear, df = LinearCells(slopes, intercepts), float(n_clusters - 1)
+        return linear_uncertainty(design, linear, moments, factor=factor, df=df)
+
+    return _Fit(fit.solution, fit.n_rows, n_clusters, uncertainty)
 
 
 def _regressors(n_stacks: int, n_times: int, free: Integers, effects: str) -> Floats:
@@ -211,14 +302,6 @@ def _regressors(n_stacks: int, n_times: int, free: Integers, effects: str) -> Fl
     return columns
 
 
-def _by_cluster(fit: RowFit, functionals: Floats, stack: _Stack, design: Design) -> Floats:
-    """Sum contributions over a cluster's members in all experiments, shape (G, J)."""
-    psi = np.zeros((design.n_clusters, len(functionals)))
-    found = fit.contributions(functionals, stack.clusters)
-    psi[: len(found)] = found
-    return psi
-
-
 def _report(
     estimator: StackedDiD,
     design: Design,
@@ -226,7 +309,8 @@ def _report(
     event_time: Integers,
     estimates: Floats,
     cell_notes: list[str],
-    uncertainty: Scores,
+    uncertainty: Uncertainty,
+    n_rows: int,
 ) -> Result:
     frame = pd.DataFrame(
         {
@@ -242,7 +326,7 @@ def _report(
         }
     )
     who = listing((f"{g:g}" for g in stack.table["cohort"]), 8)
-    notes = [f"Experiments of cohorts {who}, {stack.outcomes.size:,} rows stacked."]
+    notes = [f"Experiments of cohorts {who}, {n_rows:,} rows stacked."]
     if stack.left_out:
         why = listing((f"{g:g} ({reason})" for g, reason in stack.left_out.items()), 8)
         notes.append(f"Left out: cohort {why}.")

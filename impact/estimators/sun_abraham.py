@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing
-from impact.estimators.base import COHORTS, Estimator, Requirement
+from impact.estimators.base import COHORTS, Estimator, Requirement, covariates_by_unit
 from impact.estimators.parts.cells import (
     BASE_NOTE,
     Cells,
@@ -80,6 +80,11 @@ class SunAbraham(Estimator):
                 "base_event_times must hold event times before treatment, such as (-1,), where "
                 f"effects are zero by assumption; it was {given!r}."
             )
+
+    def _needs_rows(self, design: Design) -> str | None:
+        if self.covariance == "classical":
+            return 'covariance="classical" needs the residual of every row'
+        return covariates_by_unit(design)
 
     def _refuse_design(self, design: Design) -> None:
         _base_cells(design, all_cells(design), self.base_event_times)

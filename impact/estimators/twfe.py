@@ -23,6 +23,7 @@ from impact.estimators.parts.table_regression import (
     Regressor,
     covariate_regressors,
     regress_table,
+    treatment_regressors,
 )
 from impact.estimators.parts.variables import Variables, design_variables, unit_trend
 from impact.result import Result
@@ -90,6 +91,9 @@ class TwoWayFixedEffects(RegressionEstimator):
         """What these settings need of a design."""
         return (*self.requires, NO_ANTICIPATION) if self.effect == "static" else self.requires
 
+    def _needs_rows(self, design: Design) -> str | None:
+        return None
+
     def _refuse_design(self, design: Design) -> None:
         self._insist(design)
         if self.trends and design.table is not None:
@@ -125,7 +129,7 @@ class TwoWayFixedEffects(RegressionEstimator):
     def _regress_table(
         self, design: Design, table: TableSample, events: NDArray[np.int64] | None
     ) -> Regression:
-        treatment = [Regressor(str(design.treated or design.dose or "treated"))]
+        treatment = treatment_regressors(design)
         if events is not None:
             ends = (self.first, self.last)
             treatment = [

@@ -11,14 +11,17 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impact import datasets
-from impact.errors import SpecError, listing, near
+from impact.errors import ImpactError, SpecError, listing, near
 from impact.estimators import ESTIMATORS
+from impact.evaluation.scanned import check_scan, open_scanned
 from impact.evaluation.schema import ANALYSES, PLAN, check_table
+from impact.warehouse import address_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,6 +167,22 @@ class Evaluation:
         return name
 
     @property
+    def scan(self) -> str | None:
+        """The pattern of files, or the database, where the data stay; None if they are loaded."""
+        address: str | None = self.content["data"].get("scan")
+        return address
+
+    @property
+    def scanned_files(self) -> list[Path]:
+        """The files in which the data stay; none where a server holds them."""
+        return [] if self.scan is None else address_files(self.scan, self.folder)
+
+    @property
+    def scanned(self) -> dict[str, str | None]:
+        """The SHA-256 of the names and bytes of those files; None of a server's table."""
+        return {} if self.scan is None else {self.scan: files_sha256(self.scanned_files)}
+
+    @property
     def files(self) -> dict[str, Path]:
         """The data files by their names."""
         paths = [self.folder / entry["path"] for entry in self.content["data"]["files"]]
@@ -240,16 +259,41 @@ class Evaluation:
         """The parameters of the notebook."""
         return dict(self.content["parameters"])
 
+    def table(self) -> Any:
+        """Open the plan's data where they stay, as an Ibis table with the columns of `load`.
+
+        Raises
+        ------
+        SpecError : it cannot be opened, an outcome is no column, or a logarithm is asked of
+            numbers that are not positive
+        """
+        logarithms = {o.name: o.column for o in self.outcomes if o.is_relative}
+        outcomes = [outcome.name for outcome in self.outcomes]
+        try:
+            return open_scanned(self.folder, self.content["data"], logarithms, outcomes)
+        except ImpactError as error:
+            raise SpecError(f"{self.path}: {error}") from error
+
+    def data(self) -> pd.DataFrame | Any:
+        """Return the plan's data: loaded, or as an Ibis table where the plan leaves them."""
+        return self.load() if self.scan is None else self.table()
+
     def load(self) -> pd.DataFrame:
         """Load the plan's data, with a column for each transformed outcome.
 
         Raises
         ------
-        SpecError : the plan names neither a data set nor exactly one CSV file, an outcome is no
-            column, or a logarithm is asked of numbers that are not positive
+        SpecError : the plan leaves its data in a table, or names neither a data set nor exactly
+            one CSV file; an outcome is no column, or a logarithm is asked of numbers that are not
+            positive
         """
         import numpy as np
 
+        if self.scan is not None:
+            raise SpecError(
+                f"{self.path}: the data stay where data.scan says, and are not loaded. Use "
+                "plan.table(), or Design.from_table(plan.table(), ...).collect(share=...)."
+            )
         if self.dataset is not None:
             frame = datasets.load(self.dataset)
         elif len(self.data_files) == 1:
@@ -328,6 +372,12 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def files_sha256(paths: Iterable[Path]) -> str | None:
+    """Return the SHA-256 of files' names and bytes; None without files."""
+    lines = [f"{path.name} {file_sha256(path)}\n" for path in paths]
+    return hashlib.sha256("".join(lines).encode()).hexdigest() if lines else None
+
+
 def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> None:
     """Check names and files the plan points to: its folder, the notebook, the data's hashes."""
     head = content["evaluation"]
@@ -360,6 +410,7 @@ def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> No
                 f"written for (sha256 {found}, planned {entry['sha256']}). Restore the file, or "
                 "put the new hash into the plan if the change is meant."
             )
+    findings += check_scan(content["data"], file.parent)
     dataset = content["data"].get("dataset")
     if dataset is not None and dataset not in datasets.names():
         findings.append(

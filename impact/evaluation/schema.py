@@ -90,6 +90,9 @@ PLAN: dict[str, Key] = {
         default={},
         table={
             "dataset": Key("string"),
+            "scan": Key("string"),
+            "table": Key("string"),
+            "memory_limit": Key("string"),
             "where": Key("free"),
             "files": Key(
                 "tables",
@@ -188,7 +191,7 @@ PLAN: dict[str, Key] = {
         "table",
         table={
             "outcome": Key("string", required=True),
-            "spent": Key("number", required=True, low=1),
+            "spent": Key("number", low=1),
             "currency": Key("string", default="VND", choices=CURRENCIES),
             "unit": Key("string", default="job", choices=COSTED),
             "scale": Key("number", low=0),

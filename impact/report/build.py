@@ -145,7 +145,8 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
         deviations(plan)
     except ImpactError as error:
         findings.append(str(error))
-    makes_its_data = plan.data_kind == "simulated" and not plan.data_files and plan.dataset is None
+    has_data = plan.data_files or plan.dataset is not None or plan.scan is not None
+    makes_its_data = plan.data_kind == "simulated" and not has_data
     if plan.outcomes and not makes_its_data:
         findings += check_effects(plan)
         findings += check_planned(plan)
@@ -234,6 +235,7 @@ def _write_all(
         results["queries"] = queries
     write_json(record, results)
     data = {entry["path"]: entry["sha256"] for entry in plan.content["data"]["files"]}
+    data |= {name: digest for name, digest in plan.scanned.items() if digest}
     if plan.dataset:
         data[plan.dataset] = datasets.describe(plan.dataset).sha256
     fingerprints = {

@@ -10,11 +10,15 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from impact.errors import SpecError, listing, near
 from impact.evaluation import Evaluation
 from impact.report.notebook import notebook_parameters
+from impact.warehouse import address_files, units_by_value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["derived_plans", "slug", "to_toml", "varied_values"]
 
@@ -42,14 +46,13 @@ def varied_values(
                 f"values: --values VALUE VALUE ..."
             )
         return dict.fromkeys(given)
-    frame = plan.load()
+    frame = plan.data()
     if over not in frame.columns:
         raise SpecError(
             f'"{over}" is neither a parameter of {plan.notebook.name} nor a column of the data. '
             f"{near(over, frame.columns)}Columns: {listing(frame.columns, 12)}."
         )
-    unit = plan.design.get("unit")
-    units = frame.groupby(over)[unit].nunique() if unit else frame.groupby(over).size()
+    units = _units_by_value(plan, frame, over)
     known = {_plain(value): int(count) for value, count in units.items()}
     if given is None:
         return dict(known)
@@ -61,6 +64,16 @@ def varied_values(
             f"It is: {listing(names, 12)}."
         )
     return {names[str(value)]: known[names[str(value)]] for value in given}
+
+
+def _units_by_value(plan: Evaluation, frame: Any, over: str) -> pd.Series:
+    """Count the units of each value of a column, or its rows where no unit is named."""
+    unit = plan.design.get("unit")
+    if plan.scan is not None:
+        return units_by_value(frame, over, unit)
+    rows = frame.groupby(over)
+    counts: pd.Series = rows[unit].nunique() if unit else rows.size()
+    return counts
 
 
 def derived_plans(plan: Evaluation, over: str, values: Iterable[object]) -> dict[object, Path]:
@@ -121,11 +134,21 @@ def _derived(
     head["notebook"] = _seen_from(folder, plan.notebook)
     for entry in content["data"]["files"]:
         entry["path"] = _seen_from(folder, plan.folder / entry["path"])
+    if plan.scan is not None:
+        content["data"]["scan"] = _scan_seen_from(folder, plan)
     if is_parameter:
         content["parameters"][over] = value
     else:
         content["data"]["where"] = content["data"].get("where", {}) | {over: value}
     return content
+
+
+def _scan_seen_from(folder: Path, plan: Evaluation) -> str:
+    """Return the plan's pattern, or its database in a file, as seen from another folder."""
+    kind, mark, place = str(plan.scan).rpartition("://")
+    if mark and not address_files(str(plan.scan), plan.folder):
+        return str(plan.scan)
+    return f"{kind}{mark}{_seen_from(folder, plan.folder / place)}"
 
 
 def _seen_from(folder: Path, file: Path) -> str:

@@ -93,6 +93,7 @@ def prepare_document(
             for section in results["sections"]
         ],
         "deviations": results.get("deviations"),
+        "queries": [query | {"sql": query["sql"] or ""} for query in results.get("queries", [])],
         "values": [
             {
                 "id": value.id,

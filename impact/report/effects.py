@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, ImpactError, SpecError
@@ -17,6 +17,7 @@ from impact.panel import Panel
 from impact.report.suppression import SMALLEST_CELL, is_small
 from impact.report.textbook import check_textbook
 from impact.result import JointTest, Result
+from impact.warehouse import TablePanel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -181,7 +182,7 @@ class OutcomeEffect:
         return frame.assign(**{column: frame[column].map(_percent) for column in columns})
 
 
-def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, OutcomeEffect]:
+def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame | Any) -> dict[str, OutcomeEffect]:
     """Estimate every outcome of a plan, in the plan's order, by the outcome's name.
 
     Raises
@@ -205,7 +206,7 @@ def check_effects(plan: Evaluation) -> list[str]:
     except ImpactError as error:
         findings.append(str(error))
     try:
-        frame = plan.load()
+        frame = plan.data()
         panel = plan_panel(plan, frame)
     except ImpactError as error:
         return [*findings, str(error)]
@@ -231,8 +232,10 @@ def _faults(
     return [(e.name, fault) for e in estimators.values() for fault in e.unmet(design)]
 
 
-def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
+def plan_panel(plan: Evaluation, frame: pd.DataFrame | Any) -> Panel:
     """Make the plan's panel, after checking that the plan says all that is needed to estimate.
+
+    ``frame`` is what `Evaluation.data` returns: rows in memory, or the table where they stay.
 
     Raises
     ------
@@ -243,7 +246,8 @@ def plan_panel(plan: Evaluation, frame: pd.DataFrame) -> Panel:
     missing += [] if plan.outcomes else ["outcomes"]
     if missing:
         raise SpecError(f"{plan.path}: to estimate, the plan must also say {', '.join(missing)}.")
-    return Panel(frame, unit=design["unit"], time=design["time"])
+    kind = Panel if plan.scan is None else TablePanel
+    return kind(frame, unit=design["unit"], time=design["time"])
 
 
 def plan_design(plan: Evaluation, panel: Panel, outcome: Outcome) -> Design:

@@ -49,7 +49,8 @@ def key_of(plan: Evaluation, code: Iterable[str]) -> dict[str, Any]:
         "data": {
             os.path.relpath(path, plan.folder).replace(os.sep, "/"): _hash_or_none(path)
             for path in plan.files.values()
-        },
+        }
+        | plan.scanned,
         "lock": None if lock is None else file_sha256(lock),
         "notebook": notebook_sha256(plan.notebook),
         "plan": plan.sha256,

@@ -58,6 +58,7 @@ def _files(plan: Evaluation, manifest: dict[str, Any], root: Path) -> list[str]:
     folder = plan.folder.resolve()
     paths = [folder / name for name in [plan.path.name, MANIFEST, *manifest["outputs"]]]
     paths += [path.resolve() for path in (plan.notebook, *plan.files.values())]
+    paths += [path.resolve() for path in plan.scanned_files]
     paths += [root / name for name in PROJECT_FILES]
     paths += [folder / REGISTERED]
     paths += [p for p in PACKAGE.rglob("*") if p.is_file() and "__pycache__" not in p.parts]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from impact.evaluation import Evaluation
+from impact.panel import Panel
 from impact.report.effects import OutcomeEffect, plan_panel
 from impact.report.suppression import is_small
+from impact.warehouse import Query, TablePanel, lost_units, units_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["LostUnits", "Population", "count_lost", "population_of"]
 
 Floats = NDArray[np.float64]
+
+LINES = 400
+"""Lines of a figure in which the units of a table are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,27 +35,36 @@ class Population:
     periods : shape (T,)
     cohorts : first treated period of each unit, shape (N,); NaN if never treated
     present : whether the data have a row of the unit in the period, shape (N, T)
+    alike : how many units each line stands for, shape (N,), where the data stay in their table;
+        None where each is one unit
+    queries : that were run to count the units of a table
     """
 
     periods: NDArray[np.int64]
     cohorts: Floats
     present: NDArray[np.bool_]
+    alike: NDArray[np.int64] | None = None
+    queries: tuple[Query, ...] = ()
+
+    @cached_property
+    def _counts(self) -> NDArray[np.int64]:
+        return np.ones(len(self.cohorts), dtype=np.int64) if self.alike is None else self.alike
 
     @property
     def n_units(self) -> int:
         """Units in the data."""
-        return len(self.cohorts)
+        return int(self._counts.sum())
 
     @property
     def n_treated(self) -> int:
         """Units ever treated."""
-        return int(np.count_nonzero(~np.isnan(self.cohorts)))
+        return int(self._counts[~np.isnan(self.cohorts)].sum())
 
     @property
     def waves(self) -> dict[int, int]:
         """Number of units by first treated period."""
-        values, counts = np.unique(self.cohorts[~np.isnan(self.cohorts)], return_counts=True)
-        return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+        values = np.unique(self.cohorts[~np.isnan(self.cohorts)])
+        return {int(value): int(self._counts[self.cohorts == value].sum()) for value in values}
 
     def without_small(self, smallest: int) -> Population:
         """Return the population without waves, or untreated units, few enough to tell."""
@@ -57,13 +72,21 @@ class Population:
         small = [wave for wave, count in waves.items() if is_small(count, smallest)]
         left_out = np.isin(self.cohorts, [w for w in small if w is not None])
         left_out |= np.isnan(self.cohorts) & (None in small)
-        return Population(self.periods, self.cohorts[~left_out], self.present[~left_out])
+        alike = None if self.alike is None else self.alike[~left_out]
+        return Population(self.periods, self.cohorts[~left_out], self.present[~left_out], alike)
 
     @property
     def treatment(self) -> Floats:
-        """Treatment indicator, shape (N, T); NaN where the data have no row."""
+        """Treatment indicator, shape (N, T), one line a unit; NaN where the data have no row.
+
+        Of a table, `LINES` lines in proportion to the units that are alike.
+        """
         on = (self.periods >= self.cohorts[:, None]).astype(np.float64)
-        return np.where(self.present, on, np.nan)
+        lines = np.where(self.present, on, np.nan)
+        if self.alike is None:
+            return lines
+        ends = np.round(np.cumsum(self.alike) * (LINES / max(self.alike.sum(), 1)))
+        return np.repeat(lines, np.diff(ends.astype(np.int64), prepend=0), axis=0)
 
 
 @dataclass(frozen=True)
@@ -90,10 +113,15 @@ class LostUnits:
         return self.unreported_treated + self.unreported_untreated
 
 
-def population_of(plan: Evaluation, frame: pd.DataFrame) -> Population:
+def population_of(plan: Evaluation, frame: pd.DataFrame | Any) -> Population:
     """Return who is in the plan's data and when each was first treated."""
-    panel = plan_panel(plan, frame)
-    cohorts = panel.unit_values(plan.design["cohort"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    panel, cohort = plan_panel(plan, frame), plan.design["cohort"]
+    never = plan.design.get("never_treated")
+    if isinstance(panel, TablePanel):
+        found = units_of(panel, cohort, never)
+        queries = tuple(panel.engine.queries)
+        return Population(found.periods, found.cohorts, found.presence, found.units, queries)
+    cohorts = _cohorts_of(panel, cohort, never)
     present = np.zeros((panel.n_units, panel.n_periods), dtype=bool)
     present[panel.unit_codes, panel.time_codes] = True
     return Population(panel.periods, cohorts, present)
@@ -102,8 +130,10 @@ def population_of(plan: Evaluation, frame: pd.DataFrame) -> Population:
 def count_lost(effect: OutcomeEffect) -> LostUnits:
     """Count the units of the panel that an outcome's design leaves out, by cause."""
     panel, design = effect.design.panel, effect.design
+    if design.table is not None:
+        return LostUnits(**lost_units(design.table))
     seen = (~np.isnan(panel.matrix(design.outcome))).sum(axis=1)
-    cohorts = panel.unit_values(str(design.cohort)).to_numpy(dtype=np.float64, na_value=np.nan)
+    cohorts = _cohorts_of(panel, str(design.cohort), design.never_treated)
     treated, used = ~np.isnan(cohorts), np.isin(panel.units, design.sample.units)
     left = ~used & (seen > 0)
     first = _first_seen(panel.matrix(design.outcome), panel.periods)
@@ -115,6 +145,12 @@ def count_lost(effect: OutcomeEffect) -> LostUnits:
         other=int(np.count_nonzero(left & ~late)),
         once=int(np.count_nonzero(used & (seen == 1))),
     )
+
+
+def _cohorts_of(panel: Panel, column: str, never_treated: float | None) -> Floats:
+    """Return each unit's first treated period, NaN if never treated."""
+    cohorts: Floats = panel.unit_values(column).to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.where(cohorts == never_treated, np.nan, cohorts)
 
 
 def _first_seen(outcomes: Floats, periods: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,32 +6,36 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from impact.design import Design
-from impact.errors import ReportError
 from impact.report.results import OUTPUT_VARIABLE, write_json
+from impact.warehouse import Query
 
-__all__ = ["record_queries", "taken_queries"]
+__all__ = ["Asked", "record_queries", "taken_queries"]
 
 FILE = "queries.json"
 
 _LONG_NUMBER = re.compile(r"(?<![\w.])\d+\.\d+(?:[eE][+-]?\d+)?")
 
 
-def record_queries(*designs: Design, folder: Path | None = None) -> None:
-    """Keep the queries that designs on tables ran, in the report's results and its manifest.
+class Asked(Protocol):
+    """What ran queries: a design on a table, a population of its units."""
 
-    Call it in a notebook once everything is estimated.
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """The queries, in order."""
+
+
+def record_queries(*asked: Asked, folder: Path | None = None) -> None:
+    """Keep the queries that designs on tables ran, in the report, its results and its manifest.
+
+    Call it in a notebook once everything is estimated. Without a folder the builder's is used; in
+    JupyterLab, where there is none, nothing is kept.
 
     Parameters
     ----------
-    designs : whose ``Design.queries`` are kept, in order; a query that several ran, once
+    asked : designs and populations whose ``queries`` are kept, in order; one that several ran, once
     folder : where the report is being written; the build says so if None
-
-    Raises
-    ------
-    ReportError : no folder is named and no report is being built
 
     Notes
     -----
@@ -40,16 +44,13 @@ def record_queries(*designs: Design, folder: Path | None = None) -> None:
     kept.
     """
     target = os.environ.get(OUTPUT_VARIABLE) if folder is None else folder
-    if target is None:
-        raise ReportError(
-            "record_queries writes into the folder of a report that is being built, and none is. "
-            'Run the notebook by "impact report PLAN", or name folder=.'
-        )
     kept = {
         _rounded(query.sql): {"purpose": query.purpose, "rows": query.rows}
-        for design in designs
-        for query in design.queries
+        for one in asked
+        for query in one.queries
     }
+    if target is None or not kept:
+        return
     queries = [entry | {"sql": sql} for sql, entry in kept.items()]
     write_json(Path(target) / FILE, {"queries": queries})
 

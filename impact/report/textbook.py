@@ -66,6 +66,8 @@ def fit_textbook(plan: Evaluation, frame: pd.DataFrame) -> dict[str, TextbookFit
 
 def check_textbook(plan: Evaluation, frame: pd.DataFrame) -> list[str]:
     """Name what keeps the plan's textbook regressions from being run, without running them."""
+    if plan.textbook and plan.scan is not None:
+        return ["textbook: its regressions need rows in memory; data.scan leaves them in place."]
     try:
         estimators = [
             _estimator(plan, plan.textbook[name])

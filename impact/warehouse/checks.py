@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ __all__ = [
     "check_keys",
     "check_values",
     "refuse_duplicates",
+    "refuse_patterns",
 ]
 
 MOST_GROUPS = 200_000
@@ -118,6 +119,14 @@ def refuse_duplicates(panel: TablePanel, rows: Any) -> None:
         f"{'appears' if count == 1 else 'appear'} more than once, first {_cases(panel, pairs)}. "
         "Each unit may be observed once a period. Keep one of the copies, or aggregate with "
         f'table.group_by(["{panel.unit}", "{panel.time}"]).aggregate(...).'
+    )
+
+
+def refuse_patterns() -> NoReturn:
+    """Refuse units observed in too many different sets of periods."""
+    raise TableError(
+        f"units are observed in more than {MOST_GROUPS:,} different sets of periods; too many to "
+        "be exact about. Keep fewer periods, or draw units with design.collect(share=...)."
     )
 
 

@@ -17,6 +17,7 @@ from impact.warehouse.checks import (
     check_keys,
     check_values,
     refuse_duplicates,
+    refuse_patterns,
 )
 from impact.warehouse.engine import Engine
 from impact.warehouse.moments import (
@@ -351,10 +352,7 @@ def _count_units(
         "units by cohort and presence", counted.order_by(list(keys)).limit(MOST_GROUPS + 1)
     )
     if len(found) > MOST_GROUPS:
-        raise TableError(
-            f"units are observed in more than {MOST_GROUPS:,} different sets of periods; too many "
-            "to be exact about. Keep fewer periods, or draw units with design.collect(share=...)."
-        )
+        refuse_patterns()
     for name in ("partly", "changes", "stopped", "crosses", "uneven"):
         found[name] = found[name].astype(bool) if name in found else False
     counts = read_presence(found, len(when)).sum(axis=1)

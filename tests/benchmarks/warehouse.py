@@ -96,13 +96,22 @@ def measure(task: str, files: Path) -> dict[str, object]:
         "task": task,
         "rows": design.n_rows,
         "seconds": round(time.perf_counter() - started, 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        **_spent(),
         "queries": len(design.queries),
         "in_queries": [[q.purpose, round(q.seconds, 2)] for q in design.queries],
         "estimate": float(att.estimates[0]),
         "std_error": float(att.std_errors[0]),
         "band": float(shown["band_high"].iloc[-1]) if len(shown) > 1 else None,
         "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def _spent() -> dict[str, object]:
+    """Return the processor's seconds and the peak memory in MB of this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+        "peak_mb": round(used.ru_maxrss / 1024),
     }
 
 
@@ -122,10 +131,12 @@ fit = DuckMundlak(
     covariates=["treated"], unit_col="firm", time_col="year", seed=1, n_bootstraps=0,
 )
 fit.fit()
+used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({
     "task": "two_way, point estimate only",
     "seconds": round(time.perf_counter() - started, 2),
-    "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    "cpu_seconds": round(used.ru_utime + used.ru_stime, 2),
+    "peak_mb": round(used.ru_maxrss / 1024),
     "estimate": float(fit.point_estimate.ravel()[1]),
 }))
 """

@@ -5,7 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from impact import CallawaySantAnna, Design, PoissonFixedEffects, StackedDiD, TwoWayFixedEffects
+from impact import (
+    CallawaySantAnna,
+    Design,
+    LocalProjectionDiD,
+    PoissonFixedEffects,
+    TwoWayFixedEffects,
+)
 from impact.errors import DesignError, InferenceError, PanelError, TableError
 
 ibis = pytest.importorskip("ibis")
@@ -147,6 +153,7 @@ def test_too_many_groups(frame, make, monkeypatch):
 def test_too_many_sets_of_periods(frame, make, monkeypatch):
     rng = np.random.default_rng(0)
     monkeypatch.setattr("impact.warehouse.sample.MOST_GROUPS", 24)
+    monkeypatch.setattr("impact.warehouse.checks.MOST_GROUPS", 24)
     with pytest.raises(TableError, match="more than 24 different sets of periods"):
         make(frame[rng.random(len(frame)) < 0.6])
 
@@ -182,10 +189,8 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_estimators_that_need_rows_say_so(frame, make):
     design = make(frame)
-    with pytest.raises(
-        TableError, match=r"StackedDiD cannot be fitted where the table lies.*colle"
-    ):
-        StackedDiD(pre=1, post=1).fit(design)
+    with pytest.raises(TableError, match="LocalProjectionDiD cannot be fitted where"):
+        LocalProjectionDiD().fit(design)
     with pytest.raises(TableError, match="PoissonFixedEffects cannot be fitted"):
         PoissonFixedEffects().fit(design)
     gaps = make(frame.drop(index=[3, 40]))

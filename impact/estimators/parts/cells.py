@@ -27,6 +27,7 @@ __all__ = [
     "balanced_moments",
     "cell_result",
     "cluster_codes",
+    "clusters_of_groups",
     "cohort_shares",
     "last_period_before",
     "linear_uncertainty",
@@ -152,6 +153,19 @@ def moments_of(design: Design) -> GroupMoments | None:
     moments = balanced_moments(design)
     seen = np.ones(moments.mean.shape, dtype=bool)
     return GroupMoments(moments, np.arange(len(seen)), seen)
+
+
+def clusters_of_groups(design: Design, member: Booleans) -> int:
+    """Count the clusters with a unit in any of the groups of `moments_of` marked, shape (P,)."""
+    if design.table is None:
+        clusters = cluster_codes(design)
+        inside = member[design.cohort_codes]
+        return int(inside.sum() if clusters is None else len(np.unique(clusters[inside])))
+    table = design.table
+    if table.roles.cluster is None:
+        return int(table.moments.units[member].sum())
+    rows = table.cluster_means if table.is_balanced else table.pattern_means
+    return len(np.unique(rows.clusters[member[rows.codes]]))
 
 
 def balanced_moments(design: Design) -> CohortMoments:
@@ -340,11 +354,6 @@ def _regress_classically(
     unit_effects: bool,
 ) -> Regression:
     """Regress row by row, with the covariance s^2 (X'WX)^-1."""
-    if design.table is not None:
-        raise EstimationError(
-            'covariance="classical" needs the residual of every row, and a design on a table keeps '
-            'cohort moments only. Use covariance="CR1".'
-        )
     codes, clusters = design.cohort_codes, cluster_codes(design)
     kept = design.outcomes if used is None else np.where(used[codes], design.outcomes, np.nan)
     fit = fit_rows(

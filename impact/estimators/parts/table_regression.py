@@ -21,7 +21,7 @@ from impact.kernels.twoway_sums import fit_sums, sum_blocks, sweep_periods
 from impact.warehouse.sample import TableSample
 from impact.warehouse.twoway import Regressor, twoway_blocks, twoway_scores, twoway_sums
 
-__all__ = ["Regressor", "covariate_regressors", "regress_table"]
+__all__ = ["Regressor", "covariate_regressors", "regress_table", "treatment_regressors"]
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +34,13 @@ CONSTANT = 1e-20
 def covariate_regressors(design: Design) -> list[Regressor]:
     """Return the design's covariates as regressors."""
     return [Regressor(name, covariate=j) for j, name in enumerate(design.covariates)]
+
+
+def treatment_regressors(design: Design) -> list[Regressor]:
+    """Return the design's treatment as a regressor; none where it states none."""
+    if design.treatment_column is None:
+        return []
+    return [Regressor(str(design.treated or design.dose or "treated"))]
 
 
 def regress_table(

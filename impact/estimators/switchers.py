@@ -19,6 +19,7 @@ from impact.estimators.base import (
     Estimator,
     Requirement,
 )
+from impact.estimators.parts.cells import cluster_codes
 from impact.estimators.parts.contributions import clustered, unit_weights
 from impact.kernels.switchers import HorizonEffect, SwitchPaths, horizon_effect, switch_paths
 from impact.result import Result
@@ -26,6 +27,7 @@ from impact.result import Result
 __all__ = ["SwitchersDiD"]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Target = Literal["dynamic", "normalised", "total"]
 
 
@@ -68,11 +70,13 @@ class SwitchersDiD(Estimator):
     target : "dynamic" is DID_l; "normalised" divides it by the average cumulated dose above
         baseline, the effect of a unit of dose; "total" is one number, the sum of effects over
         the sum of doses above baseline
-    same_switchers : keep only switchers seen in all the effects, so that their path does not
-        mix different units
-    lone_switchers : a switcher alone with its baseline, date and new dose has no own mean to
-        deviate from: "pooled" uses that of itself and its comparison units, "own" adds
-        nothing to the variance (as R DIDmultiplegtDYN 2.1.2)
+    same_switchers : keep only switchers seen in all the effects, in placebos too, so that their
+        path does not mix different units
+    lone_switchers : switchers of one baseline, date and new dose that lie in one cluster have no
+        mean of their own to deviate from: "pooled" uses that of all switchers of the baseline,
+        date and direction and their comparison units; "own" uses theirs, and counts units where
+        errors are clustered (as R DIDmultiplegtDYN 2.1.2), so that they add too little to the
+        variance
 
     Raises
     ------
@@ -84,8 +88,10 @@ class SwitchersDiD(Estimator):
     Treatments may be of any kind, change often and reverse; only the first change is used to
     sort units, and later ones are part of the path. Rows after a unit has been both above and
     below its baseline are not used, because S no longer says what the effect means; units
-    whose first change falls next to a period without a known treatment are left out. Both are
-    counted in the notes. With treatments that take many values, units with the same baseline
+    whose first change falls next to a period without a known treatment are not among the
+    switchers, and serve for comparison while their treatment is known. Both are
+    counted in the notes. A placebo is of the units whose effect at the same distance is observed.
+    Event times are in units of time where periods are evenly spaced. With treatments that take many values, units with the same baseline
     may be few: comparison is exact, never at a neighbouring value.
 
     Assumes parallel trends among units of the same baseline treatment and no anticipation.
@@ -96,7 +102,7 @@ class SwitchersDiD(Estimator):
     ------
     de Chaisemartin and D'Haultfoeuille (2024), Review of Economics and Statistics,
     "Difference-in-differences estimators of intertemporal treatment effects"; numbers checked
-    with R DIDmultiplegtDYN 2.1.2.
+    with R DIDmultiplegtDYN 2.1.2 and the authors' py-did-multiplegt-dyn 0.1.9.
     """
 
     effects: int | None = None
@@ -133,8 +139,9 @@ class SwitchersDiD(Estimator):
                 "change when another changes, and observed with it. With doses that differ between "
                 "all units, group them into classes, or use HeterogeneousAdoption."
             )
-        among = np.logical_and.reduce([h.switchers for h in after.values()])
+        among = None
         if self.same_switchers and len(after) > 1:
+            among = np.logical_and.reduce([h.switchers for h in after.values()])
             if not among.any():
                 raise EstimationError(
                     f"same_switchers=True leaves nobody: no switcher is seen in all "
@@ -143,11 +150,12 @@ class SwitchersDiD(Estimator):
             after = self._horizons(design, paths, len(after), placebo=False, among=among)
         before: dict[int, HorizonEffect] = {}
         if self.target != "total":
-            before = self._horizons(design, paths, self.placebos, placebo=True)
+            before = self._horizons(design, paths, self.placebos, placebo=True, among=among)
         if self.target == "total":
             cells, psi = _total(after)
         else:
-            cells, psi = _by_horizon(after, before, normalise=self.target == "normalised")
+            step = _step(design.periods)
+            cells, psi = _by_horizon(after, before, step, normalise=self.target == "normalised")
         return Result(
             estimator=self.name,
             design=design,
@@ -155,7 +163,7 @@ class SwitchersDiD(Estimator):
             uncertainty=clustered(design, psi),
             estimand=self.estimand,
             settings=self.settings(),
-            notes=_notes(paths, after),
+            notes=_notes(design, paths, after),
         )
 
     def _horizons(
@@ -169,11 +177,13 @@ class SwitchersDiD(Estimator):
     ) -> dict[int, HorizonEffect]:
         """Estimate horizons from one on, as far as there are switchers and comparison units."""
         found = {}
+        counts_units = self.lone_switchers == "own"
         longest = len(design.periods) - 1
         for horizon in range(1, 1 + (longest if limit is None else min(limit, longest))):
             effect = horizon_effect(
                 design.outcomes, paths, unit_weights(design), horizon, placebo=placebo,
-                among=among, pool_alone=self.lone_switchers == "pooled",
+                among=among, clusters=None if counts_units else design.cluster_codes,
+                pool_alone=not counts_units,
             )  # fmt: skip
             if effect.size > 0:
                 found[horizon] = effect
@@ -181,11 +191,15 @@ class SwitchersDiD(Estimator):
 
 
 def _by_horizon(
-    after: dict[int, HorizonEffect], before: dict[int, HorizonEffect], *, normalise: bool
+    after: dict[int, HorizonEffect],
+    before: dict[int, HorizonEffect],
+    step: int,
+    *,
+    normalise: bool,
 ) -> tuple[pd.DataFrame, Floats]:
     """Lay out placebos and effects by event time, with contributions (N, K)."""
-    placebos = [(f"placebo {h}", -1 - h, before[h]) for h in sorted(before, reverse=True)]
-    rows = [*placebos, *((f"effect {h}", h - 1, after[h]) for h in sorted(after))]
+    placebos = [(f"placebo {h}", -step * (1 + h), before[h]) for h in sorted(before, reverse=True)]
+    rows = [*placebos, *((f"effect {h}", step * (h - 1), after[h]) for h in sorted(after))]
     scale = [e.dose if normalise else e.size for _, _, e in rows]
     known = [abs(s) > 0 for s in scale]
     safe = [s if k else np.nan for s, k in zip(scale, known, strict=True)]
@@ -230,7 +244,13 @@ def _total(after: dict[int, HorizonEffect]) -> tuple[pd.DataFrame, Floats]:
     return cells, np.sum([e.psi for e in after.values()], axis=0)[:, None] / dose
 
 
-def _notes(paths: SwitchPaths, after: dict[int, HorizonEffect]) -> tuple[str, ...]:
+def _step(periods: Integers) -> int:
+    """Return the distance of neighbouring periods; 1 where it differs between them."""
+    steps = np.unique(np.diff(periods))
+    return int(steps[0]) if len(steps) == 1 else 1
+
+
+def _notes(design: Design, paths: SwitchPaths, after: dict[int, HorizonEffect]) -> tuple[str, ...]:
     notes = ["Compared with units of the same baseline treatment that have not changed yet."]
     moved = paths.direction != 0
     rises, falls = int((paths.direction > 0).sum()), int((paths.direction < 0).sum())
@@ -243,11 +263,15 @@ def _notes(paths: SwitchPaths, after: dict[int, HorizonEffect]) -> tuple[str, ..
     unclear = int((paths.unclear & moved).sum())
     if unclear:
         notes.append(
-            f"{plural(unclear, 'unit')} left out: the treatment is unknown just before its change."
+            f"{plural(unclear, 'switcher')} left out: the treatment is unknown just before the "
+            "change."
         )
     alone = max(e.n_alone for e in after.values())
     if alone:
+        one = "one cluster" if cluster_codes(design) is not None else "one unit"
         notes.append(
-            f"{plural(alone, 'switcher')} alone in a cohort of baseline, date and new dose."
+            f"{plural(alone, 'switcher')} in cohorts (baseline, date and new dose) of {one}."
         )
+    if len(np.unique(np.diff(design.periods))) > 1:
+        notes.append("Periods are not evenly spaced; event times count the panel's periods.")
     return tuple(notes)

@@ -24,6 +24,7 @@ class SwitchPaths:
     doses : array, shape (N, T); NaN where unknown
     baseline : array, shape (N,), first known treatment
     first : array, shape (N,), position of the first period with another treatment; T if none
+    steady : array, shape (N,), periods from the first in which the baseline is known to last
     direction : array, shape (N,), +1 where that change is a rise, -1 where a fall, else 0
     crossed : array, shape (N, T), from when a unit has been above and below its baseline
     unclear : array, shape (N,), the period before the first change is unknown
@@ -32,6 +33,7 @@ class SwitchPaths:
     doses: Floats
     baseline: Floats
     first: Integers
+    steady: Integers
     direction: Floats
     crossed: Booleans
     unclear: Booleans
@@ -51,7 +53,10 @@ def switch_paths(doses: Floats) -> SwitchPaths:
     above = np.logical_or.accumulate(gap > 0, axis=1)
     below = np.logical_or.accumulate(gap < 0, axis=1)
     unclear = (first < n_periods) & ~known[unit, np.maximum(at - 1, 0)]
-    return SwitchPaths(doses, baseline, first, direction, above & below, unclear)
+    before = known & (np.arange(n_periods) < first[:, None])
+    last_known = n_periods - np.argmax(before[:, ::-1], axis=1)
+    steady = np.where(unclear, last_known, first)
+    return SwitchPaths(doses, baseline, first, steady, direction, above & below, unclear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,27 +93,31 @@ def horizon_effect(
     *,
     placebo: bool = False,
     among: Booleans | None = None,
+    clusters: Integers | None = None,
     pool_alone: bool = True,
 ) -> HorizonEffect:
     """Compare switchers' outcomes with those of units of the same baseline yet to change.
 
     DID_g = Y_{F-1+l} - Y_{F-1} less the mean of the same among units with the same baseline
     treatment whose treatment has not changed by F-1+l; a placebo puts Y_{F-1-l} in place of
-    Y_{F-1+l} and keeps the comparison units.
+    Y_{F-1+l} and keeps the units, those in which Y_{F-1+l} is observed.
 
     Parameters
     ----------
     outcomes : array, shape (N, T); NaN where unobserved
     horizon : l, 1 in the period of the change
     among : array, shape (N,), switchers to keep; all if None
-    pool_alone : whether a switcher alone in its cohort is measured from the mean of itself and
-        its comparison units; else it adds nothing to the variance
+    clusters : array, shape (N,), codes that contributions will be summed by; units if None
+    pool_alone : whether a cohort of one cluster is measured from the mean of all switchers of its
+        baseline, date and direction and their comparison units; else from its own, so that it adds nothing
+        to the variance
 
     Notes
     -----
     Contributions are deviations from the mean of the switcher's own cohort (baseline, period
     of the change and treatment it changed to), or from that of the comparison units, times
-    sqrt(n / (n - 1)) with n the units of that group: the variance given treatment paths.
+    sqrt(n / (n - 1)) with n the clusters of that group: the variance given treatment paths.
+    Deviations from the mean of one cluster would sum to zero in it, however little is known.
 
     Source
     ------
@@ -116,18 +125,21 @@ def horizon_effect(
     """
     n, n_periods = outcomes.shape
     keep = np.ones(n, dtype=bool) if among is None else among
+    cluster = np.arange(n) if clusters is None else clusters
     arrival = paths.doses[np.arange(n), np.minimum(paths.first, n_periods - 1)]
     psi, total, size, dose, last_dose, n_alone = np.zeros(n), 0.0, 0.0, 0.0, 0.0, 0
     switched, compared = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    for first, baseline in _groups(paths, n_periods):
+    for first, baseline, direction in _groups(paths, n_periods):
         late, base = first - 1 + horizon, first - 1
         shown = base - horizon if placebo else late
         if late >= n_periods or shown < 0:
             continue
         change = outcomes[:, shown] - outcomes[:, base]
-        same = (paths.baseline == baseline) & ~np.isnan(change) & ~paths.unclear
-        others = same & (paths.first > late)
-        own = same & (paths.first == first) & keep & ~paths.crossed[:, late]
+        seen = ~np.isnan(change) & ~np.isnan(outcomes[:, late])
+        same = (paths.baseline == baseline) & seen
+        others = same & (paths.steady > late)
+        moved = (paths.first == first) & (paths.direction == direction) & ~paths.unclear
+        own = same & moved & keep & ~paths.crossed[:, late]
         if not own.any() or not others.any():
             continue
         level = float(np.average(change[others], weights=weights[others]))
@@ -139,29 +151,37 @@ def horizon_effect(
         last_dose += float(mass[own] @ path[:, -1])
         for value in np.unique(arrival[own]):
             cohort = own & (arrival == value)
-            alone = int(cohort.sum()) == 1
-            n_alone += alone
-            base_group = cohort | others if alone and pool_alone else cohort
-            psi[cohort] += mass[cohort] * _deviations(change, cohort, base_group, weights)
+            alone = _count(cluster, cohort) == 1
+            n_alone += int(cohort.sum()) if alone else 0
+            base_group = own | others if alone and pool_alone else cohort
+            psi[cohort] += mass[cohort] * _deviations(change, cohort, base_group, weights, cluster)
         share = weights[others] / weights[others].sum() * mass.sum()
-        psi[others] -= share * _deviations(change, others, others, weights)
+        base_group = own | others if pool_alone and _count(cluster, others) == 1 else others
+        psi[others] -= share * _deviations(change, others, base_group, weights, cluster)
         switched |= own
         compared |= others
     return HorizonEffect(total, size, psi, switched, compared, dose, last_dose, n_alone)
 
 
-def _groups(paths: SwitchPaths, n_periods: int) -> Iterator[tuple[int, float]]:
-    """Yield each pair of a period of change and a baseline treatment that other units share."""
+def _groups(paths: SwitchPaths, n_periods: int) -> Iterator[tuple[int, float, float]]:
+    """Yield each period of change, baseline that other units share, and direction."""
     _, place, counts = np.unique(paths.baseline, return_inverse=True, return_counts=True)
-    moved = (paths.first < n_periods) & (paths.first > 0) & (counts[place] > 1)
-    pairs = np.unique(np.stack([paths.first[moved], paths.baseline[moved]], axis=1), axis=0)
-    for first, baseline in pairs:
-        yield int(first), float(baseline)
+    moved = (paths.first < n_periods) & (paths.first > 0) & (counts[place] > 1) & ~paths.unclear
+    kinds = np.stack([paths.first, paths.baseline, paths.direction], axis=1)[moved]
+    for first, baseline, direction in np.unique(kinds, axis=0):
+        yield int(first), float(baseline), float(direction)
 
 
-def _deviations(change: Floats, group: Booleans, base: Booleans, weights: Floats) -> Floats:
+def _count(cluster: Integers, group: Booleans) -> int:
+    """Count the clusters of a group."""
+    return len(np.unique(cluster[group]))
+
+
+def _deviations(
+    change: Floats, group: Booleans, base: Booleans, weights: Floats, cluster: Integers
+) -> Floats:
     """Return a group's deviations from the mean of a base, widened for that mean's own error."""
-    n = int(base.sum())
+    n = _count(cluster, base)
     factor = np.sqrt(n / (n - 1)) if n > 1 else 1.0
     centre = np.average(change[base], weights=weights[base])
     return np.asarray(factor * (change[group] - centre))

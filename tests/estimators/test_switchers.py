@@ -154,8 +154,103 @@ def test_units_that_change_in_a_gap_are_left_out_and_counted():
     frame = by_hand()
     late = frame[~((frame["unit"] == 1) & (frame["time"] == 2))]
     result = fit(late)
-    assert "1 unit left out: the treatment is unknown just before" in result.summary()
-    assert result.cells.set_index("term").loc["effect 1", "n_treated"] == 1
+    assert "1 switcher left out: the treatment is unknown just before" in result.summary()
+    effect = result.cells.set_index("term").loc["effect 1"]
+    assert effect["n_treated"] == 1
+    assert effect["estimate"] == pytest.approx(4.0, abs=EXACT)
+
+
+def test_units_that_change_in_a_gap_are_compared_with_while_their_treatment_is_known():
+    columns = ["unit", "time", "dose", "outcome"]
+    more = [(6, 1, 1, 3.0), (6, 2, 1, 5.0), (6, 4, 0, 1.0)]
+    frame = pd.concat([by_hand(), pd.DataFrame(more, columns=columns)])
+    found = fit(frame).cells.set_index("term")
+    # The fall of unit 4 is compared with units 5 and 6 in period 2, with unit 5 alone in period 3.
+    assert found.loc["effect 1", "estimate"] == pytest.approx((5 + 3 + 1.5) / 2, abs=EXACT)
+    assert found.loc["effect 2", "estimate"] == pytest.approx(5.5, abs=EXACT)
+
+
+def switching(step: int = 1) -> pd.DataFrame:
+    """Treatments in three steps that change at most twice, with rows absent."""
+    rows = []
+    for i in range(96):
+        start, first, back = i % 2, 2 + (i // 2) % 6, 5 + (i // 4) % 5
+        for t in range(1, 8):
+            dose = start if t < first else (start + 1 + i % 3) % 3 if t < back else start
+            x = np.cos(1.3 * i + 2.1 * t)
+            y = np.cos(0.9 * i) + 0.2 * t + 0.7 * dose + 0.4 * x + np.sin(3.1 * i + 5.3 * t)
+            if (5 * i + 3 * t) % 17:
+                rows.append((i, step * t, dose, x, y, 1.0 + i % 4, i // 3))
+    return pd.DataFrame(rows, columns=["unit", "time", "dose", "x", "outcome", "w", "place"])
+
+
+# py-did-multiplegt-dyn 0.1.9, DidMultiplegtDyn(effects=3, placebo=2): estimates of effects and
+# placebos, their standard errors by unit and by place, and of the average total effect.
+SWITCHING = {
+    None: (
+        [0.90713734, 0.8759854337, 0.69796984, 0.1020728963, 0.2451365935],
+        [0.1252559019, 0.2027787584, 0.2765263613, 0.1455479346, 0.3294969855],
+        [0.1164721437, 0.2058464956, 0.3129926691, 0.1333305224, 0.3536027595],
+        (0.816606650892408, 0.15529550452443927, 0.16648850631663742),
+    ),
+    "w": (
+        [0.8545205543, 0.8181937209, 0.5894402317, 0.0905083262, 0.2846182268],
+        [0.1477299814, 0.234645923, 0.3388015631, 0.1531681855, 0.3944519981],
+        [0.14771966, 0.2498801656, 0.3575265374, 0.1668164844, 0.4837084769],
+        (0.8219463331814066, 0.20528585707545868, 0.2144380848593211),
+    ),
+}
+TERMS = ["effect 1", "effect 2", "effect 3", "placebo 1", "placebo 2"]
+# Ten decimals are stored.
+STORED = 2e-9
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_gaps_weights_and_clusters_equal_the_authors_package(weights):
+    estimates, by_unit, by_place, (total, *total_errors) = SWITCHING[weights]
+    for clusters, errors, error in zip(
+        (None, "place"), (by_unit, by_place), total_errors, strict=True
+    ):
+        settings = {"clusters": clusters, "weights": weights, "effects": 3}
+        found = fit(switching(), placebos=2, **settings)
+        cells = found.cells.assign(std_error=found.std_errors).set_index("term").loc[TERMS]
+        np.testing.assert_allclose(cells["estimate"], estimates, rtol=STORED)
+        np.testing.assert_allclose(cells["std_error"], errors, rtol=STORED)
+        average = fit(switching(), target="total", **settings)
+        assert average.estimates[0] == pytest.approx(total, rel=STORED)
+        assert average.std_errors[0] == pytest.approx(error, rel=STORED)
+
+
+def test_same_switchers_are_those_of_the_placebos_too():
+    found = fit(switching(), effects=3, placebos=2, same_switchers=True, clusters="place")
+    cells = found.cells.assign(std_error=found.std_errors).set_index("term").loc[TERMS]
+    np.testing.assert_allclose(
+        cells["estimate"],
+        [0.8967257609, 0.9137155429, 0.687641288, 0.0970616615, 0.1303873324],
+        rtol=STORED,
+    )
+    np.testing.assert_allclose(
+        cells["std_error"],
+        [0.096756439, 0.1862811186, 0.3057594658, 0.1511722753, 0.3304386889],
+        rtol=STORED,
+    )
+
+
+def test_a_cohort_in_one_cluster_has_an_error():
+    frame = switching().assign(place=lambda f: (f["unit"] // 2) % 6)
+    frame["place"] = frame["place"] + 6 * (frame["unit"] % 2)
+    counted = fit(frame, effects=1, placebos=0, clusters="place")
+    by_units = fit(frame, effects=1, placebos=0, clusters="place", lone_switchers="own")
+    assert counted.std_errors[0] > 1.2 * by_units.std_errors[0]
+    assert "of one cluster" in counted.summary()
+
+
+def test_event_times_are_in_units_of_time():
+    yearly, biennial = fit(switching()), fit(switching(step=2))
+    np.testing.assert_array_equal(biennial.estimates, yearly.estimates)
+    np.testing.assert_array_equal(biennial.cells["event_time"], 2 * yearly.cells["event_time"])
+    frame = switching().assign(time=lambda f: f["time"].replace({7: 9}))
+    assert "Periods are not evenly spaced" in fit(frame).summary()
 
 
 def test_a_lone_switcher_adds_variance_unless_told_otherwise():
@@ -165,7 +260,7 @@ def test_a_lone_switcher_adds_variance_unless_told_otherwise():
         pooled.std_errors[pooled.cells["term"] == "effect 1"]
         > own.std_errors[own.cells["term"] == "effect 1"]
     )
-    assert "alone in a cohort" in pooled.summary()
+    assert "of one unit" in pooled.summary()
 
 
 def test_refusals():

@@ -87,12 +87,12 @@ class SwitchersDiD(Estimator):
     -----
     Treatments may be of any kind, change often and reverse; only the first change is used to
     sort units, and later ones are part of the path. Rows after a unit has been both above and
-    below its baseline are not used, because S no longer says what the effect means; units
-    whose first change falls next to a period without a known treatment are not among the
-    switchers, and serve for comparison while their treatment is known. Both are
-    counted in the notes. A placebo is of the units whose effect at the same distance is observed.
-    Event times are in units of time where periods are evenly spaced. With treatments that take many values, units with the same baseline
-    may be few: comparison is exact, never at a neighbouring value.
+    below its baseline are not used, because S no longer says what the effect means; units whose
+    first change falls next to a period without a known treatment are not among the switchers,
+    and serve for comparison while their treatment is known. Both are counted in the notes. A
+    placebo is of the units whose effect at the same distance is observed. Event times are in
+    units of time where periods are evenly spaced. With treatments that take many values, units
+    with the same baseline may be few: comparison is exact, never at a neighbouring value.
 
     Assumes parallel trends among units of the same baseline treatment and no anticipation.
     Standard errors are conditional on treatment paths. With a binary treatment that lasts,

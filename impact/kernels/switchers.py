@@ -109,8 +109,8 @@ def horizon_effect(
     among : array, shape (N,), switchers to keep; all if None
     clusters : array, shape (N,), codes that contributions will be summed by; units if None
     pool_alone : whether a cohort of one cluster is measured from the mean of all switchers of its
-        baseline, date and direction and their comparison units; else from its own, so that it adds nothing
-        to the variance
+        baseline, date and direction and their comparison units; else from its own, so that it
+        adds nothing to the variance
 
     Notes
     -----

@@ -11,10 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError, ImpactError, listing, plural
+from impact.errors import (
+    DesignError,
+    EstimationError,
+    ImpactError,
+    InferenceError,
+    listing,
+    plural,
+)
 from impact.estimators.base import TREATMENT, UNIT_CLUSTERS, Estimator, Requirement
 from impact.inference.bands import joint_wald
-from impact.inference.dispatch import Inference
+from impact.inference.dispatch import Inference, nothing
 from impact.inference.evidence import Evidence
 from impact.inference.scores import Scores
 from impact.result import JointTest, Result
@@ -40,19 +47,55 @@ class ClassEffects(Result):
     classes: Mapping[str, Result] = field(default_factory=dict)
 
     def inferences(self, level: float = 0.95) -> list[Inference | None]:
-        """Return what each class's own units and clusters allow; None for its standard error."""
+        """Return what each class's own units and clusters allow; None for its standard error.
+
+        A combination of classes keeps its standard error where the test of equality holds.
+        """
         found: list[Inference | None] = []
-        for term, error in zip(self.cells["term"], self.std_errors, strict=True):
-            known = not np.isnan(error)
-            found.append(self._of(term).inferences(level)[0] if known else None)
+        for row, error in enumerate(self.std_errors):
+            own = self._class_of(row)
+            if np.isnan(error):
+                found.append(None)
+            elif own is not None:
+                found.append(own.inferences(level)[0])
+            else:
+                found.append(self._infer_combination(float(self.estimates[row]), level))
         return found
+
+    def _infer_combination(self, estimate: float, level: float) -> Inference | None:
+        """Return None where the standard error holds or is asked for, else no inference."""
+        method = self.request.method
+        if method not in (None, "auto", "cr1"):
+            raise InferenceError(
+                f'"{method}" exists for each class of units alone, and this combines several. Use '
+                'infer("cr1"), or the classes themselves.'
+            )
+        few = [term for term, average in self.classes.items() if _is_small(average)]
+        if method == "cr1" or not few:
+            return None
+        return nothing(
+            f"it combines classes, with fewer than {FEWEST} treated or untreated clusters in "
+            f'{listing(few)}; infer("cr1") prints with its standard error',
+            estimate,
+            level,
+        )
 
     def evidence(self, row: int = 0) -> Evidence:
         """Return what is known of one class's effect from the units of the class."""
-        return self._of(self.cells["term"].iloc[row]).evidence(0)
+        own = self._class_of(row)
+        if own is None:
+            raise InferenceError(
+                f'"{self.cells["term"].iloc[row]}" combines classes of units, which have no '
+                f"evidence in common. Ask for that of {listing(self.classes)}."
+            )
+        return own.evidence(0)
 
-    def _of(self, term: str) -> Result:
-        return replace(self.classes[term], request=self.request)
+    def _class_of(self, row: int) -> Result | None:
+        """Return the class whose effect an estimate is; None for a combination of classes."""
+        own = self.classes.get(self.cells["term"].iloc[row])
+        if own is None or own.estimates[0] != self.estimates[row]:
+            return None
+        return replace(own, request=self.request)
 
 
 @dataclass(frozen=True)

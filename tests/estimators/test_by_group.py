@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from impact import CallawaySantAnna, Design, Imputation, Panel, simulate
-from impact.errors import DesignError, EstimationError, PanelError
+from impact.errors import DesignError, EstimationError, InferenceError, PanelError
 from impact.estimators.by_group import EffectsByGroup
 
 EXACT = 1e-10
@@ -118,3 +118,32 @@ def test_a_class_of_few_is_inferred_from_its_own_clusters():
     assert shown.loc["all units", "inference"] == "own"
     assert "inference" not in result.att().tidy()
     assert result.infer("cr1").std_errors == pytest.approx(result.std_errors)
+
+
+def test_classes_can_be_combined():
+    result = fit(panel(gap=1.0))
+    gap = result.contrasts([[0, 1, -1]], ["large less small"])
+    shown = gap.tidy().iloc[0]
+    matrix = result.covariance().to_numpy()
+    error = np.sqrt(matrix[1, 1] + matrix[2, 2] - 2 * matrix[1, 2])
+    assert shown["estimate"] == pytest.approx(result.estimates[1] - result.estimates[2], rel=EXACT)
+    assert shown["std_error"] == pytest.approx(error, rel=EXACT)
+    assert shown["p_value"] < 0.05
+    with pytest.raises(InferenceError, match='"wild" exists for each class of units alone'):
+        gap.infer("wild")
+    with pytest.raises(InferenceError, match='"large less small" combines classes of units'):
+        gap.evidence()
+    named_alike = result.contrasts([[0, 1, -1]], ["size = large"])
+    assert named_alike.tidy()["p_value"].iloc[0] == shown["p_value"]
+
+
+def test_a_combination_with_a_class_of_few_has_no_p_value_unasked():
+    frame = panel()
+    treated = frame.loc[frame["cohort"].notna(), "unit"].unique()
+    never = frame.loc[frame["cohort"].isna(), "unit"].unique()
+    rare = [*treated[:2], *never[:10]]
+    frame["size"] = np.where(frame["unit"].isin(rare), "rare", "usual")
+    gap = fit(frame).contrasts([[0, 1, -1]], ["rare less usual"])
+    assert np.isnan(gap.tidy()["p_value"].iloc[0])
+    assert "treated or untreated clusters in size = rare; infer" in gap.summary()
+    assert gap.infer("cr1").tidy()["p_value"].iloc[0] >= 0

@@ -17,6 +17,7 @@ __all__ = [
     "assignments",
     "comparable_assignments",
     "count_assignments",
+    "over_dates",
 ]
 
 Floats = NDArray[np.float64]
@@ -43,12 +44,15 @@ class Assignments:
     exhaustive : whether these are all distinct reassignments, the actual one among them
     possible : number of distinct reassignments, approximate beyond 1e13
     alike : whether only those were kept whose arm is like the actual one in size
+    dates : treatment dates to which paths were reassigned too, one after another; the actual one
+        is the first
     """
 
     labels: Labels
     exhaustive: bool
     possible: float
     alike: bool = False
+    dates: int = 1
 
     @property
     def lattice(self) -> float:
@@ -217,6 +221,22 @@ def _log_count(labels: Integers) -> float:
     """Log of the number of distinct orders of a multiset."""
     counts = np.unique(labels, return_counts=True)[1]
     return lgamma(counts.sum() + 1) - sum(lgamma(c + 1) for c in counts)
+
+
+def over_dates(drawn: Assignments, labels: Integers, dates: int) -> Assignments:
+    """Return the assignments other than the actual one, repeated for each of several dates.
+
+    Parameters
+    ----------
+    drawn : assignments of paths
+    labels : array, shape (G,), the actual assignment
+    dates : number of dates
+    """
+    others = drawn.labels[(drawn.labels != labels).any(axis=1)]
+    repeated = np.tile(others, (dates, 1))
+    return replace(
+        drawn, labels=repeated, exhaustive=False, possible=1.0 + len(repeated), dates=dates
+    )
 
 
 def _all_arrangements(labels: Integers, members: list[NDArray[np.intp]]) -> Integers:

@@ -49,6 +49,8 @@ SAFE_ARM = 2.5
 SIZE_IMPRECISION = 0.6
 """Relative error of the variance fitted for the sizes of the smaller arm, if it is the only
 source of scale."""
+LONE_IMPRECISION = 1.0
+"""The same where that arm is one cluster, whose statistic allows for the imprecision."""
 UNLIKE_SIZES = 4.0
 """How many times smaller than every other cluster an arm of two may be."""
 
@@ -75,6 +77,8 @@ class Facts:
     split : which units that treatment was assigned to lie in several clusters; empty if none
     other_dimension : clusters in the smallest further dimension clustered on; 0 if there is none
     unmeasured : whether leverages are unknown, those of a difference in means standing for them
+    scaled_arm : clusters of the smaller arm if one or two and every other cluster follows one
+        other path; else 0
     """
 
     n_clusters: int
@@ -90,6 +94,7 @@ class Facts:
     split: str = ""
     other_dimension: int = 0
     unmeasured: bool = False
+    scaled_arm: int = 0
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
             f"{arms}: only {facts.assignments:.0f} reassignments of treatment exist, so that no "
             f"p-value could be below {1 / facts.assignments:.3f}",
         )
-    if facts.effective_arm >= SPREAD_ARM:
+    if facts.scaled_arm == 2 or facts.effective_arm >= SPREAD_ARM:
         if facts.size_gap > UNLIKE_SIZES and facts.effective_arm < SAFE_ARM:
             return Choice(
                 "none",
@@ -187,7 +192,8 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
             "permutation",
             f"{arms}: randomisation inference over treatment paths, studentised by arms",
         )
-    if facts.size_imprecision > SIZE_IMPRECISION:
+    most = LONE_IMPRECISION if facts.scaled_arm else SIZE_IMPRECISION
+    if facts.size_imprecision > most:
         return Choice(
             "none",
             f"{arms}, one of which makes up the smaller arm and is unlike the others in size: "

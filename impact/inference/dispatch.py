@@ -14,6 +14,7 @@ from impact.inference.assignments import (
     Labels,
     assignments,
     comparable_assignments,
+    over_dates,
 )
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose, refuse_split
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
@@ -32,6 +33,7 @@ from impact.inference.power import (
     placebo_power,
     power_curve,
 )
+from impact.inference.scaled_ranks import ArmStatistics, Ranked, Stacked
 from impact.inference.sets import ConfidenceSet, interval
 from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
 from impact.inference.wild_draws import WildDraws
@@ -153,8 +155,11 @@ def joint_draws(
     check_choice("method", method, ("wild", "permutation"), InferenceError)
     if method == "permutation":
         labels = _need_paths(evidence, method).labels
-        drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
-        actual, reassigned = _path_statistics(evidence, drawn, None)
+        if evidence.scaled_arm:
+            drawn, actual, reassigned = _scaled(evidence, draws, seed)
+        else:
+            drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
+            actual, reassigned = _path_statistics(evidence, drawn, None)
         signed = np.append(reassigned.signed_squares(0.0), actual.signed_squares(0.0))
         t = np.sign(signed) * np.sqrt(np.abs(signed))
         return JointDraws(float(t[-1]), t[:-1], drawn.exhaustive)
@@ -367,7 +372,9 @@ def _permuted(
     test = permutation_test(actual, reassigned, drawn, level=level)
     listed = "all" if drawn.exhaustive else "randomly drawn"
     alike = " whose smaller arm has about the actual size and evenness" if drawn.alike else ""
-    placebos = _placebo_effects(actual, reassigned)
+    if drawn.dates > 1:
+        alike, listed = f" to places and {drawn.dates} dates of treatment", "all"
+    placebos = _placebo_effects(drawn, actual, reassigned)
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(
         method=choice.method,
@@ -400,8 +407,8 @@ def power_at(
     standard error elsewhere; NaN where the inference has neither.
     """
     if inference.method in ("permutation", "permutation_by_size"):
-        _, actual, reassigned = _reassigned(evidence, inference.method, draws, seed)
-        return placebo_power(_placebo_effects(actual, reassigned), effects, level=level)
+        placebos = _placebo_effects(*_reassigned(evidence, inference.method, draws, seed))
+        return placebo_power(placebos, effects, level=level)
     if not inference.std_error > 0:
         return np.full(len(effects), np.nan)
     df = len(evidence.sizes) - 1.0 if inference.method.startswith("wild") else inference.df
@@ -410,9 +417,11 @@ def power_at(
 
 def _reassigned(
     evidence: Evidence, method: Method, draws: int, seed: int
-) -> tuple[Assignments, Statistics, Statistics]:
+) -> tuple[Assignments, Ranked, Ranked]:
     """Return reassignments, the statistic of the actual assignment, and theirs."""
     labels, by_size = _need_paths(evidence, method).labels, method == "permutation_by_size"
+    if evidence.scaled_arm == (1 if by_size else 2):
+        return _scaled(evidence, draws, seed)
     drawn = (
         assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
         if by_size
@@ -422,10 +431,37 @@ def _reassigned(
     return drawn, *_path_statistics(evidence, drawn, variances)
 
 
-def _placebo_effects(actual: Statistics, reassigned: Statistics) -> Floats:
-    """Effects found by reassignments in outcomes less the estimated effect, shape (B,)."""
+def _scaled(evidence: Evidence, draws: int, seed: int) -> tuple[Assignments, Ranked, Ranked]:
+    """Return the like for an arm of one or two clusters, other dates tried where few are others."""
+    paths = _need_paths(evidence, "permutation")
+    labels, few = paths.labels, evidence.arms[0]
+    code = labels[few][0]
+    drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
+    if paths.shifted:
+        drawn = over_dates(drawn, labels, 1 + len(paths.shifted))
+
+    def statistics(contrast: Floats, rows: Labels) -> ArmStatistics:
+        return ArmStatistics(
+            paths.outcomes @ contrast,
+            paths.treatment @ contrast,
+            evidence.sizes,
+            np.nonzero(rows == code)[1].reshape(len(rows), -1),
+            1.0 if paths.treated[few].all() else -1.0,
+        )
+
+    size = len(drawn.labels) // drawn.dates
+    every = tuple(
+        statistics(contrast, drawn.labels[date * size : (date + 1) * size])
+        for date, contrast in enumerate((paths.contrast, *paths.shifted))
+    )
+    return drawn, statistics(paths.contrast, labels[None]), Stacked(every)
+
+
+def _placebo_effects(drawn: Assignments, actual: Ranked, reassigned: Ranked) -> Floats:
+    """Effects found at the actual date in outcomes less the estimated effect, shape (B,)."""
     estimate = float(actual.effect[0, 0])
-    return np.asarray(reassigned.effect[0] - estimate * reassigned.effect[1])
+    first = reassigned.effect[:, : len(drawn.labels) // drawn.dates]
+    return np.asarray(first[0] - estimate * first[1])
 
 
 def _comparable(evidence: Evidence, labels: Integers, draws: int, seed: int) -> Assignments:
@@ -438,7 +474,7 @@ def _comparable(evidence: Evidence, labels: Integers, draws: int, seed: int) -> 
 
 def _path_statistics(
     evidence: Evidence, drawn: Assignments, variances: Floats | None
-) -> tuple[Statistics, Statistics]:
+) -> tuple[Ranked, Ranked]:
     """Return the statistics of the actual assignment and of those drawn."""
     paths = _need_paths(evidence, "permutation")
 

@@ -36,6 +36,11 @@ Corrected = Callable[[Literal["cr2", "cr3"]], tuple[float, float | None]]
 SAME_ESTIMATE = 0.01
 """Standard errors by which a difference in mean paths may miss the estimate it stands for."""
 
+MOST_SCALED = 2
+"""Clusters of an arm up to which other clusters, fitted to sizes, tell how far its mean strays."""
+FEW_ASSIGNMENTS = 100
+"""Reassignments of so few clusters below which other dates of treatment are tried too."""
+
 _FEWEST_TO_FIT = 3
 
 
@@ -49,12 +54,15 @@ class Paths:
     outcomes : array, shape (G, T), mean outcome by cluster and period
     treatment : array, shape (G, T), 1 in the cells whose effect is in question
     cells : how the estimate is computed from mean paths
+    shifted : arrays, shape (T,), weights of the periods had treatment begun at other dates; none
+        where reassigning clusters gives enough, or not all treated ones began together
     """
 
     labels: Integers
     outcomes: Floats
     treatment: Floats
     cells: PathCells
+    shifted: tuple[Floats, ...] = ()
 
     @property
     def never(self) -> int:
@@ -72,10 +80,21 @@ class Paths:
         never = self.labels == self.never
         return never if never.any() else ~self.treated
 
+    @property
+    def are_two(self) -> bool:
+        """Whether every cluster is either never treated or of the one cohort in question."""
+        return bool(np.isin(self.labels, [self.cells.cohort[0], self.never]).all())
+
+    @property
+    def contrast(self) -> Floats:
+        """Weights of the periods in the estimate, averaged over its cells, shape (T,)."""
+        return np.asarray(np.average(self.cells.contrasts, axis=0, weights=self.cells.incidence))
+
     def assignments(self, strata: Integers | None) -> float:
-        """Count reassignments that differ in who follows the paths in question."""
+        """Count reassignments that differ in who follows the paths in question, and when."""
         coarse = np.where(self.treated, self.labels, self.never)
-        return count_assignments(coarse, strata)
+        count = count_assignments(coarse, strata)
+        return 1 + (count - 1) * (1 + len(self.shifted)) if self.shifted else count
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +186,7 @@ class Evidence:
             split=self.split,
             other_dimension=self.other_dimension,
             unmeasured=self.unmeasured,
+            scaled_arm=self.scaled_arm,
         )
 
     @cached_property
@@ -181,6 +201,15 @@ class Evidence:
         if _effective(self.sizes[treated]) <= _effective(self.sizes[other]):
             return treated, other
         return other, treated
+
+    @property
+    def scaled_arm(self) -> int:
+        """Clusters of the smaller arm if they are one or two and all paths are two; else 0."""
+        few = int(self.arms[0].sum())
+        paths = self.paths
+        if paths is None or not paths.are_two or few > MOST_SCALED or few == len(self.sizes):
+            return 0
+        return few if len(self.sizes) - few >= _FEWEST_TO_FIT else 0
 
     @property
     def leverage(self) -> Floats:
@@ -347,11 +376,15 @@ class Sample:
             result[:, t] -= x @ np.linalg.lstsq(design[rows], y, rcond=None)[0][1:]
         return result
 
+    @property
+    def cohort_array(self) -> Floats:
+        """Cohorts, shape (N,); empty where treatment is not absorbing."""
+        return np.array([]) if self.cohorts is None else self.cohorts
+
     @cached_property
     def cohort_values(self) -> Floats:
         """Cohorts in order of adoption, shape (C,)."""
-        cohorts = np.array([]) if self.cohorts is None else self.cohorts
-        return np.unique(cohorts[~np.isnan(cohorts)])
+        return np.unique(self.cohort_array[~np.isnan(self.cohort_array)])
 
     @cached_property
     def labels(self) -> Integers | None:
@@ -415,6 +448,8 @@ def gather(
     regression = uncertainty if isinstance(uncertainty, BlockScores) else None
     reason = sample.without_paths or _large_arms(sample, label)
     paths = None if reason else _paths(sample, label, estimate, std_error)
+    if paths is not None and paths.are_two and paths.assignments(strata) < FEW_ASSIGNMENTS:
+        paths = replace(paths, shifted=_shifted(sample, paths, label))
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
     blocks = None if regression is None else _blocks(regression, row)
@@ -545,6 +580,33 @@ def _paths(sample: Sample, label: Label, estimate: float, std_error: float) -> P
             nearest = Paths(labels, sample.cluster_means, treatment, cells)
             distance = gap
     return nearest
+
+
+def _shifted(sample: Sample, paths: Paths, label: Label) -> tuple[Floats, ...]:
+    """Return the weights of periods had the one cohort been treated from other periods on."""
+    treated = ~np.isnan(sample.cohort_array)
+    start = int(np.searchsorted(sample.periods, sample.cohort_values[0]))
+    all_before = bool(np.count_nonzero(paths.cells.contrasts[0] < 0) > 1)
+    found = []
+    for onset, period in enumerate(sample.periods):
+        moved = _moved(sample, label, onset - start) if onset != start else None
+        if moved is not None:
+            other = replace(sample, cohorts=np.where(treated, float(period), np.nan))
+            cells = _path_cells(other, paths.labels, moved, all_before, True)
+            if cells is not None:
+                found.append(np.average(cells.contrasts, axis=0, weights=cells.incidence))
+    return tuple(np.asarray(weights) for weights in found)
+
+
+def _moved(sample: Sample, label: Label, periods: int) -> Label | None:
+    """Return the label of the same effect some periods later; None beyond the panel."""
+    dates = []
+    for value in (label.cohort, label.time):
+        at = np.flatnonzero(sample.periods == value) + periods
+        if not np.isnan(value) and not (len(at) and 0 <= at[0] < len(sample.periods)):
+            return None
+        dates.append(np.nan if np.isnan(value) else float(sample.periods[at[0]]))
+    return Label(dates[0], dates[1], label.event_time)
 
 
 def _wanted(sample: Sample, label: Label) -> Iterator[tuple[int, int]]:

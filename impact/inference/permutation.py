@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from impact.errors import InferenceError, check_choice
 from impact.inference.assignments import Assignments, Labels
 from impact.inference.bands import check_level
+from impact.inference.scaled_ranks import Ranked
 from impact.inference.sets import ConfidenceSet, invert
 
 __all__ = [
@@ -106,8 +107,8 @@ class PermutationTest:
 
 
 def permutation_test(
-    actual: Statistics,
-    reassigned: Statistics,
+    actual: Ranked,
+    reassigned: Ranked,
     drawn: Assignments,
     *,
     null: float = 0.0,

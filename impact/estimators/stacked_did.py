@@ -54,6 +54,9 @@ class StackedDiD(Estimator):
         "none" leaves the regression to weigh experiments by size and variance
     effects : "pooled" has one effect of being treated and one of each event time; "stack" one
         of each unit and each period in each experiment
+    unbalanced : in a panel with gaps, "complete_units" are the units observed throughout an
+        experiment's window; "rows" takes whatever rows the window holds and weighs comparison
+        rows by event time, with the shares of rows observed then
 
     Raises
     ------
@@ -62,14 +65,19 @@ class StackedDiD(Estimator):
 
     Notes
     -----
-    Only units observed throughout an experiment's window take part in it; ``extra["stack"]``
-    counts treated and comparison units of each experiment, with the comparison units' weight,
-    and says which cohorts were left out and why. Covariates enter linearly. A unit may serve in
-    several experiments, which clustering allows for: G/(G-1) (n-1)/(n-K) over rows of the
-    stack and t(G-1), with all levels of the period effects counted, as fixest does. Weights
-    are taken as given. With ``effects="pooled"``, the published form, shocks common to all
-    units in a year are part of the residuals of experiments, so that standard errors, not
-    estimates, depend on them; with ``effects="stack"`` nothing does.
+    ``extra["stack"]`` counts the treated and comparison units of each experiment, those left out
+    because they are not observed throughout its window, and gives the comparison units' weight;
+    the notes count them too and say which cohorts were left out and why. With gaps and
+    ``unbalanced="rows"``, ``extra["comparison_weights"]`` has the weights by event time. Who is
+    observed then changes between event times, and with ``effects="pooled"`` levels of those who
+    come and go enter the effects; ``effects="stack"`` takes them off.
+
+    Covariates enter linearly. A unit may serve in several experiments, which clustering allows
+    for: G/(G-1) (n-1)/(n-K) over rows of the stack and t(G-1), with all levels of the period
+    effects counted, as fixest does. Weights are taken as given. With ``effects="pooled"``, the
+    published form, shocks common to all units in a year are part of the residuals of
+    experiments, so that standard errors, not estimates, depend on them; with
+    ``effects="stack"`` nothing does.
 
     Source
     ------
@@ -81,6 +89,7 @@ class StackedDiD(Estimator):
     post: int = 2
     weighting: Literal["treated", "none"] = "treated"
     effects: Literal["pooled", "stack"] = "pooled"
+    unbalanced: Literal["complete_units", "rows"] = "complete_units"
 
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "effects by event time, over cohorts seen throughout"
@@ -101,6 +110,8 @@ class StackedDiD(Estimator):
             )
 
     def _needs_rows(self, design: Design) -> str | None:
+        if self.unbalanced == "rows" and not design.is_balanced:
+            return "unbalanced='rows' weighs the rows of units period by period"
         return covariates_by_unit(design)
 
     def _estimate(self, design: Design) -> Result:
@@ -148,7 +159,8 @@ class _Stack:
     member : array, shape (M,), position of the unit, or of the group among the moments'
     at : array, shape (S, E), positions of each experiment's periods
     experiment, treated : arrays, shape (M,)
-    weights : array, shape (M,), what the experiment multiplies the member's own weight by
+    weights : array, shape (S, E), what an experiment multiplies its comparison units' weight by
+    rows : array, shape (2, E), treated and comparison rows observed at each event time
     """
 
     member: Integers
@@ -156,8 +168,14 @@ class _Stack:
     experiment: Integers
     treated: Integers
     weights: Floats
+    rows: Integers
     table: pd.DataFrame
     left_out: dict[float, str]
+
+    @property
+    def member_weights(self) -> Floats:
+        """What each member's own weight is multiplied by at each event time, shape (M, E)."""
+        return np.where(self.treated[:, None] == 1, 1.0, self.weights[self.experiment])
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +198,8 @@ def _build(estimator: StackedDiD, design: Design, moments: GroupMoments | None) 
         codes, seen = moments.cohort, moments.seen
         units, size = moments.moments.units, moments.moments.size
     onset = np.append(design.cohort_values, np.inf)[codes] - design.anticipation
-    members, columns, treated, rows = [], [], [], []
+    by_rows = estimator.unbalanced == "rows"
+    members, columns, treated, counts, masses, held = [], [], [], [], [], []
     left_out: dict[float, str] = {}
     for position, cohort in enumerate(design.cohort_values):
         window = cohort + np.arange(-estimator.pre, estimator.post + 1)
@@ -188,39 +207,40 @@ def _build(estimator: StackedDiD, design: Design, moments: GroupMoments | None) 
         if not np.isin(window, design.periods).all():
             left_out[float(cohort)] = "the panel lacks periods of its window"
             continue
-        throughout = seen[:, at].all(axis=1) & (units > 0)
-        inside = np.flatnonzero(throughout & (codes == position))
-        outside = np.flatnonzero(throughout & (onset > window[-1]))
-        if not len(inside) or not len(outside):
-            who = "comparison" if len(inside) else "treated"
-            left_out[float(cohort)] = f"no {who} unit is seen throughout its window"
+        there = seen[:, at] & (units > 0)[:, None]
+        taken = there.any(axis=1) if by_rows else there.all(axis=1)
+        arms = [codes == position, onset > window[-1]]
+        groups = [np.flatnonzero(taken & arm) for arm in arms]
+        rows = np.stack([units[group] @ there[group] for group in groups])
+        if not rows.all():
+            who = "comparison" if rows[0].all() else "treated"
+            when = "in some period of" if by_rows else "throughout"
+            left_out[float(cohort)] = f"no {who} unit is seen {when} its window"
             continue
-        members.append(np.concatenate((inside, outside)))
-        treated.append(np.repeat([1, 0], [len(inside), len(outside)]))
+        members.append(np.concatenate(groups))
+        treated.append(np.repeat([1, 0], [len(group) for group in groups]))
         columns.append(at)
-        counts = (units[inside].sum(), units[outside].sum())
-        rows.append((cohort, *counts, size[inside].sum(), size[outside].sum()))
-    if not rows:
+        partly = [int(units[arm & there.any(axis=1) & ~taken].sum()) for arm in arms]
+        counts.append((cohort, *(units[group].sum() for group in groups), sum(partly)))
+        masses.append(np.stack([size[group] @ there[group] for group in groups]))
+        held.append(rows)
+    if not counts:
         reasons = listing(f"{g:g}: {why}" for g, why in left_out.items())
         raise EstimationError(
             f"no cohort can be stacked with pre={estimator.pre} and post={estimator.post} "
             f"({reasons}). Shorten the window with a smaller pre or post."
         )
-    table = pd.DataFrame(
-        rows, columns=["cohort", "n_treated", "n_comparison", "treated_mass", "comparison_mass"]
-    )
-    mass, compared = table.pop("treated_mass"), table.pop("comparison_mass")
-    shares = (mass / mass.sum()) / (compared / compared.sum())
-    table["comparison_weight"] = shares if estimator.weighting == "treated" else 1.0
-    experiment = np.repeat(np.arange(len(rows)), [len(m) for m in members])
-    is_treated = np.concatenate(treated)
+    mass = np.stack(masses)
+    shares = mass / mass.sum(axis=0)
+    weights = shares[:, 0] / shares[:, 1]
     return _Stack(
         member=np.concatenate(members),
         at=np.stack(columns),
-        experiment=experiment,
-        treated=is_treated,
-        weights=np.where(is_treated, 1.0, table["comparison_weight"].to_numpy()[experiment]),
-        table=table,
+        experiment=np.repeat(np.arange(len(counts)), [len(m) for m in members]),
+        treated=np.concatenate(treated),
+        weights=weights if estimator.weighting == "treated" else np.ones(weights.shape),
+        rows=np.sum(held, axis=0),
+        table=pd.DataFrame(counts, columns=["cohort", "n_treated", "n_comparison", "n_incomplete"]),
         left_out=left_out,
     )
 
@@ -228,7 +248,7 @@ def _build(estimator: StackedDiD, design: Design, moments: GroupMoments | None) 
 def _fit_rows(
     design: Design, stack: _Stack, codes: Integers, regressors: Floats, by_unit: bool
 ) -> _Fit:
-    """Regress unit by unit, with covariates."""
+    """Regress unit by unit, with covariates or gaps."""
     own = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
     unit, period = stack.member[:, None], stack.at[stack.experiment]
     fit = fit_rows(
@@ -236,7 +256,7 @@ def _fit_rows(
         codes,
         regressors,
         design.covariate_array()[unit, period],
-        stack.weights * own[stack.member],
+        stack.member_weights * own[stack.member, None],
         unit_effects=by_unit,
     )
     clusters = design.cluster_codes[stack.member]
@@ -260,9 +280,10 @@ def _fit_moments(
     experiments is linear in all its outcomes.
     """
     moments, at = groups.moments, stack.at[stack.experiment]
+    weights = stack.member_weights[:, 0]
     own = CohortMoments(
         moments.units[stack.member],
-        moments.size[stack.member] * stack.weights,
+        moments.size[stack.member] * weights,
         moments.mean[stack.member[:, None], at],
         np.zeros(0),
     )
@@ -277,8 +298,8 @@ def _fit_moments(
         intercepts = np.zeros((len(member), len(functionals)))
         every = np.arange(len(functionals))
         for m, group in enumerate(stack.member):
-            slopes[group][np.ix_(every, at[m])] += stack.weights[m] * parts.slopes[m]
-            intercepts[group] += stack.weights[m] * parts.intercepts[m]
+            slopes[group][np.ix_(every, at[m])] += weights[m] * parts.slopes[m]
+            intercepts[group] += weights[m] * parts.intercepts[m]
         linear, df = LinearCells(slopes, intercepts), float(n_clusters - 1)
         return linear_uncertainty(design, linear, moments, factor=factor, df=df)
 
@@ -321,8 +342,8 @@ def _report(
             "estimate": estimates,
             "weight": 1.0,
             "note": cell_notes,
-            "n_treated": int(stack.table["n_treated"].sum()),
-            "n_comparison": int(stack.table["n_comparison"].sum()),
+            "n_treated": stack.rows[0],
+            "n_comparison": stack.rows[1],
         }
     )
     who = listing((f"{g:g}" for g in stack.table["cohort"]), 8)
@@ -330,6 +351,7 @@ def _report(
     if stack.left_out:
         why = listing((f"{g:g} ({reason})" for g, reason in stack.left_out.items()), 8)
         notes.append(f"Left out: cohort {why}.")
+    notes += _gap_notes(estimator, design, stack)
     notes += moving_covariates(design)
     if estimator.weighting == "none":
         notes.append("Unweighted: effects are weighted by size and variance, not those of an ATT.")
@@ -341,5 +363,41 @@ def _report(
         estimand=estimator.estimand,
         settings=estimator.settings(),
         notes=tuple(notes),
-        extra={"stack": stack.table},
+        extra=_weights_shown(estimator, design, stack, event_time),
     )
+
+
+def _gap_notes(estimator: StackedDiD, design: Design, stack: _Stack) -> list[str]:
+    """Say what became of units not observed throughout."""
+    if design.is_balanced:
+        return []
+    if estimator.unbalanced == "complete_units":
+        count, total = (
+            int(stack.table["n_incomplete"].sum()),
+            int(stack.table.iloc[:, 1:].sum().sum()),
+        )
+        if not count:
+            return []
+        return [
+            f"Unbalanced: {count:,} of {total:,} parts that units take in experiments were left "
+            "out, not being observed throughout the window; unbalanced='rows' keeps their rows."
+        ]
+    notes = ["Unbalanced: each experiment holds the rows observed, weighted by event time."]
+    if estimator.effects == "pooled":
+        notes.append(
+            "Who is observed changes between event times and units have no effects of their own, "
+            "so that levels of those who come and go enter; effects='stack' takes them off."
+        )
+    return notes
+
+
+def _weights_shown(
+    estimator: StackedDiD, design: Design, stack: _Stack, event_time: Integers
+) -> dict[str, object]:
+    """Return the table of experiments with their weights, by event time where they differ."""
+    if estimator.unbalanced == "complete_units" or design.is_balanced:
+        return {"stack": stack.table.assign(comparison_weight=stack.weights[:, 0])}
+    cohorts = pd.Index(stack.table["cohort"], name="cohort")
+    columns = pd.Index(event_time, name="event_time")
+    weights = pd.DataFrame(stack.weights, index=cohorts, columns=columns)
+    return {"stack": stack.table, "comparison_weights": weights}

@@ -1,8 +1,9 @@
 """Stacked difference in differences: by hand, against R fixest, and refused."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from did import design, staggered, two_by_two
+from did import dense_regression, design, dummies, staggered, two_by_two, waves
 
 from impact import CallawaySantAnna, StackedDiD, simulate
 from impact.errors import DesignError, EstimationError
@@ -91,7 +92,102 @@ def test_units_with_gaps_in_a_window_take_no_part_in_it():
     result = StackedDiD(pre=2, post=1).fit(design(frame[~gap]))
     whole = StackedDiD(pre=2, post=1).fit(design(frame[frame["unit"] != 7]))
     np.testing.assert_allclose(result.estimates, whole.estimates, atol=EXACT)
-    assert result.extra["stack"][["n_treated", "n_comparison"]].to_numpy().sum() == 59
+    stack = result.extra["stack"]
+    assert stack[["n_treated", "n_comparison"]].to_numpy().sum() == 59
+    assert stack["n_incomplete"].tolist() == [1]
+    assert "1 of 60 parts that units take in experiments were left out" in result.summary()
+    early = (frame["unit"] == 7) & (frame["time"] == 1)
+    untouched = StackedDiD(pre=2, post=1).fit(design(frame[~early]))
+    assert "Unbalanced" not in untouched.summary()
+
+
+# diff-diff 3.13.0, StackedDiD(kappa_pre=2, kappa_post=1) on waves(gaps=True), by event time.
+BY_ROWS = {
+    -2: (-0.3200468012935258, 0.0797715281582864),
+    0: (1.4056882229816756, 0.07633782472269174),
+    1: (2.256798295839588, 0.12382556549441769),
+}
+
+
+def test_rows_equal_diff_diff_in_a_panel_with_gaps():
+    sample = design(waves(gaps=True), never_treated=0)
+    result = StackedDiD(pre=2, post=1, unbalanced="rows").fit(sample)
+    cells = result.cells.set_index("event_time")
+    for e, (estimate, error) in BY_ROWS.items():
+        assert cells.loc[e, "estimate"] == pytest.approx(estimate, rel=EXACT)
+        k = cells.index.get_loc(e)
+        assert result.std_errors[k] == pytest.approx(error, rel=EXACT)
+    assert cells.loc[[-2, 0, 1], "n_treated"].tolist() == [109, 110, 108]
+    assert "levels of those who come and go enter" in result.summary()
+    own = StackedDiD(pre=2, post=1, unbalanced="rows", effects="stack").fit(sample)
+    assert "levels of those who come and go enter" not in own.summary()
+
+
+@pytest.mark.parametrize("effects", ["pooled", "stack"])
+@pytest.mark.parametrize("settings", [{}, {"weights": "w", "covariates": "z"}])
+def test_rows_are_the_regression_on_the_stack_of_rows(effects, settings):
+    frame = staggered(6, n_units=80, periods=7, cohorts=(3, 5), missing=0.15)
+    sample = design(frame, clusters="cluster", always_treated="drop", **settings)
+    frame = sample.sample.frame
+    parts = []
+    for g in (3.0, 5.0):
+        clean = frame["cohort"].isna() | (frame["cohort"] > g + 1)
+        event_time = frame["time"] - g
+        part = frame[((frame["cohort"] == g) | clean) & event_time.between(-2, 1)]
+        parts.append(part.assign(e=part["time"] - g, experiment=g, inside=part["cohort"] == g))
+    stack = pd.concat(parts, ignore_index=True)
+    own = stack["w"] if settings else pd.Series(1.0, stack.index)
+    mass = own.groupby([stack["experiment"], stack["e"], stack["inside"]]).sum().unstack()
+    shares = mass / mass.groupby("e").transform("sum")
+    ratio = (shares[True] / shares[False]).to_dict()
+    keys = list(zip(stack["experiment"], stack["e"], strict=True))
+    weights = own * np.where(stack["inside"], 1.0, [ratio[key] for key in keys])
+    leads = np.stack([stack["inside"] & (stack["e"] == e) for e in (-2, 0, 1)], axis=1)
+    if effects == "pooled":
+        effect = np.column_stack((stack["inside"], dummies(stack, "e")))
+    else:
+        effect = dummies(
+            stack.assign(
+                a=stack["unit"].astype(str) + "_" + stack["experiment"].astype(str),
+                b=stack["e"].astype(str) + "_" + stack["experiment"].astype(str),
+            ),
+            "a",
+            "b",
+        )
+    covariates = stack[["z"]] if settings else stack[[]]
+    X = np.column_stack((leads, effect, covariates)).astype(float)
+    # Unit effects are nested in the clusters; levels of period effects count in each experiment.
+    other = 1 + 4 if effects == "pooled" else 2 * 4
+    n_parameters = leads.shape[1] + covariates.shape[1] + other
+    y = stack["outcome"].to_numpy()
+    estimates, covariance = dense_regression(
+        y, X, weights.to_numpy(), stack["cluster"].to_numpy(), [0, 1, 2], n_parameters
+    )
+    result = StackedDiD(pre=2, post=1, unbalanced="rows", effects=effects).fit(sample)
+    found = result.cells["event_time"] != -1
+    np.testing.assert_allclose(result.estimates[found], estimates, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(
+        result.std_errors[found], np.sqrt(np.diagonal(covariance)), rtol=1e-7
+    )
+    shown = result.extra["comparison_weights"]
+    assert shown.loc[3.0, 0.0] == pytest.approx(ratio[3.0, 0.0], rel=EXACT)
+
+
+def test_rows_are_complete_units_without_gaps():
+    sample = design(staggered(3, periods=8, cohorts=(4, 6)))
+    whole, rows = (
+        StackedDiD(pre=2, post=1, unbalanced=how).fit(sample) for how in ("complete_units", "rows")
+    )
+    np.testing.assert_array_equal(whole.estimates, rows.estimates)
+    np.testing.assert_array_equal(whole.std_errors, rows.std_errors)
+
+
+def test_an_experiment_without_comparison_rows_at_some_event_time_is_left_out():
+    frame = staggered(3, n_units=80, periods=8, cohorts=(4, 6))
+    lost = frame["cohort"].isna() & (frame["time"] == 7)
+    result = StackedDiD(pre=2, post=1, unbalanced="rows").fit(design(frame[~lost]))
+    assert "6 (no comparison unit is seen in some period of its window)" in " ".join(result.notes)
+    assert result.extra["stack"]["cohort"].tolist() == [4.0]
 
 
 def test_anticipation_moves_the_base_period():

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, plural
@@ -143,33 +142,19 @@ def _complete_units(design: Design) -> Design:
 def _report(
     estimator: CallawaySantAnna, design: Design, plan: GroupTimePlan, fitted: GroupTimeFit
 ) -> Result:
-    if np.isnan(fitted.estimates[[note != BASE_NOTE for note in fitted.notes]]).all():
+    if not fitted.has_effects:
         raise EstimationError(
             "no group-time effect can be estimated: "
             + "; ".join(sorted({note for note in fitted.notes if note != BASE_NOTE}))
             + ". Use fewer covariates, another comparison, or a longer panel."
         )
-    cohorts, times = design.cohort_values[plan.cohort], design.periods[plan.period]
-    cells = pd.DataFrame(
-        {
-            "term": [f"att({g:g}, {t})" for g, t in zip(cohorts, times, strict=True)],
-            "cohort": cohorts,
-            "time": times,
-            "event_time": times - cohorts,
-            "estimate": fitted.estimates,
-            "weight": fitted.shares[plan.cohort],
-            "note": fitted.notes,
-            "n_treated": fitted.n_treated,
-            "n_comparison": fitted.n_comparison,
-        }
-    )
     return Result(
         estimator=estimator.name,
         design=design,
-        cells=cells,
+        cells=fitted.table(design, plan),
         uncertainty=fitted.uncertainty,
         estimand=estimator.estimand,
-        shares=pd.Series(fitted.shares, index=pd.Index(design.cohort_values, name="cohort")),
+        shares=fitted.cohort_shares(design),
         settings=estimator.settings(),
         notes=_notes(estimator, design, fitted),
     )

@@ -30,7 +30,7 @@ def study(tmp_path_factory):
     programme = simulate_programme(plan.inference["seed"])
     path = tmp_path_factory.mktemp("corrected") / "corrected.xlsx"
     ledger = read_ledger(write_workbook(path, programme.projects))
-    made = ProvinceStudy(plan, programme, ledger, 2021, 0.15)
+    made = ProvinceStudy(plan, programme, ledger)
     with pytest.warns(BreakWarning, match=r'outcome "log_\w+" \(.*\) spans 1') as caught:
         made.comparison()
     assert [str(entry.message).split(")")[0] for entry in caught] == [

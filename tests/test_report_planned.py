@@ -183,13 +183,12 @@ def test_the_cost_of_a_net_job_is_the_packages(make):
     found = cost_per_unit(effect.result, cost=1e9, displacement=0.15,
                           scale=effect.design.facts.n_treated_units)  # fmt: skip
     value = record.values["cost.net"]
-    assert value.value == pytest.approx(found.estimate, rel=1e-8)
-    assert (value.low, value.high) == pytest.approx(
-        (found.confidence_set.low, found.confidence_set.high), rel=1e-8
-    )
+    limits = (found.confidence_set.low, found.confidence_set.high)
+    stored = [value.value, value.low, value.high]
+    assert stored == [float(f"{amount:.3g}") for amount in (found.estimate, *limits)]
     english, vietnamese = words_of(record, sentence)
-    assert english.startswith("A net job cost VND ")
-    assert vietnamese.startswith("Một việc làm ròng tốn ")
+    assert english.startswith("Counting net jobs only, the programme cost VND ")
+    assert vietnamese.startswith("Chỉ tính việc làm ròng, chi phí là ")
     assert "theo giá năm {cost.prices}" in content["sections"][0]["blocks"][0]["text"]["vi"]
 
 
@@ -214,6 +213,33 @@ def test_an_effect_that_may_be_none_has_no_upper_limit(make, shift, said):
     assert record.values["cost.net"].high is None
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_without_valid_inference_the_cost_and_families_are_told_with_that(make, sign):
+    plan = make(COST, FAMILY)
+    frame = plan.load()
+    treated = frame.loc[frame["cohort"].notna(), "unit"].unique()
+    frame.loc[frame["unit"].isin(treated[1:]), "cohort"] = np.nan
+    frame = frame[frame["unit"].isin([treated[0], *treated[1:3]])]
+    after = frame["time"] >= frame["cohort"]
+    frame["outcome"] = 0.01 * frame["outcome"] + sign * after
+    effects = estimate_outcomes(plan, frame)
+    record = Record.of(plan)
+    record.smallest_cell = 1
+    effect_tables.record_effects(record, effects)
+    sentence = planned.cost_sentence(record, plan, effects)
+    chapters.add_planned(record, plan, effects)
+    content = record.as_dict()
+    english, vietnamese = words_of(record, sentence)
+    assert "interval of the effect holds" in english
+    assert "không có khoảng tin cậy nào" in vietnamese
+    assert ("by the estimate" in english) == (sign > 0)
+    assert record.values["cost.net"].high is None
+    assert "cost.least" not in record.values
+    families, cost = content["sections"]
+    assert "without a bounded interval" in cost["blocks"][0]["text"]["en"]
+    assert "p-values cannot be adjusted: [[no valid p-value" in families["blocks"][1]["text"]["en"]
+
+
 def test_the_first_page_shows_the_cost(make):
     from impact.report import population_of
 
@@ -232,6 +258,7 @@ def test_the_first_page_shows_the_cost(make):
         (FAMILY.replace(', "other"', ""), r"families\.1 needs two outcomes"),
         (SUBGROUPS.replace('by = "sector"', 'by = "sectr"'), r'"sectr".*Did you mean .sector'),
         (COST.replace('"outcome"', '"outcom"'), r'"outcom".*Did you mean .outcome'),
+        (COST.replace("spent = 1_000_000_000", ""), r"cost\.spent is missing.*no ledger"),
     ],
 )
 def test_what_cannot_be_computed_is_found_before_anything_runs(make, part, said):

@@ -75,6 +75,13 @@ def test_intervals_share_scale_decimals_and_unit():
     assert format_value(given, "en", "interval") == f"{MINUS}0.500 to 0.012{NBSP}log points"
     money = format_interval(3_100_000_000, 900_000_000, "VND", "en")
     assert money == f"VND{NBSP}3.1 to 0.9{NBSP}billion"
+    apart = (179_000_000, 8_880_000_000, "VND/job")
+    english = f"VND{NBSP}179{NBSP}million to VND{NBSP}8.88{NBSP}billion per job"
+    assert format_interval(*apart, "en").replace(NBSP, " ") == english.replace(NBSP, " ")
+    vietnamese = "179 triệu đồng đến 8,88 tỷ đồng/việc làm"
+    assert format_interval(*apart, "vi").replace(NBSP, " ") == vietnamese
+    zero = format_interval(0, 8_880_000_000, "VND", "en")
+    assert zero.replace(NBSP, " ") == "VND 0.00 to 8.88 billion"
     assert format_interval(-1.9, 11.9, "percent", "vi", 1) == f"{MINUS}1,9% đến 11,9%"
 
 

@@ -54,11 +54,10 @@ class ProvinceStudy:
 
     Parameters
     ----------
-    plan : outcomes, anticipation, estimator and level
+    plan : outcomes, anticipation, estimator and level; of the cost, the year of constant prices and
+        the share of gained jobs that others lost, assumed
     programme : the simulated establishments, and the truth
     ledger : the ledger as corrected
-    price_base : year of constant prices
-    displacement : share of gained jobs that others lost, assumed
 
     Notes
     -----
@@ -68,8 +67,16 @@ class ProvinceStudy:
     plan: Evaluation
     programme: SimulatedProgramme
     ledger: Ledger
-    price_base: int
-    displacement: float
+
+    @property
+    def price_base(self) -> int:
+        """Year of constant prices."""
+        return int(self.plan.cost["price_base"])
+
+    @property
+    def displacement(self) -> float:
+        """Share of gained jobs that others lost, assumed."""
+        return float(self.plan.cost["displacement"])
 
     @property
     def level(self) -> float:

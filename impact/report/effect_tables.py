@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,10 @@ _NO_PRE_TREND = text(
 )
 _NOT_IDENTIFIED = text(
     "no unit can be compared in this period", "không có đơn vị nào để so sánh trong kỳ này"
+)
+_FEW = text(
+    "no inference holds with so few units treated or untreated",
+    "quá ít đơn vị được hoặc không được hỗ trợ nên không có suy luận nào đáng tin",
 )
 _INTERVAL = text("{level} interval", "Khoảng tin cậy {level}")
 
@@ -81,6 +86,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             high=number.high,
             level=effect.level,
             decimals=decimals,
+            note=_NOT_IDENTIFIED if math.isnan(number.estimate) else None,
             units=effect.design.facts.n_treated_units,
         )
 
@@ -115,6 +121,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             unit,
             _joined(label, what),
             decimals=decimals,
+            note=_FEW if math.isnan(size) else None,
             units=effect.design.facts.n_treated_units,
         )
     if outcome.smallest_effect is not None:
@@ -125,12 +132,14 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             _joined(label, text("smallest effect of interest", "tác động nhỏ nhất đáng quan tâm")),
         )
     test = effect.pre_trends
+    p_value = math.nan if test is None else test.p_value
+    missing = _NO_PRE_TREND if test is None else _FEW
     record.value(
         f"{name}.pretrend",
-        None if test is None else test.p_value,
+        p_value,
         "p_value",
         _joined(label, text("p of no effect before", "p của không có tác động trước")),
-        note=None if test is not None else _NO_PRE_TREND,
+        note=missing if math.isnan(p_value) else None,
     )
     facts = effect.design.facts
     for id, count, what in (

@@ -194,14 +194,27 @@ def format_interval(
     language: str,
     decimals: int | None = None,
 ) -> str:
-    """Write an interval with its unit once, both limits in the same scale and decimals."""
+    """Write an interval with its unit once, both limits in the same scale and decimals.
+
+    Amounts of money too far apart for one scale have each their own: 179 million to 8.88 billion.
+    """
+    joint = " đến " if language == "vi" else " to "
+    if isinstance(unit, str) and _are_far_apart(low, high, UNITS[unit.partition("/")[0]]):
+        first = format_quantity(low, unit.partition("/")[0], language, decimals)
+        return first + joint + format_quantity(high, unit, language, decimals)
     limits, words, places = _scaled((low, high), unit, language, decimals)
     numbers = [format_number(limit, language, places, grouped=words.grouped) for limit in limits]
-    joint = " đến " if language == "vi" else " to "
     pattern = words.vi if language == "vi" else words.en
     if " " not in pattern:
         return joint.join(_fill(words, number, language) for number in numbers)
     return _fill(words, joint.join(numbers), language)
+
+
+def _are_far_apart(low: float, high: float, unit: Unit) -> bool:
+    """Tell whether the smaller of two amounts is hard to read in the scale of the larger."""
+    small, large = sorted((abs(low), abs(high)))
+    factor = next((factor for factor, _ in unit.scales if large >= factor), 0)
+    return 0 < small < factor / 2
 
 
 def _scaled(

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from impact.errors import DesignError, EstimationError, SpecError, listing, near
+from impact.errors import DesignError, EstimationError, InferenceError, SpecError, listing, near
 from impact.estimators import EffectsByGroup, estimator_class
 from impact.evaluation import Evaluation
 from impact.families import family
 from impact.inference.multiplicity import adjust
+from impact.inference.sets import ConfidenceSet
 from impact.report.effects import OutcomeEffect
 from impact.report.results import Block, Column, Record
 from impact.report.text import LANGUAGES, Text, capital, text
@@ -43,28 +44,43 @@ _METHODS = {
     "holm": text("Holm's step-down", "thủ tục giảm dần của Holm"),
     "q_values": text("Anderson's sharpened q-values", "giá trị q hiệu chỉnh của Anderson"),
 }
-_UNIT_WORDS = {
-    "job": text("A net job", "Một việc làm ròng"),
-    "worker": text("A net worker", "Một lao động ròng"),
-    "household": text("A net household", "Một hộ ròng"),
-    "firm": text("A net firm", "Một doanh nghiệp ròng"),
-    "establishment": text("A net establishment", "Một cơ sở ròng"),
+_NET = {
+    "job": text("net jobs", "việc làm ròng"),
+    "worker": text("net workers", "lao động ròng"),
+    "household": text("net households", "hộ ròng"),
+    "firm": text("net firms", "doanh nghiệp ròng"),
+    "establishment": text("net establishments", "cơ sở ròng"),
 }
 _BOUNDED = text(
-    "{unit} cost {{cost.net}} ({{level}} interval: {{cost.net:interval}}).",
-    "{unit} tốn {{cost.net}} (khoảng tin cậy {{level}}: {{cost.net:interval}}).",
+    "Counting {net} only, the programme cost {{cost.net}} ({{level}} interval: "
+    "{{cost.net:interval}}).",
+    "Chỉ tính {net}, chi phí là {{cost.net}} (khoảng tin cậy {{level}}: {{cost.net:interval}}).",
 )
 _OPEN = text(
-    "{unit} cost {{cost.net}} by the estimate; {{cost.least}} or more is compatible with the data "
-    "({{level}}), without an upper limit, since no effect at all is not excluded.",
-    "{unit} tốn {{cost.net}} theo ước lượng; mọi mức từ {{cost.least}} trở lên đều phù hợp với số "
-    "liệu ({{level}}), không có cận trên, vì chưa loại trừ khả năng không có tác động.",
+    "Counting {net} only, the programme cost {{cost.net}} by the estimate; {{cost.least}} or more "
+    "is compatible with the data ({{level}}), without an upper limit, since no effect at all is "
+    "not excluded.",
+    "Chỉ tính {net}, chi phí là {{cost.net}} theo ước lượng; mọi mức từ {{cost.least}} trở lên đều "
+    "phù hợp với số liệu ({{level}}), không có cận trên, vì chưa loại trừ khả năng không có tác "
+    "động.",
 )
 _NOTHING = text(
-    "The estimate finds no gain for the {{cost.spent}} spent, so no cost of a unit can be given; "
-    "{{cost.least}} or more each is what the data allow at best ({{level}}).",
-    "Ước lượng không cho thấy mức tăng nào từ {{cost.spent}} đã chi nên không tính được chi phí "
-    "một đơn vị; nhiều nhất số liệu cho phép mức từ {{cost.least}} trở lên ({{level}}).",
+    "The estimate finds no gain for the {{cost.spent}} spent, so no cost can be given; at best, "
+    "the data allow {{cost.least}} or more, counting {net} only ({{level}}).",
+    "Ước lượng không cho thấy mức tăng nào từ {{cost.spent}} đã chi nên không tính được chi phí; "
+    "khả quan nhất, số liệu cho phép mức từ {{cost.least}} trở lên, chỉ tính {net} ({{level}}).",
+)
+_UNSURE = text(
+    "Counting {net} only, the programme cost {{cost.net}} by the estimate. No interval of the "
+    "effect holds with so few units treated or untreated, so how far off that is cannot be said.",
+    "Chỉ tính {net}, chi phí là {{cost.net}} theo ước lượng. Quá ít đơn vị được hoặc không được "
+    "hỗ trợ nên không có khoảng tin cậy nào đáng tin, và không thể nói con số này lệch đến đâu.",
+)
+_UNSURE_NOTHING = text(
+    "The estimate finds no gain for the {{cost.spent}} spent, so no cost can be given; no interval "
+    "of the effect holds with so few units treated or untreated.",
+    "Ước lượng không cho thấy mức tăng nào từ {{cost.spent}} đã chi nên không tính được chi phí; "
+    "quá ít đơn vị được hoặc không được hỗ trợ nên không có khoảng tin cậy nào đáng tin.",
 )
 _LOST = text(
     "The {{cost.spent}} spent bought no gain: the effect is a fall.",
@@ -90,7 +106,12 @@ def check_planned(plan: Evaluation) -> list[str]:
             )
         elif len(set(entry["outcomes"])) < 2:
             findings.append(f"families.{number} needs two outcomes or more to be a family.")
-    for number, entry in enumerate(plan.subgroups, start=1):
+    if plan.subgroups and plan.scan is not None:
+        findings.append(
+            "subgroups need the rows of units, and data.scan leaves them in their table. Leave "
+            "subgroups out, or build a report for each value: impact matrix PLAN --over COLUMN."
+        )
+    for number, entry in enumerate([] if plan.scan else plan.subgroups, start=1):
         columns = plan.load().columns
         if entry["by"] not in columns:
             findings.append(
@@ -101,6 +122,11 @@ def check_planned(plan: Evaluation) -> list[str]:
         findings.append(
             f'cost.outcome names "{plan.cost["outcome"]}", which is no outcome of the plan. '
             f"{near(plan.cost['outcome'], names)}There are: {listing(names, 12)}."
+        )
+    elif plan.cost and "spent" not in plan.cost:
+        findings.append(
+            "cost.spent is missing: what was spent on the treated must be said, since this "
+            "notebook has no ledger to take it from."
         )
     elif plan.cost and _needs_scale(plan):
         findings.append(
@@ -123,7 +149,7 @@ def add_families(record: Record, plan: Evaluation, effects: Effects) -> None:
     """
     if not plan.families:
         return
-    tables = [_family_table(record, plan, effects, k) for k in range(1, len(plan.families) + 1)]
+    told = [_family_block(record, plan, effects, k) for k in range(1, len(plan.families) + 1)]
     record.section(
         "families",
         text("Outcomes taken together", "Xét chung các kết quả"),
@@ -133,8 +159,21 @@ def add_families(record: Record, plan: Evaluation, effects: Effects) -> None:
             "Kiểm định nhiều kết quả thì ngẫu nhiên cũng thấy có tác động. Giá trị p điều chỉnh có "
             "hiệu lực cho mọi kết quả của một nhóm cùng lúc.",
         ),
-        *tables,
+        *told,
     )
+
+
+def _family_block(record: Record, plan: Evaluation, effects: Effects, k: int) -> Block | Text:
+    """Return a family's table, or why its p-values cannot be adjusted."""
+    try:
+        return _family_table(record, plan, effects, k)
+    except InferenceError as reason:
+        label = plan.families[k - 1]["label"]
+        return text(
+            f"**{label['en']}**: p-values cannot be adjusted: [[{reason}]]",
+            f"**{label['vi']}**: không điều chỉnh được giá trị p (lý do bằng tiếng Anh): "
+            f"[[{reason}]]",
+        )
 
 
 def _family_table(record: Record, plan: Evaluation, effects: Effects, k: int) -> Block:
@@ -300,7 +339,8 @@ def cost_sentence(record: Record, plan: Evaluation, effects: Effects) -> Text | 
     """Say what a net unit cost, and record the numbers as ``cost.*``; None without money.
 
     Recorded are ``cost.spent``, ``cost.gained``, ``cost.net`` (the estimate; its interval where
-    there is an upper limit) and else ``cost.least``, the lower one. `add_effects` and others have
+    there is an upper limit) and else ``cost.least``, the lower one, if the effect has an interval;
+    costs in three digits. `add_effects` and others have
     recorded ``level``.
     """
     if not plan.cost:
@@ -318,30 +358,40 @@ def cost_sentence(record: Record, plan: Evaluation, effects: Effects) -> Text | 
         low=_finite(gained.low), high=_finite(gained.high), level=effect.level, decimals=0,
         units=units,
     )  # fmt: skip
+    is_known = math.isfinite(gained.low) or math.isfinite(gained.high)
     positive = [ends for ends in found.confidence_set.intervals if ends[1] > 0]
     bounded = bool(gained.low > 0)
     low = max(positive[-1][0], 0.0) if positive else math.nan
     record.value(
-        "cost.net", found.estimate, f"{money}/{unit}",
+        "cost.net", _three_digits(found.estimate), f"{money}/{unit}",
         text("cost of a net unit, by the estimate", "chi phí một đơn vị ròng, theo ước lượng"),
-        low=low if bounded else None, high=positive[-1][1] if bounded else None,
+        low=_three_digits(low) if bounded else None,
+        high=_three_digits(_finite(positive[-1][1])) if bounded else None,
         level=effect.level if bounded else None,
         note=_NO_GAIN if math.isnan(found.estimate) else None, units=units,
     )  # fmt: skip
-    if positive and not bounded:
+    if positive and is_known and not bounded:
         least = text("least cost of a net unit", "chi phí thấp nhất của một đơn vị ròng")
-        record.value("cost.least", low, f"{money}/{unit}", least, units=units)
-    if not positive:
-        template = _LOST
-    elif bounded:
-        template = _BOUNDED
-    else:
-        template = _NOTHING if math.isnan(found.estimate) else _OPEN
-    return {c: template[c].format(unit=_UNIT_WORDS[unit][c]) for c in LANGUAGES}
+        record.value("cost.least", _three_digits(low), f"{money}/{unit}", least, units=units)
+    template = _cost_template(found, is_known, bool(positive), bounded)
+    return {c: template[c].format(net=_NET[unit][c]) for c in LANGUAGES}
+
+
+def _cost_template(found: CostPerUnit, is_known: bool, may_gain: bool, bounded: bool) -> Text:
+    """Choose the sentence: an interval, no upper limit, no interval at all, or no gain."""
+    if not is_known:
+        return _UNSURE_NOTHING if math.isnan(found.estimate) else _UNSURE
+    if not may_gain:
+        return _LOST
+    if bounded:
+        return _BOUNDED
+    return _NOTHING if math.isnan(found.estimate) else _OPEN
 
 
 def plan_cost(plan: Evaluation, effects: Effects) -> CostPerUnit:
     """Divide the plan's money by what its outcome's average effect stands for.
+
+    Where the effect has no valid interval, nothing is excluded: its set is the whole line.
 
     Raises
     ------
@@ -351,15 +401,23 @@ def plan_cost(plan: Evaluation, effects: Effects) -> CostPerUnit:
     if _needs_scale(plan):
         raise SpecError(f"{plan.path}: {check_planned(plan)[-1]}")
     effect = effects[stated["outcome"]]
-    return cost_per_unit(
-        effect.result,
-        cost=stated["spent"],
-        scale=stated.get("scale", effect.design.facts.n_treated_units),
-        unit=stated["unit"],
-        displacement=stated["displacement"],
-        level=effect.level,
-        price_base=stated.get("price_base"),
-    )
+
+    def cost(effect_set: ConfidenceSet | None) -> CostPerUnit:
+        return cost_per_unit(
+            effect.result,
+            cost=stated["spent"],
+            scale=stated.get("scale", effect.design.facts.n_treated_units),
+            unit=stated["unit"],
+            displacement=stated["displacement"],
+            effect_set=effect_set,
+            level=effect.level,
+            price_base=stated.get("price_base"),
+        )
+
+    try:
+        return cost(None)
+    except InferenceError:
+        return cost(ConfidenceSet(((-math.inf, math.inf),), effect.level))
 
 
 def add_cost(record: Record, plan: Evaluation, effects: Effects) -> None:
@@ -374,20 +432,29 @@ def add_cost(record: Record, plan: Evaluation, effects: Effects) -> None:
     if "price_base" in stated:
         record.value("cost.prices", stated["price_base"], "year", text("prices of", "giá năm"))
         prices = text(" at the prices of {cost.prices}", " theo giá năm {cost.prices}")
+    gained = record.values["cost.gained"]
+    sure = text(" ({level} interval: {cost.gained:interval})", " (khoảng tin cậy {level}: "
+                "{cost.gained:interval})")  # fmt: skip
+    if gained.low is None or gained.high is None:
+        sure = text(" (without a bounded interval)", " (không có khoảng tin cậy hữu hạn)")
     record.section(
         "cost",
         text("What a net unit cost", "Chi phí một đơn vị ròng"),
         text(
             f"Spent on the treated: {{cost.spent}}{prices['en']}. Gained, by the average effect on "
-            f"{label['en']}: {{cost.gained}} ({{level}} interval: {{cost.gained:interval}}), after "
-            "taking off {cost.displacement} for what others lost, which is assumed. Units that "
-            "would have been gained anyway are not counted.",
+            f"{label['en']}: {{cost.gained}}{sure['en']}, after taking off {{cost.displacement}} "
+            "for what others lost, which is assumed. Units that would have been gained anyway are "
+            "not counted.",
             f"Đã chi cho đơn vị được hỗ trợ: {{cost.spent}}{prices['vi']}. Mức tăng theo tác động "
-            f"trung bình đến {label['vi']}: {{cost.gained}} (khoảng tin cậy {{level}}: "
-            "{cost.gained:interval}), đã trừ {cost.displacement} do chèn lấn, là giả định. Không "
-            "tính phần dù sao cũng tăng.",
+            f"trung bình đến {label['vi']}: {{cost.gained}}{sure['vi']}, đã trừ "
+            "{cost.displacement} do chèn lấn, là giả định. Không tính phần dù sao cũng tăng.",
         ),
     )
+
+
+def _three_digits(amount: float | None) -> float | None:
+    """Round an estimated amount to what it is worth printing."""
+    return None if amount is None else float(f"{amount:.3g}")
 
 
 def _finite(limit: float) -> float | None:

@@ -155,6 +155,8 @@ def record_numbers(
     record: Record, study: ProvinceStudy, as_filed: Ledger, totals: ProvinceTotals
 ) -> None:
     """Record every number of the report under its name."""
+    level = round(100 * study.level, 6)
+    record.value("level", level, "percent", text("Confidence level", "Mức tin cậy"))
     _record_effects(record, study)
     _record_ledger(record, study, as_filed.findings)
     _record_jobs(record, study)
@@ -579,19 +581,27 @@ def _drawing(record: Record, study: ProvinceStudy) -> Block:
 
 
 def _cost_words(study: ProvinceStudy) -> Text:
-    """Say what a net job cost."""
-    return (
+    """Say what a net job cost, and what counting before and after would have said."""
+    told = (
         text(
-            "A net job cost {cost.net}, with a set of {cost.net:interval}.",
-            "Một việc làm ròng tốn {cost.net}, khoảng tin cậy {cost.net:interval}.",
+            "Counting net jobs only, the programme cost {cost.net} ({level} interval: "
+            "{cost.net:interval})",
+            "Chỉ tính việc làm ròng, chi phí là {cost.net} (khoảng tin cậy {level}: "
+            "{cost.net:interval})",
         )
         if _is_interval(study.job_cost)
         else text(
-            "A net job cost {cost.least}; there is no upper bound, since no gain at all is not "
-            "ruled out.",
-            "Một việc làm ròng tốn {cost.least}; không có giới hạn trên, vì chưa loại trừ khả "
-            "năng không có thêm việc làm nào.",
+            "Counting net jobs only, the programme cost {cost.least}, without an upper limit "
+            "({level}), since no gain at all is not ruled out",
+            "Chỉ tính việc làm ròng, chi phí là {cost.least}, không có cận trên ({level}), vì chưa "
+            "loại trừ khả năng không có thêm việc làm nào",
         )
+    )
+    return text(
+        f"{told['en']}. Counting jobs before and after instead gives {{cost.gross}}, the truth is "
+        "{cost.truth}.",
+        f"{told['vi']}. Nếu đếm việc làm trước và sau thì ra {{cost.gross}}; giá trị thật là "
+        "{cost.truth}.",
     )
 
 

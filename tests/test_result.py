@@ -16,6 +16,7 @@ from impact import (
     simulate,
 )
 from impact.errors import DesignError, EstimationError, InferenceError, PanelError
+from impact.result import JointTest
 
 
 @pytest.fixture(scope="module")
@@ -518,3 +519,13 @@ def test_contrasts_of_another_shape_or_of_nothing_are_refused(result):
     lost = replace(result, cells=broken)
     with pytest.raises(EstimationError, match=r"1 estimate with a weight .* not observed"):
         lost.contrasts(np.ones((1, len(result))), ["sum"])
+
+
+def test_joint_tests_in_words():
+    assert str(JointTest("Zero", 9.876543, 3, 0.02)) == (
+        "Zero: statistic 9.877 with 3 restrictions, p = 0.0200"
+    )
+    assert str(JointTest("Zero", 98.0, 3, 1e-9)).endswith("restrictions, p < 0.0001")
+    assert str(JointTest("Zero", 98.0, 3, np.nan, note="no p-value: few")).endswith(
+        "restrictions (no p-value: few)"
+    )

@@ -36,9 +36,10 @@ class JointTest:
     note: str = ""
 
     def __str__(self) -> str:
+        known = f", p = {self.p_value:.4f}" if self.p_value >= 5e-5 else ", p < 0.0001"
         return (
-            f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} "
-            f"restrictions, p = {self.p_value:.4f}{f' ({self.note})' if self.note else ''}"
+            f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} restrictions"
+            f"{'' if np.isnan(self.p_value) else known}{f' ({self.note})' if self.note else ''}"
         )
 
 

@@ -9,7 +9,13 @@ import numpy as np
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, plural
-from impact.estimators.base import SECTIONS, Estimator, Requirement, covariates_by_unit
+from impact.estimators.base import (
+    PRE_SECTIONS,
+    SECTIONS,
+    Estimator,
+    Requirement,
+    covariates_by_unit,
+)
 from impact.estimators.parts.cells import BASE_NOTE
 from impact.estimators.parts.group_time import (
     BasePeriod,
@@ -27,6 +33,14 @@ __all__ = ["CallawaySantAnna"]
 
 Method = Literal["doubly_robust", "regression", "inverse_probability"]
 Unbalanced = Literal["pairs", "observations", "complete_units"]
+
+
+def _lacks_untreated_rows(design: Design) -> str | None:
+    untreated = design.cohort_values - design.anticipation > design.periods[0]
+    return None if untreated.all() else PRE_SECTIONS.fault(design)
+
+
+SEEN_UNTREATED = Requirement(PRE_SECTIONS.text, _lacks_untreated_rows)
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,13 @@ class CallawaySantAnna(Estimator):
 
     def _needs_rows(self, design: Design) -> str | None:
         return covariates_by_unit(design)
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What is needed: an untreated period of cohorts, not of units, unless these are paired."""
+        if self.unbalanced == "pairs":
+            return self.requires
+        return tuple(SEEN_UNTREATED if r is PRE_SECTIONS else r for r in self.requires)
 
     def _refuse_design(self, design: Design) -> None:
         if self.comparison == "never_treated" and not design.has_never_treated:

@@ -122,7 +122,11 @@ class GroupTimeFit:
 
 
 def plan_cells(design: Design, comparison: Comparison, base_period: BasePeriod) -> GroupTimePlan:
-    """List a design's cells with their bases and comparison cohorts."""
+    """List a design's cells with their bases and comparison cohorts.
+
+    Without never-treated units the cohort treated last stands for them: others are compared with
+    it, and its own cells, which add nothing to theirs, are compared with nobody, as in R did.
+    """
     periods, cohorts = design.periods, design.cohort_values
     rows = list(_cells(periods, cohorts, design.anticipation, base_period))
     cohort, period, base = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
@@ -132,6 +136,8 @@ def plan_cells(design: Design, comparison: Comparison, base_period: BasePeriod) 
         last = np.maximum(periods[period], periods[np.maximum(base, 0)])
         later = cohorts[None, :] > (last + design.anticipation)[:, None]
         compares[:, :-1] = later & (np.arange(len(cohorts))[None, :] != cohort[:, None])
+        if not design.has_never_treated:
+            compares[cohort == len(cohorts) - 1] = False
     return GroupTimePlan(cohort, period, base, compares)
 
 

@@ -33,6 +33,9 @@ Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
 
+LASTING = Requirement("a treatment that lasts, or stabilisation", ABSORBING.fault)
+
+
 @dataclass(frozen=True)
 class LocalProjectionDiD(Estimator):
     r"""Estimate effects horizon by horizon from long differences with clean comparisons.
@@ -101,14 +104,14 @@ class LocalProjectionDiD(Estimator):
             if value is not None and value < least:
                 raise DesignError(f"{name} must be at least {least}; it was {value!r}.")
 
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What is needed of a design: more where treatment is taken to last."""
+        if self.stabilisation is not None:
+            return self.requires
+        return (TREATMENT, LASTING, PRE_PERIODS, COMPARISON_UNITS, UNIT_CLUSTERS)
+
     def _estimate(self, design: Design) -> Result:
-        if self.stabilisation is None:
-            for requirement in (ABSORBING, PRE_PERIODS, COMPARISON_UNITS):
-                fault = requirement.fault(design)
-                if fault:
-                    raise DesignError(
-                        f"{self.name} without stabilisation needs {requirement.text}: {fault}"
-                    )
         window = _Window.of(self, design)
         if self.effect == "pooled":
             return _report_pooled(self, design, window)

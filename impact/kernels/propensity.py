@@ -102,14 +102,18 @@ def propensity(
     fit = fit_logit(X, treated, weights, start)
     if calibrated and fit.converged:
         fit = fit_calibrated(X, treated, weights)
-    fault = ""
+    fault, n_treated = "", int(np.count_nonzero(treated))
+    n_comparison = len(treated) - n_treated
     if not fit.converged:
-        fault = "covariates separate treated from comparison units, so they do not overlap"
+        fault = (
+            f"covariates separate {n_treated:,} treated from {n_comparison:,} comparison units, "
+            "so they do not overlap"
+        )
     keep = ~treated & (fit.probabilities < trim)
     p = np.minimum(fit.probabilities, 1 - 1e-6)
     odds = np.where(keep, weights * p / (1 - p), 0.0)
     if not fault and not odds.sum() > 0:
-        fault = f"no comparison unit has a propensity below {trim:g}"
+        fault = f"none of {n_comparison:,} comparison units has a propensity below {trim:g}"
     return Propensity(
         fit.coefficients,
         odds,

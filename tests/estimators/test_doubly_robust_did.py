@@ -162,7 +162,7 @@ def test_refusals():
     with pytest.raises(EstimationError, match="collinear among comparison units"):
         fit(frame.assign(z=2 * frame["x"] + own), "regression", covariates=["x", "z"])
     perfect = frame.assign(z=frame["cohort"].eq(2) + 0.001 * frame["unit"])
-    with pytest.raises(EstimationError, match="covariates separate treated from comparison"):
+    with pytest.raises(EstimationError, match="covariates separate 150 treated from 150 compar"):
         fit(perfect, covariates="z")
     half = frame[~(frame["cohort"].eq(2) & frame["time"].eq(2)) | frame["unit"].eq(-1)]
     late = half[~(half["cohort"].eq(2) & half["unit"].eq(0))]

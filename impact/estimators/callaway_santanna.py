@@ -133,7 +133,10 @@ class CallawaySantAnna(Estimator):
 
     def _estimate(self, design: Design) -> Result:
         if self.unbalanced == "complete_units" and not design.is_balanced:
-            return replace(self, unbalanced="pairs").fit(_complete_units(design))
+            kept = _complete_units(design)
+            result = replace(self, unbalanced="pairs").fit(kept)
+            note = f"Units observed in every period: {kept.n_units:,} of {design.n_units:,}."
+            return replace(result, settings=self.settings(), notes=(*result.notes, note))
         plan = plan_cells(design, self.comparison, self.base_period)
         if design.is_repeated_cross_section or (
             self.unbalanced == "observations" and not design.is_balanced

@@ -256,6 +256,15 @@ def test_balanced_event_study_averages_the_same_cohorts():
     np.testing.assert_allclose(view.loc[0:2], 4.0, atol=EXACT)
 
 
+def test_units_left_out_for_their_gaps_are_counted():
+    result = fit(GAPS, estimator=CallawaySantAnna(unbalanced="complete_units"))
+    n_complete = (GAPS.groupby("unit").size() == GAPS["time"].nunique()).sum()
+    assert 0 < n_complete < GAPS["unit"].nunique()
+    told = f"Units observed in every period: {n_complete} of {GAPS['unit'].nunique()}."
+    assert told in result.summary()
+    assert result.settings["unbalanced"] == "complete_units"
+
+
 class TestBugsOfDid:
     """What did's NEWS 2.5.0 and 2.5.1 mend, and other packages had too."""
 
@@ -298,6 +307,12 @@ class TestBugsOfDid:
         estimator = CallawaySantAnna(unbalanced="complete_units", comparison="never_treated")
         with pytest.raises(EstimationError, match="needs units that are never treated"):
             fit(frame, estimator=estimator)
+        rest = fit(frame, estimator=CallawaySantAnna(unbalanced="complete_units"))
+        treated = frame[frame["cohort"].notna()].groupby("unit").size()
+        assert (
+            f"every period: {(treated == 6).sum()} of {frame['unit'].nunique()}" in rest.summary()
+        )
+        assert rest.design.facts.n_never_treated == 0
 
     def test_every_views_contributions_have_mean_zero(self):
         """did issue 223: the group average's influence function had not."""

@@ -24,7 +24,6 @@ from impact.estimators.parts.variables import Variables, design_variables, take_
 from impact.inference.clusters import BlockScores, count_effects, projected_regression
 from impact.kernels.groups import Groups, compact
 from impact.kernels.poisson import (
-    VANISHING,
     PoissonFit,
     fit_poisson,
     separated_rows,
@@ -198,19 +197,20 @@ class _Rows:
 def _fit(rows: _Rows) -> tuple[PoissonFit, _Rows]:
     """Fit, and fit again without separated rows if some fitted means vanish."""
     outcome = rows.variables.outcome
+    failure: EstimationError | None = None
     try:
         fit = rows.fit()
-        smallest = fit.means[outcome == 0].min(initial=np.inf)
-        if smallest > VANISHING * outcome.mean():
+        if not fit.has_vanishing_means(outcome):
             return fit, rows
-    except EstimationError:
-        fit = None
+    except EstimationError as error:
+        failure = error
     regressors = _with_constant(rows.variables.regressors, rows.groups)
     separated = separated_rows(outcome, regressors, rows.groups)
-    if not separated.any() and fit is not None:
+    if not separated.any():
+        if failure is not None:
+            raise failure
         return fit, rows
     rest = rows.keep(~separated)
-    rest = rest.keep(~zero_groups(rest.variables.outcome, rest.groups))
     if not rest.variables.n:
         raise EstimationError(
             "regressors and fixed effects predict every zero outcome perfectly and nothing is "

@@ -23,6 +23,9 @@ ABSORBED = 1e-20
 COLLINEAR = 1e-10
 """One minus R-squared on the columns before it below which a column counts as collinear."""
 
+ROUNDING = 1e-15
+"""Error of a cross-product of standardised columns; large slopes multiply it."""
+
 PARTNER = 1e-6
 """Standardised slope above which a column is named among those that explain another."""
 
@@ -213,8 +216,12 @@ def find_redundant(gram: Floats, before: Floats) -> tuple[Redundancy, ...]:
             else right
         )
         pivot = 1 - row @ row
-        if pivot <= COLLINEAR:
-            slopes = scipy.linalg.solve_triangular(lower[:size, :size].T, row, lower=False)
+        slopes = (
+            scipy.linalg.solve_triangular(lower[:size, :size].T, row, lower=False)
+            if basis
+            else right
+        )
+        if pivot <= max(COLLINEAR, ROUNDING * (1 + np.abs(slopes).sum()) ** 2):
             partners = tuple(b for b, s in zip(basis, slopes, strict=True) if abs(s) > PARTNER)
             found.append(Redundancy(j, partners))
             continue

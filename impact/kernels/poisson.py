@@ -35,11 +35,11 @@ HALVINGS = 30
 SETTLED = 1e-12
 """Relative change of the deviance at which Newton's method stops; it converges quadratically."""
 
+ROUNDING = 1e-14
+"""Change of the deviance, relative to the sum of outcomes, that is rounding: perfect fits."""
+
 VANISHING = 1e-7
 """Fitted mean of a zero, relative to the outcome's mean, at which separation is looked for."""
-
-SEPARATION = 1e-5
-"""Size below which a certificate of separation counts as zero."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +55,12 @@ class PoissonFit(LeastSquares):
     linear: Floats
     deviance: float
     n_steps: int
+
+    def has_vanishing_means(self, outcome: Floats) -> bool:
+        """Whether the mean of some zero is tiny, or still falls: the next step divides it by e."""
+        zero = outcome == 0
+        falls = (self.residuals[zero] > -0.5).any()
+        return bool(falls or (self.means[zero] < VANISHING * outcome.mean()).any())
 
     @property
     def sigma2(self) -> float:
@@ -98,6 +104,7 @@ def fit_poisson(
     # The start fits each row almost exactly; the first step may lose likelihood.
     deviance = np.inf
     best = 2 * sum_of(lambda y: special.xlogy(y, y) - y, outcome, weights)
+    rounding = ROUNDING * float(outcome.sum() if weights is None else outcome @ weights)
     absorber: Absorber | None = None
     settled = False
     for step in range(1, MOST_STEPS + 1):
@@ -125,9 +132,8 @@ def fit_poisson(
         working -= fit.residuals
         if offset is not None:
             working += offset
-        linear, means, gain = _step(outcome, linear, means, working, deviance, weights)
-        enough = SETTLED * (abs(deviance) + scale * len(outcome) * SETTLED)
-        settled = step > 1 and gain <= enough
+        linear, means, gain = _step(outcome, linear, means, working, deviance, rounding, weights)
+        settled = step > 1 and gain <= SETTLED * abs(deviance) + rounding
         deviance = best - 2 * _likelihood(outcome, linear, means, weights)
     raise _unsettled(f"its likelihood still grows after {MOST_STEPS} steps")
 
@@ -146,6 +152,7 @@ def _step(
     means: Floats,
     target: Floats,
     deviance: float,
+    rounding: float,
     weights: Floats | None,
 ) -> tuple[Floats, Floats, float]:
     """Move to the target, or part of the way if the deviance would rise; say how far it falls."""
@@ -158,7 +165,7 @@ def _step(
             change -= new
             change += means
             gain = 2 * float(change.sum() if weights is None else change @ weights)
-            if gain >= -SETTLED * max(abs(deviance), float(means.sum()) * SETTLED):
+            if gain >= -SETTLED * abs(deviance) - rounding:
                 return target, new, gain
         target = (linear + target) / 2
     raise _unsettled(f"no step of {HALVINGS} halvings raises its likelihood")
@@ -203,30 +210,47 @@ def zero_groups(outcome: Floats, effects: Sequence[Groups]) -> Mask:
 
 
 def separated_rows(outcome: Floats, regressors: Floats, effects: Sequence[Groups]) -> Mask:
-    """Mark zeros that some combination of regressors and effects predicts perfectly.
+    r"""Mark zeros that some combination of regressors and effects predicts perfectly.
 
     A row is separated if a combination is zero wherever the outcome is positive, nowhere
     negative on zeros, and positive on this row: its fitted mean can be driven to zero at no cost.
+    The largest such set solves the linear program :math:`\max \sum_r u_r` over
+    :math:`0 \le u_r \le 1`, :math:`u_r \le a_r'\gamma` on zeros and :math:`a_r'\gamma = 0`
+    elsewhere, whose solution is 1 on separated rows and 0 on others.
 
     Returns
     -------
     array of bool, shape (n,)
 
+    Raises
+    ------
+    EstimationError : the program is not solved
+
     Source
     ------
     Correia, Guimaraes and Zylkin (2019), "Verifying the existence of maximum likelihood
-    estimates for generalized linear models", iterative rectifier (section 3.2).
+    estimates for generalized linear models", theorem 2 and section 3.1.
     """
-    zero = outcome == 0
-    target = zero.astype(np.float64)
-    heavy = 1e6 * max(float(zero.sum()), 1.0)
-    weights = np.where(zero, 1.0, heavy)
-    sweep = absorb(effects, weights).sweep if effects else None
-    for _ in range(200):
-        fit = least_squares(target, regressors, weights, sweep=sweep)
-        predicted = target - fit.residuals
-        predicted[np.abs(predicted) < SEPARATION] = 0.0
-        if not (predicted[zero] < 0).any():
-            return np.asarray(zero & (predicted > 0))
-        target = np.where(zero, np.maximum(predicted, 0.0), 0.0)
-    return np.zeros(len(outcome), dtype=np.bool_)
+    from scipy import optimize, sparse
+
+    solve: Any = optimize.linprog
+    n, zero = len(outcome), outcome == 0
+    n_zeros, size = int(zero.sum()), np.abs(regressors).max(axis=1, keepdims=True)
+    dummies = [sparse.csr_array((np.ones(n), (np.arange(n), e.codes))) for e in effects]
+    scaled = sparse.csr_array((regressors / np.where(size > 0, size, 1.0)).T)
+    columns = sparse.hstack([scaled, *dummies], format="csr")
+    k = columns.shape[1]
+    found = solve(
+        np.repeat([0.0, -1.0], [k, n_zeros]),
+        A_ub=sparse.hstack([-columns[zero], sparse.eye_array(n_zeros)], format="csr"),
+        b_ub=np.zeros(n_zeros),
+        A_eq=sparse.hstack([columns[~zero], sparse.csr_array((n - n_zeros, n_zeros))]),
+        b_eq=np.zeros(n - n_zeros),
+        bounds=np.repeat([[-np.inf, np.inf], [0.0, 1.0]], [k, n_zeros], axis=0),
+        method="highs-ds",
+    )
+    if found.x is None:
+        raise _unsettled("whether its estimates are finite cannot be told")
+    separated = np.zeros(n, dtype=np.bool_)
+    separated[zero] = found.x[k:] > 0.5
+    return separated

@@ -134,6 +134,38 @@ def test_certificate_of_separation_by_hand():
     assert zero_groups(outcome, groups).tolist() == [True, True, False, False, False, False]
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_separated_zeros_in_many_small_cells_are_left_out(seed):
+    """A closed workshop has no jobs; its rows, and what they alone link, tell nothing of x."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"unit": np.repeat(range(12), 8), "time": np.tile(range(8), 12)})
+    frame = frame[rng.random(96) > 0.2].reset_index(drop=True)
+    frame["region"] = frame["unit"] % 3
+    frame["x"] = rng.normal(size=len(frame))
+    frame["closed"] = (rng.random(len(frame)) < 0.5).astype(float)
+    frame["y"] = rng.poisson(np.exp(0.5 * frame["x"] - 0.5)) * (1 - frame["closed"])
+    estimator = PoissonFixedEffects(effects=("unit", "region^time"))
+
+    def fit(rows, columns):
+        panel = Panel(rows, unit="unit", time="time")
+        return estimator.fit(Design(panel, outcome="y", covariates=columns))
+
+    every = fit(frame, ["x", "closed"])
+    rest = fit(frame[frame["closed"] == 0], ["x"])
+    assert np.isnan(every.estimates[1])
+    np.testing.assert_allclose(every.estimates[0], rest.estimates[0], rtol=1e-9)
+    np.testing.assert_allclose(every.std_errors[0], rest.std_errors[0], rtol=1e-9)
+    assert every.extra["n_rows"] == rest.extra["n_rows"]
+
+
+def test_a_perfect_fit_settles():
+    """The deviance is zero and gains are rounding alone."""
+    outcome = np.array([1.0, 2.0, 4.0, 8.0])
+    x = np.array([0.0, 1.0, 2.0, 3.0])
+    fit = fit_poisson(outcome, np.stack((x, np.ones(4))), [])
+    np.testing.assert_allclose(fit.coefficients, [np.log(2), 0.0], atol=1e-12)
+
+
 def test_refusals():
     frame = counts()
     with pytest.raises(EstimationError, match=r'outcome "jobs" is negative in 1 row, first unit 0'):

@@ -70,3 +70,14 @@ def test_nothing_left_to_estimate(data):
     assert fit.kept.size == 0
     assert fit.coefficients.size == 0
     np.testing.assert_allclose(fit.residuals, absorber.sweep(y))
+
+
+@pytest.mark.parametrize("apart", [1e-2, 1e-3, 1e-4])
+def test_a_combination_of_two_columns_almost_alike_is_redundant(apart):
+    """Its pivot is rounding that the slopes, of size 1/apart, have multiplied."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        first, noise, other = rng.normal(size=(3, 60))
+        second = first + apart * noise
+        x = np.vstack((first, second, first + noise + other * 1e-14))
+        assert least_squares(first + noise, x).kept.tolist() == [0, 1]

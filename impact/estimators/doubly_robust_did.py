@@ -19,13 +19,12 @@ from impact.kernels.doubly_robust import (
     conditional_did,
     conditional_did_sections,
 )
+from impact.kernels.sections import abadie_sections, improved_sections
 from impact.result import Result
 
 __all__ = ["DoublyRobustDiD"]
 
 Booleans = NDArray[np.bool_]
-
-_FOLLOWED_ONLY = ("improved", "horvitz_thompson")
 
 
 def _not_two_by_two(design: Design) -> str | None:
@@ -52,20 +51,19 @@ class DoublyRobustDiD(Estimator):
         balance X exactly, regression weighted by its odds: standard errors hold whichever
         model is wrong), "regression", "inverse_probability" (weights that sum to one) or
         "horvitz_thompson" (Abadie's weights). Without covariates all are the difference of
-        mean changes
+        mean changes, save "horvitz_thompson" on repeated cross-sections
     trim : comparison units whose propensity is at least this much are left out
 
     Raises
     ------
     DesignError : more than two periods, more than one cohort, nobody to compare with
-    EstimationError : the covariates separate the groups or are collinear; a method that must
-        follow units on repeated cross-sections
+    EstimationError : the covariates separate the groups or are collinear
 
     Notes
     -----
     Assumes parallel trends given the covariates. Units missing one of the two periods are
     left out and counted. In repeated cross-sections (each unit observed once) the locally
-    efficient form is used, with covariates as observed in the row and the assumption that who
+    efficient forms are used, with covariates as observed in the row and the assumption that who
     is sampled does not change. Standard errors are those of the influence functions, summed
     within clusters, with no small-sample factor (as in R DRDID).
 
@@ -83,13 +81,6 @@ class DoublyRobustDiD(Estimator):
         Requirement("two periods and one date of treatment", _not_two_by_two),
     )
     estimand: ClassVar[str] = "average effect on the treated in the second period"
-
-    def _refuse_design(self, design: Design) -> None:
-        if design.is_repeated_cross_section and design.covariates and self.method in _FOLLOWED_ONLY:
-            raise EstimationError(
-                f'method="{self.method}" needs units observed before and after; here each is '
-                'observed once. Use "doubly_robust", "regression" or "inverse_probability".'
-            )
 
     def _estimate(self, design: Design) -> Result:
         sections = design.is_repeated_cross_section
@@ -148,6 +139,10 @@ class DoublyRobustDiD(Estimator):
         if sections:
             after = ~np.isnan(design.outcomes[:, 1])
             outcome = np.nansum(design.outcomes, axis=1)
+            if self.method == "horvitz_thompson":
+                return abadie_sections(outcome, treated, after, X, weights, self.trim)
+            if method == "improved":
+                return improved_sections(outcome, treated, after, X, weights, self.trim)
             return conditional_did_sections(outcome, treated, after, X, weights, method, self.trim)
         change = np.diff(design.outcomes[keep], axis=1)
         return conditional_did(change, treated[keep], X, weights[keep], method, self.trim)

@@ -153,9 +153,6 @@ def test_refusals():
     with pytest.raises(DesignError, match=r"3 periods \(1, 2, 3\) and 2 cohorts"):
         fit(longer)
     frame = sample()
-    apart = frame.assign(unit=np.arange(len(frame)))
-    with pytest.raises(EstimationError, match='method="improved" needs units observed before and'):
-        fit(apart, covariates="x")
     with pytest.raises(DesignError, match=r"method may be .* it was 'dr'"):
         fit(frame, "dr")
     own = frame["x"] ** 2 * frame["cohort"].eq(2)

@@ -26,6 +26,7 @@ class Model:
     covariates : columns, endogenous ones included
     effects : fixed effects, for FixedEffects; empty for an intercept
     endogenous, instruments : columns, for PanelIV
+    constant : whether there is an intercept where there are no effects; "0 +" or "- 1" leave it out
     """
 
     panel: Panel
@@ -34,6 +35,7 @@ class Model:
     effects: tuple[str, ...] = ()
     endogenous: tuple[str, ...] = ()
     instruments: tuple[str, ...] = ()
+    constant: bool = True
 
 
 def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> Model:
@@ -44,7 +46,9 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
     formula : parts after the first may be left out; effects are "+"-separated columns, crossed as
         "a^b", "0" for none. Terms are formulaic's, such as ``log(x)``, ``x:z``, ``x**2`` in
         ``I()``, and besides ``i(x)`` or ``i(x, ref=v)`` for dummies named "x::level",
-        ``lag(x, k)`` and ``lead(x, k)``, which look k periods back or ahead within the unit
+        ``i(x, z)`` or ``i(x, z, ref=v)`` for the slope of a number z at each level, "x::level:z",
+        ``lag(x, k)`` and ``lead(x, k)``, short ``l`` and ``f``, which look k periods back or ahead
+        within the unit
     frame : one row a unit and period
     unit, time : columns
 
@@ -63,15 +67,7 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
     >>> read_formula("log(jobs) ~ x | firm", frame, unit="firm", time="year").outcome
     'log(jobs)'
     """
-    parts = [part.strip() for part in formula.split("|")]
-    if parts[0].count("~") != 1 or len(parts) > 3:
-        raise PanelError(
-            f"the formula {formula!r} is not outcome ~ regressors | effects | endogenous ~ "
-            "instruments. Write one ~ in the first part and at most two |."
-        )
-    left, right = (side.strip() for side in parts[0].split("~"))
-    effects = next((part for part in parts[1:] if "~" not in part), "0")
-    excluded = next((part for part in parts[1:] if "~" in part), "")
+    left, right, effects, excluded = _split(formula)
     panel = Panel(frame, unit=unit, time=time)
     reader = _Reader(panel, formula)
     outcome = reader.columns(left)
@@ -95,7 +91,24 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
         tuple(names),
         tuple(endogenous),
         tuple(instruments),
+        reader.has_constant(right),
     )
+
+
+def _split(formula: str) -> tuple[str, str, str, str]:
+    """Return outcome, regressors, effects ("0" for none), and "endogenous ~ instruments" or ""."""
+    first, *others = [part.strip() for part in formula.split("|")]
+    effects = [part for part in others if "~" not in part]
+    excluded = [part for part in others if "~" in part]
+    fits = first.count("~") == 1 and len(effects) < 2 and len(excluded) < 2 and all(others)
+    if not fits or any(part.count("~") > 1 for part in excluded):
+        raise PanelError(
+            f"the formula {formula!r} is not outcome ~ regressors | effects | endogenous ~ "
+            'instruments. Write one ~ in the first part and in the last, effects with "+" in one '
+            "part, and leave out parts that are empty."
+        )
+    left, right = (side.strip() for side in first.split("~"))
+    return left, right, "".join(effects) or "0", "".join(excluded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +120,41 @@ class _Reader:
 
     def columns(self, terms: str) -> dict[str, pd.Series]:
         """Return the columns that terms make, by name, without the intercept."""
+        if terms.strip() in ("1", "0", "-1"):
+            return {}
+        made = self._matrix(terms).drop(columns="Intercept", errors="ignore")
+        return {_plain(str(name)): made[name].astype(np.float64) for name in made.columns}
+
+    def has_constant(self, terms: str) -> bool:
+        """Whether terms hold an intercept."""
+        if terms.strip() in ("0", "-1"):
+            return False
+        return terms.strip() == "1" or "Intercept" in self._matrix(terms).columns
+
+    def _matrix(self, terms: str) -> pd.DataFrame:
+        """Evaluate terms, the intercept included."""
         from formulaic import model_matrix  # type: ignore[import-untyped]
         from formulaic.errors import FormulaicError  # type: ignore[import-untyped]
 
-        if terms.strip() in ("1", "0"):
-            return {}
-        written = re.sub(r"\bi\(\s*([\w.]+)\s*\)", r"C(\1)", terms)
+        power = re.search(r"[\w.]+\s*(\^|\*\*)\s*\d", re.sub(r"\([^()]*\)", "", terms))
+        if power:
+            raise PanelError(
+                f"{power[0]!r} in the formula {self.formula!r} is no power: outside I() it crosses "
+                "terms with themselves. Write I(x**2)."
+            )
+        written = re.sub(
+            r"\bi\(\s*([\w.]+)\s*,\s*(?!ref\s*=)([\w.]+)\s*(?=[,)])",
+            r"level_slopes('\1', '\2'",
+            terms,
+        )
+        written = re.sub(r"\bi\(\s*([\w.]+)\s*\)", r"C(\1)", written)
         written = re.sub(
             r"\bi\(\s*([\w.]+)\s*,\s*ref\s*=\s*([^)]+)\)",
             r"C(\1, contr.treatment(base=\2))",
             written,
         )
-        context = {"lag": self._shift(1), "lead": self._shift(-1)}
+        lag, lead = self._shift(1), self._shift(-1)
+        context = {"lag": lag, "l": lag, "lead": lead, "f": lead, "level_slopes": self._slopes}
         try:
             with np.errstate(divide="ignore", invalid="ignore"):
                 matrix = model_matrix(
@@ -131,8 +167,7 @@ class _Reader:
             if isinstance(cause, PanelError):
                 raise cause from None
             self._refuse(terms)
-        made = pd.DataFrame(matrix).drop(columns="Intercept", errors="ignore")
-        return {_plain(str(name)): made[name].astype(np.float64) for name in made.columns}
+        return pd.DataFrame(matrix)
 
     def _refuse(self, terms: str) -> None:
         names = re.findall(r"[A-Za-z_][\w.]*(?!\s*\()\b", terms)
@@ -142,6 +177,31 @@ class _Reader:
         raise PanelError(
             f"the terms {terms!r} of the formula {self.formula!r} cannot be read{hint}"
             f"Columns are: {listing(known, 12)}."
+        )
+
+    def _slopes(self, name: str, by: str, ref: object = None) -> pd.DataFrame:
+        """Return a number's columns by level of another column, one level left out if named."""
+        frame = self.panel.frame
+        unknown = [column for column in (name, by) if column not in frame.columns]
+        if unknown:
+            raise PanelError(
+                f'"{unknown[0]}" in i({name}, {by}) is no column. '
+                f"{near(unknown[0], map(str, frame.columns))}"
+            )
+        if not pd.api.types.is_numeric_dtype(frame[by]):
+            raise PanelError(
+                f'i({name}, {by}) takes slopes of a number; "{by}" holds {frame[by].dtype}. Write '
+                f"C({name}):C({by}) to cross two factors."
+            )
+        levels = sorted(frame[name].dropna().unique())
+        if ref is not None and ref not in levels:
+            raise PanelError(
+                f'i({name}, {by}, ref={ref!r}): "{name}" never is {ref!r}. Its levels are '
+                f"{listing(levels, 8)}."
+            )
+        known = frame[by].astype(np.float64).where(frame[name].notna())
+        return pd.DataFrame(
+            {f"{name}::{v}:{by}": known * (frame[name] == v) for v in levels if v != ref}
         )
 
     def _shift(self, sign: int) -> Callable[..., pd.Series]:
@@ -167,7 +227,8 @@ class _Reader:
 
 
 def _plain(name: str) -> str:
-    """Write a dummy's name as fixest does: ``x::level``."""
+    """Write names as fixest does: ``x::level``, ``x::level:z``."""
+    name = re.sub(r"level_slopes\([^)]*\)\[([^\]]*)\]", r"\1", name)
     return re.sub(
         r"C\(([\w.]+)(?:, contr\.treatment\(base=[^)]*\))?\)\[T?\.?([^\]]*)\]", r"\1::\2", name
     )

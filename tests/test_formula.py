@@ -67,6 +67,41 @@ def test_dummies_are_named_by_level(frame):
     np.testing.assert_allclose(dummies.estimates[0], absorbed.estimates[0], rtol=1e-10)
 
 
+def test_slopes_by_level(frame):
+    """An event study as fixest writes it: i(year, treated, ref = 2001)."""
+    frame["treated"] = (frame["place"] == 1).astype(float)
+    frame["place"] = frame["place"].map(str)
+    ours = fit_formula("log(jobs) ~ i(year, treated, ref=2001) | firm + year", frame, **KEYS)
+    years = [2000, 2002, 2003, 2004]
+    columns = {f"t{y}": frame["treated"] * (frame["year"] == y) for y in years}
+    same(ours, by_hand(frame, FixedEffects(), list(columns), **columns))
+    assert ours.cells["term"].tolist() == [f"year::{y}:treated" for y in years]
+    every = read_formula("jobs ~ i(place, x)", frame, **KEYS)
+    assert every.covariates == tuple(f"place::{p}:x" for p in "0123")
+    with pytest.raises(PanelError, match='"year" never is 1999. Its levels are 2000, 2001'):
+        read_formula("jobs ~ i(year, x, ref=1999)", frame, **KEYS)
+    with pytest.raises(PanelError, match=r'takes slopes of a number; "place" holds str'):
+        read_formula("jobs ~ i(year, place)", frame, **KEYS)
+    with pytest.raises(PanelError, match=r'"treat" in i\(year, treat\) is no column. Did you mean'):
+        read_formula("jobs ~ i(year, treat)", frame, **KEYS)
+
+
+@pytest.mark.parametrize("terms", ["0 + x + z", "x + z - 1", "-1 + x + z"])
+def test_without_an_intercept(frame, terms):
+    plain = by_hand(frame, PooledOLS(constant=False), ["x", "z"])
+    same(fit_formula(f"log(jobs) ~ {terms}", frame, **KEYS), plain)
+    within = fit_formula(f"log(jobs) ~ {terms} | firm", frame, **KEYS)
+    same(within, by_hand(frame, FixedEffects(effects="firm"), ["x", "z"]))
+    with pytest.raises(DesignError, match="without effects has an intercept"):
+        fit_formula(f"jobs ~ {terms}", frame, family="poisson", **KEYS)
+
+
+def test_instruments_without_an_intercept(frame):
+    ours = fit_formula("log(jobs) ~ 0 | x ~ z", frame, **KEYS)
+    y, x, z = np.log(frame["jobs"]), frame["x"], frame["z"]
+    np.testing.assert_allclose(ours.estimates, [(z @ y) / (z @ x)], rtol=1e-10)
+
+
 def test_lags_and_leads_respect_gaps():
     frame = pd.DataFrame(
         {"firm": [1, 1, 1, 2, 2], "year": [1, 2, 4, 1, 2], "x": [10.0, 20, 40, 1, 2], "y": 1.0}
@@ -84,6 +119,21 @@ def test_the_callers_frame_is_untouched(frame):
     before = frame.copy()
     read_formula("log(jobs) ~ lag(x) + i(year) | firm", frame, **KEYS)
     pd.testing.assert_frame_equal(frame, before)
+
+
+@pytest.mark.parametrize(
+    "formula", ["jobs ~ x | firm | z", "jobs ~ x || firm", "jobs ~ x | x ~ z | x ~ z", "jobs"]
+)
+def test_parts_that_would_be_overlooked_are_refused(frame, formula):
+    with pytest.raises(PanelError, match=r"is not outcome ~ regressors \| effects"):
+        read_formula(formula, frame, **KEYS)
+
+
+@pytest.mark.parametrize("terms", ["x^2", "z + x**2"])
+def test_powers_outside_brackets_are_refused(frame, terms):
+    with pytest.raises(PanelError, match=r"is no power: .* Write I\(x\*\*2\)"):
+        read_formula(f"jobs ~ {terms}", frame, **KEYS)
+    assert read_formula("jobs ~ I(x**2)", frame, **KEYS).covariates == ("I(x ** 2)",)
 
 
 def test_refusals(frame):

@@ -50,7 +50,7 @@ def fit_formula(
 
     Raises
     ------
-    DesignError : instruments in a Poisson regression
+    DesignError : instruments in a Poisson regression, or no intercept
     """
     check_choice("family", family, ("linear", "poisson"))
     model = read_formula(formula, frame, unit=unit, time=time)
@@ -61,6 +61,11 @@ def fit_formula(
         clusters=clusters,
         weights=weights,
     )
+    if family == "poisson" and not (model.effects or model.constant):
+        raise DesignError(
+            "a Poisson regression without effects has an intercept; the formula leaves it out. "
+            'Drop "0 +" or "- 1".'
+        )
     how = {"covariance": covariance, "convention": convention}
     if family == "poisson":
         if model.endogenous:
@@ -74,8 +79,9 @@ def fit_formula(
             endogenous=model.endogenous,
             instruments=model.instruments,
             effects=model.effects,
+            constant=model.constant,
             **how,  # type: ignore[arg-type]
         ).fit(design)
     if model.effects:
         return FixedEffects(effects=model.effects, **how).fit(design)  # type: ignore[arg-type]
-    return PooledOLS(**how).fit(design)  # type: ignore[arg-type]
+    return PooledOLS(constant=model.constant, **how).fit(design)  # type: ignore[arg-type]

@@ -70,6 +70,7 @@ class PanelIV(RegressionEstimator):
     method : "2sls" or "liml"
     effects : fixed effects, as in FixedEffects; () for an intercept instead
     span : differences this many periods apart instead of fixed effects; None for none
+    constant : include the intercept where no effects are absorbed
 
     Notes
     -----
@@ -98,6 +99,7 @@ class PanelIV(RegressionEstimator):
     method: Literal["2sls", "liml"] = "2sls"
     effects: str | Sequence[str] = ("unit", "time")
     span: int | None = None
+    constant: bool = True
 
     requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients by instrumental variables"
@@ -116,7 +118,7 @@ class PanelIV(RegressionEstimator):
     def _estimate(self, design: Design) -> Result:
         variables, z, n_missing = self._variables(design)
         effects = self._effects(design, variables)
-        if not effects:
+        if not effects and self.constant:
             variables = variables.with_constant()
         parts = _Parts(self, design, variables, z, effects)
         regression = parts.structural()

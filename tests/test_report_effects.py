@@ -195,7 +195,7 @@ def test_every_outcome_says_which_firms_it_loses(michigan):
     population = population_of(plan, frame)
     assert (population.n_units, population.n_treated) == (157, 66)
     assert population.waves == {1988: 36, 1989: 30}
-    assert {name: count_lost(effect) for name, effect in effects.items()} == {
+    assert {name: count_lost(effect.design) for name, effect in effects.items()} == {
         "hrsemp": LostUnits(3, 19, 0, 0, 4),
         "scrap": LostUnits(37, 66, 0, 0, 0),
         "employ": LostUnits(3, 4, 0, 0, 4),
@@ -203,7 +203,7 @@ def test_every_outcome_says_which_firms_it_loses(michigan):
         "sales": LostUnits(17, 12, 0, 0, 2),
     }
     for effect in effects.values():
-        lost, facts = count_lost(effect), effect.design.facts
+        lost, facts = count_lost(effect.design), effect.design.facts
         assert facts.n_units + lost.unreported + lost.only_after + lost.other == 157
         left = lost.unreported_treated + lost.only_after
         assert facts.n_treated_units + left == 66
@@ -240,7 +240,7 @@ def test_a_unit_without_a_covariate_is_counted_apart(michigan, tmp_path):
         cohort="first_grant",
         covariates="size",
     )
-    found = count_lost(OutcomeEffect(plan.outcomes[0], design, None, {}, "average", 0.95))
+    found = count_lost(design)
     assert found == LostUnits(3, 19, 0, 1, 4)
 
 

@@ -146,7 +146,7 @@ def test_counts_of_units_are_those_in_memory(tmp_path):
         people = population_of(plan, plan.data())
         effect = estimate_outcomes(plan, plan.data())["jobs"]
         counts = (people.n_units, people.n_treated, people.waves, list(people.periods))
-        found.append((counts, count_lost(effect), effect.main))
+        found.append((counts, count_lost(effect.design), effect.main))
     assert found[0][:2] == found[1][:2]
     assert min(found[0][1].only_after, found[0][1].once, found[0][1].other) > 0
     assert found[0][2].estimate == pytest.approx(found[1][2].estimate, rel=1e-9)

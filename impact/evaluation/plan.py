@@ -255,6 +255,11 @@ class Evaluation:
         return int(self.content["report"]["smallest_cell"])
 
     @property
+    def withheld(self) -> tuple[str, ...]:
+        """Counts of units that are hidden because reports beside this one could give them away."""
+        return tuple(self.content["report"].get("withheld", ()))
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """The parameters of the notebook."""
         return dict(self.content["parameters"])

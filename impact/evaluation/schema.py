@@ -216,6 +216,7 @@ PLAN: dict[str, Key] = {
         table={
             "formats": Key("strings", default=["html"], choices=FORMATS),
             "smallest_cell": Key("integer", default=3, low=1),
+            "withheld": Key("strings"),
         },
     ),
     "parameters": Key("free", default={}),

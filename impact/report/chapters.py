@@ -107,19 +107,31 @@ def draw_timing(plan: Evaluation, population: Population) -> Drawing:
 def add_timing(
     record: Record, plan: Evaluation, population: Population, effects: Effects, drawing: Drawing
 ) -> None:
-    """Add who was treated and when, as drawn, and what each outcome rests on and loses."""
+    """Add who was treated and when, as drawn, and what each outcome rests on and loses.
+
+    The drawing has a line a unit, and is left out where the record hides counts of units.
+    """
+    who = narrative.design_sentence(record, plan, population)
+    rests_on = narrative.sample_sentences(record, plan, effects)
+    drawn = (
+        []
+        if record.hides_counts
+        else [
+            record.figure(
+                "timing",
+                drawing,
+                text("Treatment by unit and period", "Hỗ trợ theo đơn vị và kỳ"),
+                narrative.timing_alt(plan),
+            )
+        ]
+    )
     record.section(
         "timing",
         text("Who was treated, and when", "Ai được hỗ trợ, khi nào"),
-        narrative.design_sentence(record, plan, population),
-        record.figure(
-            "timing",
-            drawing,
-            text("Treatment by unit and period", "Hỗ trợ theo đơn vị và kỳ"),
-            narrative.timing_alt(plan),
-        ),
+        who,
+        *drawn,
         text("Not everybody reported everything:", "Không phải đơn vị nào cũng báo cáo đầy đủ:"),
-        bullets(*narrative.sample_sentences(record, plan, effects)),
+        bullets(*rests_on),
     )
 
 

@@ -151,7 +151,7 @@ def _attrition(evidence: Evidence) -> Outcome:
 def evidence_of(plan: Evaluation, effect: OutcomeEffect, population: Population) -> Evidence:
     """Gather what is known of how the estimate of one outcome came about."""
     facts, test = effect.design.facts, effect.pre_trends
-    lost = count_lost(effect)
+    lost = count_lost(effect.design)
     untreated = population.n_units - population.n_treated
     return Evidence(
         assignment=plan.design["assignment"],

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +76,15 @@ def _units_by_value(plan: Evaluation, frame: Any, over: str) -> pd.Series:
     return counts
 
 
-def derived_plans(plan: Evaluation, over: str, values: Iterable[object]) -> dict[object, Path]:
+def derived_plans(
+    plan: Evaluation,
+    over: str,
+    values: Iterable[object],
+    withheld: Mapping[object, Sequence[str]] | None = None,
+) -> dict[object, Path]:
     """Write a plan for each value, in a folder of its own beside the plan; return the files.
+
+    ``withheld`` names the counts that a report hides for the others' sake.
 
     Each is a plan as any other: built, checked and verified by itself too. A file that says the
     same already stays as it is.
@@ -99,6 +106,8 @@ def derived_plans(plan: Evaluation, over: str, values: Iterable[object]) -> dict
     for value, name in folders.items():
         file = plan.folder / f"by-{slug(over)}" / name / "evaluation.toml"
         content = _derived(plan, over, value, name, file.parent, is_parameter)
+        if withheld and withheld.get(value):
+            content["report"]["withheld"] = list(withheld[value])
         _write_if_other(file, to_toml(content))
         files[value] = file
     return files

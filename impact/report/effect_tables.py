@@ -13,7 +13,6 @@ from impact.evaluation import Evaluation, Outcome
 from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
 from impact.report.narrative import estimator_name, unit_name
 from impact.report.results import Block, Column, Record
-from impact.report.suppression import is_small
 from impact.report.text import LANGUAGES, Text, capital, text
 
 __all__ = [
@@ -228,9 +227,11 @@ def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
 def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block | None:
     """Keep the table of effects by wave of treatment and period; None if no outcome has them.
 
-    The effect of cohort g in period t on outcome ``y`` is the value ``y.att_g_t``.
+    The effect of cohort g in period t on outcome ``y`` is the value ``y.att_g_t``. Counts of units
+    are left out where the record hides some, which these would give away.
     """
     rows = []
+    hidden = record.hides_counts
     for name, effect in effects.items():
         for cell in effect.cells().to_dict("records"):
             cohort, time = int(cell["cohort"]), int(cell["time"])
@@ -247,8 +248,8 @@ def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
                     "time": time,
                     "effect": f"{{{id}:signed}}",
                     "interval": f"{{{id}:interval}}",
-                    "treated": _shown_count(cell.get("n_treated"), effect),
-                    "comparison": _shown_count(cell.get("n_comparison"), effect),
+                    "treated": None if hidden else cell.get("n_treated"),
+                    "comparison": None if hidden else cell.get("n_comparison"),
                 }
             )
     if not rows:
@@ -352,12 +353,6 @@ def _record_line(
         note=_NOT_IDENTIFIED if pd.isna(line["estimate"]) else None,
         units=line.get("n_treated"),
     )
-
-
-def _shown_count(units: float | None, effect: OutcomeEffect) -> float | None:
-    """Return a number of units, unless it is so small that it is hidden."""
-    small = units is not None and is_small(units, effect.smallest_cell)
-    return None if small else units
 
 
 def _heading(estimator: str) -> Text:

@@ -19,6 +19,8 @@ from impact.evaluation import Evaluation
 from impact.report.build import build_report, is_current
 from impact.report.cluster import cluster_outcomes
 from impact.report.derive import derived_plans, slug, varied_values
+from impact.report.nested import nested_counts
+from impact.report.notebook import notebook_parameters
 from impact.report.preloaded import Built, Preloaded, can_fork
 from impact.report.suppression import is_small
 
@@ -108,13 +110,23 @@ def build_matrix(
     units = varied_values(plan, over, values)
     smallest = plan.smallest_cell
     shown = [v for v, n in units.items() if not (n is not None and is_small(n, smallest))]
-    files = derived_plans(plan, over, shown)
+    files = derived_plans(plan, over, shown, _withheld(plan, over))
     todo = [file for file in files.values() if force or not is_current(Evaluation.read(file))]
     built = dict(_build_all(todo, jobs, progress, scheduler))
     cells = tuple(_cell(value, files.get(value), built) for value in units)
     matrix = Matrix(plan, over, cells)
     write_index(matrix)
     return matrix
+
+
+def _withheld(plan: Evaluation, over: str) -> dict[object, tuple[str, ...]]:
+    """Name the counts each report hides for the others' sake, whichever are built now."""
+    is_parameter = over in notebook_parameters(plan.notebook)
+    if is_parameter or not plan.outcomes or not {"unit", "time", "cohort"} <= set(plan.design):
+        return {}
+    units = varied_values(plan, over)
+    reported = [v for v, n in units.items() if n is None or not is_small(n, plan.smallest_cell)]
+    return nested_counts(plan, over, list(units), reported)
 
 
 def _cell(value: object, file: Path | None, built: dict[Path, Built]) -> Cell:

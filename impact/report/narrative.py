@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from impact.evaluation import CRITERIA, Evaluation
 from impact.report.effects import OutcomeEffect, Verdict
 from impact.report.html import locale_words
-from impact.report.population import Population, count_lost
+from impact.report.population import Population, design_counts, sample_counts
 from impact.report.results import Record
 from impact.report.text import LANGUAGES, Text, capital, text
 
@@ -154,30 +154,33 @@ def summarise_verdicts(effects: Mapping[str, OutcomeEffect]) -> Text:
 
 def design_sentence(record: Record, plan: Evaluation, population: Population) -> Text:
     """Say who is in the data and who was treated, and record the counts as ``design.*``."""
-    never = population.n_units - population.n_treated
-    counts = {
-        "units": (population.n_units, text("units in the data", "số đơn vị trong số liệu")),
-        "treated": (population.n_treated, text("units treated", "số đơn vị được hỗ trợ")),
-        "never": (never, text("units never treated", "số đơn vị không hỗ trợ")),
+    counts, sums = design_counts(population)
+    labels = {
+        "units": text("units in the data", "số đơn vị trong số liệu"),
+        "treated": text("units treated", "số đơn vị được hỗ trợ"),
+        "never": text("units never treated", "số đơn vị không hỗ trợ"),
+    } | {
+        f"wave_{cohort}": text(
+            f"units first treated in {cohort}", f"số đơn vị được hỗ trợ từ {cohort}"
+        )
+        for cohort in population.waves
     }
-    for name, (count, label) in counts.items():
-        record.value(f"design.{name}", count, "count", label, units=count)
-    record.sums("design.units", ("design.treated", "design.never"))
+    for id, count in counts.items():
+        record.value(id, count, "count", labels[id.removeprefix("design.")], units=count)
+    for whole, parts in sums:
+        record.sums(whole, parts)
     for name, year, label in (
         ("first", population.periods[0], text("first period", "kỳ đầu")),
         ("last", population.periods[-1], text("last period", "kỳ cuối")),
     ):
         record.value(f"design.{name}", int(year), "year", label)
     waves: dict[str, list[str]] = {code: [] for code in LANGUAGES}
-    for cohort, count in population.waves.items():
+    for cohort in population.waves:
         wave = f"design.wave_{cohort}"
-        label = text(f"units first treated in {cohort}", f"số đơn vị được hỗ trợ từ {cohort}")
-        record.value(wave, count, "count", label, units=count)
         begins = text(f"wave of {cohort}: first treated", f"đợt {cohort}: kỳ bắt đầu")
         record.value(f"{wave}.from", cohort, "year", begins)
         waves["en"].append(f"{{{wave}}} first in {{{wave}.from}}")
         waves["vi"].append(f"{{{wave}}} bắt đầu từ {{{wave}.from}}")
-    record.sums("design.treated", [f"design.wave_{cohort}" for cohort in population.waves])
     units, treatment = unit_name(plan), plan.design.get("treatment", _TREATMENT)
     return text(
         f"The data hold {{design.units}} {units['en']} from {{design.first}} to {{design.last}}. "
@@ -203,29 +206,20 @@ def sample_sentences(
 
 
 def _sample_sentence(record: Record, plan: Evaluation, name: str, effect: OutcomeEffect) -> Text:
-    lost, units = count_lost(effect), unit_name(plan)
+    found, sums = sample_counts(name, effect.design)
+    units = unit_name(plan)
     label = {code: capital(effect.outcome.label[code]) for code in LANGUAGES}
-    counts = {
-        "unreported": lost.unreported,
-        "unreported_treated": lost.unreported_treated,
-        "unreported_untreated": lost.unreported_untreated,
-        "only_after": lost.only_after,
-        "left_out": lost.other,
-        "once": lost.once,
-    }
+    counts = {id.removeprefix(f"{name}."): count for id, count in found.items()}
     parts: dict[str, list[str]] = {code: [] for code in LANGUAGES}
-    for cause, count in counts.items():
-        if not count and not (cause.startswith("unreported") and lost.unreported):
-            continue
+    for cause in [cause for cause in _LOSSES if cause in counts]:
+        count = counts[cause]
         what = _LOSSES[cause]
         words = {c: f"{label[c]}: {what[c]}" for c in LANGUAGES}
         record.value(f"{name}.{cause}", count, "count", words, units=count)
         for code in LANGUAGES if cause in _LOSS_SENTENCES else ():
             parts[code].append(_LOSS_SENTENCES[cause][code].format(id=name))
-    if lost.unreported:
-        record.sums(
-            f"{name}.unreported", [f"{name}.unreported_{arm}" for arm in ("treated", "untreated")]
-        )
+    for whole, added in sums:
+        record.sums(whole, added)
     return text(
         f"**{label['en']}**: {{{name}.units}} of {{design.units}} {units['en']} are used, "
         f"{{{name}.treated}} of them treated. {' '.join(parts['en'])}".strip(),

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from impact.evaluation import Evaluation
 from impact.panel import Panel
-from impact.report.effects import OutcomeEffect, plan_panel
+from impact.report.effects import plan_panel
 from impact.report.suppression import is_small
 from impact.warehouse import Query, TablePanel, lost_units, units_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LostUnits", "Population", "count_lost", "population_of"]
+    from impact.design import Design
+
+__all__ = [
+    "LostUnits",
+    "Population",
+    "count_lost",
+    "design_counts",
+    "population_of",
+    "sample_counts",
+]
 
 Floats = NDArray[np.float64]
+Counts: TypeAlias = tuple[dict[str, int], list[tuple[str, list[str]]]]
 
 LINES = 400
 """Lines of a figure in which the units of a table are drawn."""
@@ -127,9 +137,9 @@ def population_of(plan: Evaluation, frame: pd.DataFrame | Any) -> Population:
     return Population(panel.periods, cohorts, present)
 
 
-def count_lost(effect: OutcomeEffect) -> LostUnits:
+def count_lost(design: Design) -> LostUnits:
     """Count the units of the panel that an outcome's design leaves out, by cause."""
-    panel, design = effect.design.panel, effect.design
+    panel = design.panel
     if design.table is not None:
         return LostUnits(**lost_units(design.table))
     seen = (~np.isnan(panel.matrix(design.outcome))).sum(axis=1)
@@ -145,6 +155,43 @@ def count_lost(effect: OutcomeEffect) -> LostUnits:
         other=int(np.count_nonzero(left & ~late)),
         once=int(np.count_nonzero(used & (seen == 1))),
     )
+
+
+def design_counts(population: Population) -> Counts:
+    """Return the counts of units in the data, and the sums among them, as a record names them."""
+    treated, waves = population.n_treated, population.waves
+    counts = {
+        "units": population.n_units,
+        "treated": treated,
+        "never": population.n_units - treated,
+    }
+    counts |= {f"wave_{cohort}": count for cohort, count in waves.items()}
+    return {f"design.{name}": count for name, count in counts.items()}, [
+        ("design.units", ["design.treated", "design.never"]),
+        ("design.treated", [f"design.wave_{cohort}" for cohort in waves]),
+    ]
+
+
+def sample_counts(name: str, design: Design) -> Counts:
+    """Return the counts of units that carry an outcome or are lost to it, and their sums."""
+    lost = count_lost(design)
+    counts = {"units": design.facts.n_units, "treated": design.facts.n_treated_units}
+    losses = {
+        "unreported": lost.unreported,
+        "only_after": lost.only_after,
+        "left_out": lost.other,
+        "once": lost.once,
+    }
+    arms = {
+        "unreported_treated": lost.unreported_treated,
+        "unreported_untreated": lost.unreported_untreated,
+    }
+    kept = {cause: count for cause, count in losses.items() if count}
+    counts |= kept | (arms if lost.unreported else {})
+    sums = [("design.units", [f"{name}.{part}" for part in ("units", *kept) if part != "once"])]
+    if lost.unreported:
+        sums.append((f"{name}.unreported", [f"{name}.{arm}" for arm in arms]))
+    return {f"{name}.{id}": count for id, count in counts.items()}, sums
 
 
 def _cohorts_of(panel: Panel, column: str, never_treated: float | None) -> Floats:

@@ -99,6 +99,8 @@ class Record:
     question : the question asked, in each language
     smallest_cell : fewest units a number may rest on; numbers that rest on fewer are hidden as they
         enter, and counts that would give them away before anything is written
+    withheld : counts of units that are hidden because reports beside this one would else give small
+        cells away, see `impact.report.nested`
     png : whether figures are written as PNG too, which Word needs
 
     Raises
@@ -125,6 +127,7 @@ class Record:
     question: Text
     smallest_cell: int = SMALLEST_CELL
     png: bool = True
+    withheld: tuple[str, ...] = ()
     values: dict[str, Value] = field(default_factory=dict, init=False)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
     figures: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
@@ -148,6 +151,7 @@ class Record:
             plan.question,
             plan.smallest_cell,
             png="docx" in plan.formats,
+            withheld=plan.withheld,
         )
 
     def __post_init__(self) -> None:
@@ -214,6 +218,16 @@ class Record:
         """
         check_sums(self._counts, whole, parts)
         self._sums.append((whole, tuple(parts)))
+
+    @property
+    def hides_counts(self) -> bool:
+        """Whether a count of units recorded so far is hidden; then no other text may tell it."""
+        return bool(self._hidden_counts())
+
+    def _hidden_counts(self) -> set[str]:
+        """Name the counts of units to hide."""
+        withheld = set(self.withheld) & set(self._counts)
+        return hidden_counts(self._counts, self._sums, self.smallest_cell, withheld=withheld)
 
     def _hide(self, id: str) -> None:
         """Take a number out of the record; its name and meaning stay."""
@@ -358,7 +372,7 @@ class Record:
         ------
         ReportError : a number in a sentence that names no value, or a name without value
         """
-        for name in hidden_counts(self._counts, self._sums, self.smallest_cell) - self._hidden:
+        for name in self._hidden_counts() - self._hidden:
             self._hide(name)
         if self._hidden and HIDDEN_WARNING not in self.warnings:
             self.warn(HIDDEN_WARNING)

@@ -12,7 +12,7 @@ Hundepool et al. (2012), Statistical Disclosure Control, Wiley, sections 4.2.2 (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,14 @@ def is_small(units: object, smallest: int = SMALLEST_CELL) -> Booleans:
     return np.asarray((counts > 0) & (counts < smallest))
 
 
-def hidden_cells(counts: Floats, sums: Floats, smallest: int = SMALLEST_CELL) -> Booleans:
+def hidden_cells(
+    counts: Floats,
+    sums: Floats,
+    smallest: int = SMALLEST_CELL,
+    *,
+    withheld: Booleans | None = None,
+    public: Booleans | None = None,
+) -> Booleans:
     """Mark the cells of a table of counts that must be hidden, complementary ones included.
 
     A small cell is safe when, for all that is shown, it might hold ``smallest`` units or more.
@@ -59,6 +66,8 @@ def hidden_cells(counts: Floats, sums: Floats, smallest: int = SMALLEST_CELL) ->
     sums : array, shape (m, n), of 1, 0 and -1: each row a sum that a reader knows to be zero,
         such as the cells of a row less its total
     smallest : fewest units that may be shown
+    withheld : array, shape (n,), cells that are not shown for other reasons
+    public : array, shape (n,), cells that are known from elsewhere and cannot be hidden
 
     Returns
     -------
@@ -68,7 +77,7 @@ def hidden_cells(counts: Floats, sums: Floats, smallest: int = SMALLEST_CELL) ->
     -----
     Zeros stay: they disclose nobody, and hiding them protects nobody. The choice of the cells
     hidden for the others' sake is greedy, so it need not hide the fewest; that all are safe is
-    checked exactly.
+    checked exactly. A cell that public ones give away, whatever is hidden, stays given away.
 
     Example
     -------
@@ -76,10 +85,16 @@ def hidden_cells(counts: Floats, sums: Floats, smallest: int = SMALLEST_CELL) ->
     >>> hidden_cells(counts, np.array([[1.0, 1.0, 1.0, -1.0]]))
     array([ True,  True, False, False])
     """
-    small = is_small(counts, smallest)
-    hidden = small.copy()
-    while (exposed := _exposed(counts, sums, hidden, small, smallest)) is not None:
-        hidden[_beside(counts, sums, hidden, exposed)] = True
+    fixed = np.zeros(len(counts), dtype=bool) if public is None else public
+    small = is_small(counts, smallest) & ~fixed
+    hidden = small.copy() if withheld is None else small | (withheld & ~fixed)
+    for cell in np.flatnonzero(small):
+        # What is hidden later only widens what a cell may hold, so a safe cell stays safe.
+        while attack(counts, sums, hidden, int(cell))[1] < smallest - _INTEGRAL:
+            beside = _beside(counts, sums, hidden | fixed, int(cell), hidden)
+            if beside is None:
+                break
+            hidden[beside] = True
     return hidden
 
 
@@ -119,8 +134,13 @@ def hidden_counts(
     counts: Mapping[str, float],
     sums: Iterable[tuple[str, Sequence[str]]],
     smallest: int = SMALLEST_CELL,
+    *,
+    withheld: Collection[str] = (),
+    public: Collection[str] = (),
 ) -> set[str]:
     """Name the counts that must be hidden, given totals and their parts by name.
+
+    ``withheld`` and ``public`` name those of `hidden_cells`.
 
     Example
     -------
@@ -134,7 +154,13 @@ def hidden_counts(
         row[[names.index(part) for part in parts]] = 1.0
         row[names.index(whole)] = -1.0
     values = np.array([counts[name] for name in names], dtype=float)
-    hidden = hidden_cells(values, matrix, smallest)
+    hidden = hidden_cells(
+        values,
+        matrix,
+        smallest,
+        withheld=np.array([name in withheld for name in names], dtype=bool),
+        public=np.array([name in public for name in names], dtype=bool),
+    )
     return {name for name, is_hidden in zip(names, hidden, strict=True) if is_hidden}
 
 
@@ -159,25 +185,16 @@ def check_sums(counts: Mapping[str, float], whole: str, parts: Sequence[str]) ->
         )
 
 
-def _exposed(
-    counts: Floats, sums: Floats, hidden: Booleans, small: Booleans, smallest: int
+def _beside(
+    counts: Floats, sums: Floats, taken: Booleans, exposed: int, hidden: Booleans
 ) -> int | None:
-    """Return the first small cell that a reader can tell to be small."""
-    for cell in np.flatnonzero(small):
-        if attack(counts, sums, hidden, int(cell))[1] < smallest - _INTEGRAL:
-            return int(cell)
-    return None
-
-
-def _beside(counts: Floats, sums: Floats, hidden: Booleans, exposed: int) -> int:
     """Return the smallest cell whose hiding helps: in a sum with one unknown, in one with the cell.
 
-    A cell hidden alone in a sum is given away by it. With every count hidden nothing is exposed, so
-    there is always one left to hide.
+    A cell hidden alone in a sum is given away by it. None if no cell is left to hide.
     """
     involved = sums != 0
     lone = involved[involved[:, hidden].sum(axis=1) == 1].any(axis=0)
     akin = involved[involved[:, exposed]].any(axis=0)
-    shown = ~hidden & (counts > 0)
-    first = next(places for places in (shown & lone, shown & akin, shown) if places.any())
-    return int(np.flatnonzero(first)[np.argmin(counts[first])])
+    shown = ~taken & (counts > 0)
+    first = next((p for p in (shown & lone, shown & akin, shown) if p.any()), None)
+    return None if first is None else int(np.flatnonzero(first)[np.argmin(counts[first])])

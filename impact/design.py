@@ -432,7 +432,8 @@ class DesignRows:
     """Row arrays of a design: n rows in (unit, time) order.
 
     ``cluster_codes`` has shape (n, number of cluster columns); ``regressors`` has shape
-    (n, k) with ``names``: the treatment first, then the covariates.
+    (n, k) with ``names``: the treatment first, then the covariates. ``positions`` are the rows'
+    places in the sample; None if they are all of it.
     """
 
     unit_codes: Integers
@@ -442,6 +443,7 @@ class DesignRows:
     regressors: Floats
     names: tuple[str, ...]
     weights: Floats | None
+    positions: Integers | None = None
 
 
 @dataclass(frozen=True)

@@ -469,6 +469,7 @@ class BlockScores:
         """Covariance of all kept coefficients, shape (k, k)."""
         fit = self.fit
         if not isinstance(self.kind, str):
+            _require_freedom(fit.n_rows, self._n_parameters)
             meat = self.kind.meat(fit.row_scores())
             scale = self.kind.factor(fit.n_rows, self._n_parameters)
             return scale * fit.bread @ meat @ fit.bread

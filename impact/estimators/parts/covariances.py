@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from impact.design import Design, DesignRows
+from impact.errors import InferenceError
 from impact.inference.clusters import Kernel, Kind
 from impact.inference.spatial import (
     BeckKatzKernel,
@@ -24,14 +28,18 @@ class DriscollKraay:
 
     Parameters
     ----------
-    lags : Bartlett lags over periods; floor(4 (T/100)^(2/9)) if None
+    lags : Bartlett lags over the panel's steps; floor(4 (T/100)^(2/9)) if None, as Stata's xtscc
+        and linearmodels (fixest and plm take floor(T^(1/4)))
     """
 
     lags: int | None = None
 
+    def __post_init__(self) -> None:
+        _check_lags(self.lags)
+
     def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
         """Bind the choice to a design's rows."""
-        return DriscollKraayKernel(design.periods[rows.time_codes], self.lags)
+        return DriscollKraayKernel(_several_periods(_steps(design, rows)), self.lags)
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,12 @@ class NeweyWest:
 
     lags: int | None = None
 
+    def __post_init__(self) -> None:
+        _check_lags(self.lags)
+
     def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
         """Bind the choice to a design's rows."""
-        return NeweyWestKernel(rows.unit_codes, design.periods[rows.time_codes], self.lags)
+        return NeweyWestKernel(rows.unit_codes, _several_periods(_steps(design, rows)), self.lags)
 
 
 @dataclass(frozen=True)
@@ -81,18 +92,45 @@ class Conley:
     distance: Literal["spherical", "plane"] = "spherical"
     across_periods: bool = False
 
+    def __post_init__(self) -> None:
+        _check_lags(self.lags)
+
     def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
         """Bind the choice to a design's rows."""
+        every = slice(None) if rows.positions is None else rows.positions
         return ConleyKernel(
-            design.sample.numeric(self.latitude),
-            design.sample.numeric(self.longitude),
+            design.sample.numeric(self.latitude)[every],
+            design.sample.numeric(self.longitude)[every],
             self.cutoff,
-            None if self.across_periods else design.periods[rows.time_codes],
+            None if self.across_periods else _steps(design, rows),
             rows.unit_codes,
             self.lags,
             self.shape,
             self.distance,
         )
+
+
+def _check_lags(lags: int | None) -> None:
+    if lags is not None and (not isinstance(lags, (int, np.integer)) or lags < 0):
+        raise InferenceError(f"lags counts whole periods, 0 or more; it was {lags!r}.")
+
+
+def _several_periods(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Refuse rows of one period, between which no error can correlate."""
+    if not np.ptp(steps):
+        raise InferenceError(
+            "all rows of this regression belong to one period, so errors cannot be followed over "
+            'time. Use "CR1" or Conley(cutoff=...).'
+        )
+    return steps
+
+
+def _steps(design: Design, rows: DesignRows) -> NDArray[np.int64]:
+    """Return each row's period in steps, the smallest distance between two of the panel's."""
+    since = design.periods - design.periods[0]
+    step = int(np.diff(design.periods).min()) if len(design.periods) > 1 else 1
+    taken: NDArray[np.int64] = (since // step)[rows.time_codes]
+    return taken
 
 
 Covariance = Kind | DriscollKraay | NeweyWest | BeckKatz | Conley

@@ -103,11 +103,12 @@ def take_rows(rows: DesignRows, keep: Integers) -> DesignRows:
         regressors=rows.regressors[keep],
         names=rows.names,
         weights=None if rows.weights is None else rows.weights[keep],
+        positions=keep if rows.positions is None else rows.positions[keep],
     )
 
 
 def unit_means(design: Design, variables: Variables) -> Variables:
-    """Average outcome and regressors over each unit's rows, one row a unit."""
+    """Average outcome and regressors over each unit's rows: one row a unit, all in one period."""
     rows = variables.rows
     units = Groups(rows.unit_codes, design.sample.n_units)
     weights = rows.weights
@@ -118,7 +119,11 @@ def unit_means(design: Design, variables: Variables) -> Variables:
         units.total(column if weights is None else column * weights) / counts
         for column in (variables.outcome, *variables.regressors)
     ]
-    means = replace(kept, weights=None if weights is None else counts / units.counts)
+    means = replace(
+        kept,
+        time_codes=np.zeros_like(kept.time_codes),
+        weights=None if weights is None else counts / units.counts,
+    )
     return Variables(means, averages[0], np.stack(averages[1:]), variables.names)
 
 

@@ -301,3 +301,22 @@ def test_titles_are_escaped(built):
     text = (built / "report.html").read_text(encoding="utf-8")
     assert "Draws &amp; &lt;all&gt;" in text
     assert 'alt="A &#34;line&#34;"' in text
+
+
+def test_a_linked_folder_of_notebooks_changes_nothing(tmp_path):
+    made = []
+    for name, linked in (("plain", False), ("linked", True)):
+        project = tmp_path / name
+        folder = make_project(project / "reports")
+        notebooks = (tmp_path / "elsewhere" / "deep") if linked else project / "notebooks"
+        notebooks.mkdir(parents=True)
+        (folder / "small.ipynb").rename(notebooks / "small.ipynb")
+        if linked:
+            (project / "notebooks").symlink_to(notebooks, target_is_directory=True)
+        plan = folder / "evaluation.toml"
+        words = plan.read_text(encoding="utf-8")
+        plan.write_text(words.replace('"small.ipynb"', '"../../notebooks/small.ipynb"'), "utf-8")
+        build_report(Evaluation.read(folder), progress=False)
+        made.append({p.name: p.read_bytes() for p in folder.rglob("*") if p.is_file()})
+    assert made[0] == made[1]
+    assert b"../reports/small/evaluation.toml" in made[1]["notebook.ipynb"]

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,8 +180,24 @@ def _parameters(plan: Evaluation) -> dict[str, Any]:
     check_parameters(plan.parameters, declared, plan.notebook.name)
     if not placed:
         return plan.parameters
-    place = os.path.relpath(plan.path, plan.notebook.parent).replace(os.sep, "/")
-    return {PLAN_PARAMETER: place, **plan.parameters}
+    return {PLAN_PARAMETER: _place(plan.path.resolve(), plan.notebook.parent.resolve())} | (
+        plan.parameters
+    )
+
+
+def _place(path: Path, folder: Path) -> str:
+    """Return a path as seen from a folder."""
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def _as_written(notebook: str, plan: Evaluation, parameters: Mapping[str, Any]) -> str:
+    """Return the annex with the plan's place as the project has it, whatever links lead there.
+
+    A process's folder is where links end, so that is what the cells were given.
+    """
+    given = parameters.get(PLAN_PARAMETER)
+    place = _place(plan.path, plan.notebook.parent)
+    return notebook if given in (None, place) else notebook.replace(str(given), place)
 
 
 def _check_formats(plan: Evaluation) -> None:
@@ -228,6 +244,7 @@ def _write_all(
         )
     results = json.loads(record.read_text(encoding="utf-8"))
     annex = without_outputs(run.notebook) if results["hidden"] else run.notebook
+    annex = _as_written(annex, plan, parameters)
     (folder / "notebook.ipynb").write_text(annex, encoding="utf-8")
     results["deviations"] = deviations(plan)
     queries = taken_queries(folder, hidden=bool(results["hidden"]))

@@ -329,7 +329,7 @@ class Design:
         codes, _ = pd.factorize(self.sample.unit_values(column), sort=True)
         return codes.astype(np.int64)
 
-    @property
+    @cached_property
     def n_clusters(self) -> int:
         """Number of clusters by the first cluster column."""
         if self.table is not None:

@@ -19,6 +19,8 @@ Integers = NDArray[np.int64]
 
 GLANCE = 65_536
 """Rows looked at first, which mostly tell whether a column is sorted and what it holds."""
+PLACES_PER_ROW = 4
+"""Rows are sorted by laying them out over units and periods unless that takes so much more room."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -281,7 +283,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class _PanelIndex:
-    """Sorted coding of the rows; ``codes`` is None where the rows already form a full grid."""
+    """Sorted coding of the rows; ``codes`` is None where the sorted rows are a full grid."""
 
     units: pd.Index
     periods: Integers
@@ -333,15 +335,30 @@ def _index_rows(frame: pd.DataFrame, unit: str, time: str) -> _PanelIndex:
     time_codes, periods = _code_integers(times)
     later = unit_codes[1:] > unit_codes[:-1]
     later |= (unit_codes[1:] == unit_codes[:-1]) & (time_codes[1:] > time_codes[:-1])
-    order: Integers | None = None
-    if not later.all():
-        keys = unit_codes * len(periods) + time_codes
-        order = np.argsort(keys, kind="stable")
-        unit_codes, time_codes = unit_codes[order], time_codes[order]
-        steps = np.diff(keys[order])
-        if steps.min() == 0:
-            _refuse_duplicates(units, periods, unit_codes, time_codes, steps, unit, time)
+    if later.all():
+        return _PanelIndex(units, periods, None, (unit_codes, time_codes))
+    n_keys = len(units) * len(periods)
+    order, keys = _sort_keys(unit_codes * len(periods) + time_codes, n_keys)
+    if len(keys) == n_keys and keys[-1] == n_keys - 1 and (keys[1:] > keys[:-1]).all():
+        return _PanelIndex(units, periods, order, codes=None)
+    unit_codes, time_codes = unit_codes[order], time_codes[order]
+    steps = np.diff(keys)
+    if steps.min() == 0:
+        _refuse_duplicates(units, periods, unit_codes, time_codes, steps, unit, time)
     return _PanelIndex(units, periods, order, (unit_codes, time_codes))
+
+
+def _sort_keys(keys: Integers, n_keys: int) -> tuple[Integers, Integers]:
+    """Return the stable order of keys in 0..n_keys - 1, and the keys in it."""
+    if n_keys <= PLACES_PER_ROW * len(keys):
+        places = np.full(n_keys, -1)
+        places[keys] = np.arange(len(keys))
+        found = np.flatnonzero(places >= 0)
+        # As many places as rows: no key comes twice, and the places are the order.
+        if len(found) == len(keys):
+            return places if len(found) == n_keys else places[found], found
+    order = np.argsort(keys, kind="stable")
+    return order, keys[order]
 
 
 def _full_grid(column: pd.Series, times: Integers) -> tuple[pd.Index, Integers] | None:

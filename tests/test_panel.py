@@ -90,6 +90,30 @@ def test_one_unit_longer_than_a_glance_is_sorted_and_its_copies_refused():
         Panel(long, unit="id", time="t")
 
 
+@pytest.mark.parametrize("share", [1.0, 0.7, 0.05])
+def test_shuffled_rows_are_laid_out_by_unit_and_period_however_sparse(share):
+    rng = np.random.default_rng(0)
+    grid = pd.DataFrame({"id": np.repeat(np.arange(60), 30), "t": np.tile(np.arange(30), 60)})
+    grid["y"] = rng.normal(size=len(grid))
+    shuffled = grid.sample(frac=share, random_state=1)
+    panel = Panel(shuffled, unit="id", time="t")
+    ordered = shuffled.sort_values(["id", "t"])
+    np.testing.assert_array_equal(panel.numeric("y"), ordered["y"])
+    np.testing.assert_array_equal(panel.units[panel.unit_codes], ordered["id"])
+    np.testing.assert_array_equal(panel.periods[panel.time_codes], ordered["t"])
+    expected = shuffled.pivot(index="id", columns="t", values="y").to_numpy()
+    np.testing.assert_array_equal(panel.matrix("y"), expected)
+    copied = pd.concat([shuffled, shuffled.iloc[[4, 9]]])
+    with pytest.raises(PanelError, match="2 pairs appear more than once"):
+        Panel(copied, unit="id", time="t")
+
+
+def test_a_copy_in_the_place_of_a_missing_row_is_no_full_grid():
+    long = pd.DataFrame({"id": [1, 1, 2, 2], "t": [1, 2, 2, 2], "y": 1.0})
+    with pytest.raises(PanelError, match="1 pair appears more than once, first .id 2, t 2."):
+        Panel(long.iloc[::-1], unit="id", time="t")
+
+
 @pytest.mark.parametrize("balanced", [True, False])
 @pytest.mark.parametrize("is_sorted", [True, False])
 def test_values_repeated_within_units_are_found_and_others_are_not(balanced, is_sorted):

@@ -19,7 +19,7 @@ Integers = NDArray[np.int64]
 
 GLANCE = 65_536
 """Rows looked at first, which mostly tell whether a column is sorted and what it holds."""
-PLACES_PER_ROW = 4
+PLACES_PER_ROW = 2
 """Rows are sorted by laying them out over units and periods unless that takes so much more room."""
 
 

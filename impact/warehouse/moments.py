@@ -86,13 +86,14 @@ def table_moments(sample: TableSample) -> TableMoments:
             f"moments of at most {MOST_PATTERNS:,} are brought into memory. Keep fewer periods, "
             "or draw a share of the units with design.collect(share=...)."
         )
-    units = _deviations(sample)
     weighted = sample.roles.weights is not None
-    keys = _keys(units)
-    found = sample.engine.run(
-        "second moments by cohort",
-        units.group_by(keys).aggregate(**_products(units, weighted)).order_by(keys),
-    )
+    keys = _keys(sample)
+
+    def ask(rows: Any) -> Any:
+        units = _deviations(sample, rows)
+        return units.group_by(keys).aggregate(**_products(units, weighted)).order_by(keys)
+
+    found = sample.add_up("second moments by cohort", ask, keys, sample.n_periods + 2)
     n_periods = sample.n_periods
     codes = _positions(sample, cohort, seen, found)
     shape = (len(cohort), n_periods + 1, n_periods + 1)
@@ -112,11 +113,10 @@ def table_moments(sample: TableSample) -> TableMoments:
     return TableMoments(cohort, seen, counts, size, mean, second)
 
 
-def _deviations(sample: TableSample) -> Any:
+def _deviations(sample: TableSample, rows: Any) -> Any:
     """Lay each unit's outcomes, less the period's mean and zero where missing, side by side."""
     import ibis
 
-    rows = sample.rows
     told = {
         f"d{t}": rows.outcome.max(where=rows.time == int(p)) - float(sample.means[t])
         for t, p in enumerate(sample.when)
@@ -130,8 +130,9 @@ def _deviations(sample: TableSample) -> Any:
     return units.mutate(one=ibis.literal(1.0))
 
 
-def _keys(units: Any) -> list[str]:
-    return ["cohort", *(name for name in units.columns if name.startswith("word"))]
+def _keys(sample: TableSample) -> list[str]:
+    words = [] if sample.is_balanced else add_presence(sample.rows.time, sample.when)
+    return ["cohort", *words]
 
 
 def _groups(sample: TableSample) -> tuple[Integers, Booleans]:
@@ -223,18 +224,20 @@ def pattern_means(sample: TableSample) -> ClusterMeans:
     ------
     TableError : so many clusters that their means do not fit into memory
     """
-    moments, units = sample.moments, _deviations(sample)
+    moments = sample.moments
     key = "cluster" if sample.roles.cluster else "unit"
     names = [f"d{t}" for t in range(sample.n_periods)]
-    weight = units.weight if sample.roles.weights else units.one
-    keys = [key, *_keys(units)]
+    keys = [key, *_keys(sample)]
     limit = MOST_NUMBERS // sample.n_periods
-    sums = units.group_by(keys).aggregate(
-        size=weight.sum(), **{f"s{t}": (units[name] * weight).sum() for t, name in enumerate(names)}
-    )
-    found = sample.engine.run(
-        "sums by cluster, cohort and presence", sums.order_by(keys).limit(limit + 1)
-    )
+
+    def ask(rows: Any) -> Any:
+        units = _deviations(sample, rows)
+        weight = units.weight if sample.roles.weights else units.one
+        values = {f"s{t}": (units[name] * weight).sum() for t, name in enumerate(names)}
+        sums = units.group_by(keys).aggregate(size=weight.sum(), **values)
+        return sums.order_by(keys).limit(limit + 1)
+
+    found = sample.add_up("sums by cluster, cohort and presence", ask, keys, sample.n_periods + 3)
     if len(found) > limit:
         raise TableError(
             f"this needs the mean paths of more than {limit:,} groups of units alike in cluster, "
@@ -252,13 +255,16 @@ def pattern_means(sample: TableSample) -> ClusterMeans:
 
 def _sizes(sample: TableSample, name: str, found: pd.DataFrame) -> Floats:
     """Sum the weights of each cluster's units by cohort, whenever they are observed, (M,)."""
-    rows = sample.rows
-    own = {} if name == "unit" else {name: rows[name].min()}
-    own |= {"weight": rows.weight.min()} if sample.roles.weights else {}
-    units = rows.group_by("unit").aggregate(cohort=rows.cohort.min(), **own)
-    size = units.weight.sum() if sample.roles.weights else units.count()
-    sums = units.group_by([name, "cohort"]).aggregate(size=size)
-    counted = sample.engine.run("units by cluster", sums.order_by([name, "cohort"]))
+    keys = [name, "cohort"]
+
+    def ask(rows: Any) -> Any:
+        own = {} if name == "unit" else {name: rows[name].min()}
+        own |= {"weight": rows.weight.min()} if sample.roles.weights else {}
+        units = rows.group_by("unit").aggregate(cohort=rows.cohort.min(), **own)
+        size = units.weight.sum() if sample.roles.weights else units.count()
+        return units.group_by(keys).aggregate(size=size).order_by(keys)
+
+    counted = sample.add_up("units by cluster", ask, keys, 3)
     return counted["size"].to_numpy(dtype=np.float64)
 
 

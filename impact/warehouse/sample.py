@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,7 @@ from impact.warehouse.moments import (
     table_moments,
 )
 from impact.warehouse.panel import TablePanel
+from impact.warehouse.parts import add_up, divide
 from impact.warehouse.presence import add_presence, read_presence
 from impact.warehouse.rows import Roles, lay_rows
 
@@ -36,6 +38,10 @@ __all__ = ["TableSample", "draw_sample"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
+
+
+_COUNTED = 10
+"""Numbers about a unit that are needed to count units by cohort and presence."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +60,7 @@ class TableSample(TablePanel):
     when : periods of the sample, shape (T,)
     means : mean outcome by period, shape (T,), of all rows alike
     extremes : lowest and highest outcome, shape (2,)
+    ends : lowest and highest name of a unit, where names are whole numbers
     """
 
     source: TablePanel = field(kw_only=True)
@@ -65,6 +72,7 @@ class TableSample(TablePanel):
     when: Integers = field(kw_only=True)
     means: Floats = field(kw_only=True)
     extremes: Floats = field(kw_only=True)
+    ends: tuple[int, int] | None = field(kw_only=True)
 
     @property
     def engine(self) -> Engine:
@@ -178,6 +186,22 @@ class TableSample(TablePanel):
         """Whether some unit changes cluster."""
         return bool(self.groups["crosses"].any())
 
+    def add_up(
+        self, purpose: str, ask: Callable[[Any], Any], keys: Sequence[str], sums: int
+    ) -> pd.DataFrame:
+        """Add up over the rows of all units, part by part where memory asks for it.
+
+        Parameters
+        ----------
+        ask : makes of rows the query by ``keys``, of sums that add up over units
+        sums : how many numbers it holds for each unit on the way
+        """
+        panels = divide(self.source, self.n_units, sums, self.ends)
+        parts = (
+            [self.rows] if len(panels) == 1 else [_used(lay_rows(p, self.roles)) for p in panels]
+        )
+        return add_up(self.source, purpose, parts, ask, keys)
+
     def require_unit_values(self) -> None:
         """Refuse clusters and weights that change within a unit."""
         for flag, name in (("crosses", self.roles.cluster), ("uneven", self.roles.weights)):
@@ -253,13 +277,16 @@ def draw_sample(panel: TablePanel, roles: Roles) -> TableSample:
     TableError : a column is not there or does not aggregate, or the engine cannot answer
     """
     rows = lay_rows(panel, roles)
-    found = panel.engine.run("rows by period and cohort", _count_rows(rows, roles))
+    whole_names = bool(panel.types[panel.unit].is_integer())
+    counted = _count_rows(rows, roles, whole_names)
+    found = panel.engine.run("rows by period and cohort", counted)
     check_keys(panel, rows, found)
     check_values(panel, roles, rows, found)
     times = found["time"].to_numpy(dtype=np.float64).astype(np.int64)
     kept = (found["cause"] == 0).to_numpy()
     when = np.unique(times[kept])
-    units = _count_units(panel, roles, rows, when, bool(kept.all()))
+    ends = (int(found["low_unit"].min()), int(found["high_unit"].max())) if whole_names else None
+    units = _count_units(panel, roles, found, when, ends)
     if units["repeats"].any():
         refuse_duplicates(panel, rows)
     check_cohorts(panel, roles, units, [int(times.min()), int(times.max())])
@@ -273,7 +300,7 @@ def draw_sample(panel: TablePanel, roles: Roles) -> TableSample:
         unit=panel.unit,
         time=panel.time,
         source=panel,
-        rows=rows.filter(rows.cause == 0),
+        rows=_used(rows),
         roles=roles,
         dropped={c: int(n) for c, n in zip(roles.causes(), lost, strict=False) if n},
         groups=units.iloc[seen].reset_index(drop=True),
@@ -283,10 +310,15 @@ def draw_sample(panel: TablePanel, roles: Roles) -> TableSample:
         extremes=np.array(
             [found["low_outcome"][kept].min(), found["high_outcome"][kept].max()], float
         ),
+        ends=ends,
     )
 
 
-def _count_rows(rows: Any, roles: Roles) -> Any:
+def _used(rows: Any) -> Any:
+    return rows.filter(rows.cause == 0)
+
+
+def _count_rows(rows: Any, roles: Roles, whole_names: bool) -> Any:
     """Count and sum rows by period, cohort and cause of being left out."""
     told = {
         "n": rows.count(),
@@ -295,6 +327,7 @@ def _count_rows(rows: Any, roles: Roles) -> Any:
         "total": rows.outcome.sum(),
     }
     columns = [c for c in rows.columns if c in ("outcome", "amount", "weight") or c[0] == "x"]
+    columns += ["unit"] if whole_names else []
     for column in columns:
         told[f"low_{column}"] = rows[column].min()
         told[f"high_{column}"] = rows[column].max()
@@ -310,9 +343,44 @@ def _count_rows(rows: Any, roles: Roles) -> Any:
 
 
 def _count_units(
-    panel: TablePanel, roles: Roles, rows: Any, when: Integers, whole: bool
+    panel: TablePanel,
+    roles: Roles,
+    counted: pd.DataFrame,
+    when: Integers,
+    ends: tuple[int, int] | None,
 ) -> pd.DataFrame:
     """Count units by cohort, presence and what is wrong with them."""
+    whole = bool((counted["cause"] == 0).all())
+    most = int(counted.groupby("time")["n"].sum().max())
+    parts = [lay_rows(part, roles) for part in divide(panel, most, _COUNTED, ends)]
+    keys = _unit_keys(parts[0], roles, when, whole)
+    found = add_up(
+        panel,
+        "units by cohort and presence",
+        parts,
+        lambda rows: _units_of(rows, roles, when, whole, keys),
+        keys,
+    )
+    if len(found) > MOST_GROUPS:
+        refuse_patterns()
+    for name in ("partly", "changes", "stopped", "crosses", "uneven"):
+        found[name] = found[name].astype(bool) if name in found else False
+    counts = read_presence(found, len(when)).sum(axis=1)
+    found["repeats"] = (counts != found["n"]) if whole else found["again"] > 0
+    return found
+
+
+def _unit_keys(rows: Any, roles: Roles, when: Integers, whole: bool) -> list[str]:
+    """Name what units are told apart by: presence, cohort and what may be wrong with them."""
+    keys = [*add_presence(rows.time, when), "cohort", "n" if whole else "again"]
+    keys += ["partly", "changes"] if roles.cohort else []
+    keys += ["stopped"] if roles.amount else []
+    keys += ["crosses"] if "cluster" in rows.columns else []
+    return [*keys, *(["uneven"] if "weight" in rows.columns else [])]
+
+
+def _units_of(rows: Any, roles: Roles, when: Integers, whole: bool, keys: list[str]) -> Any:
+    """Return the query that counts the units of rows by their keys."""
     import ibis
 
     used = rows.cause == 0
@@ -328,33 +396,22 @@ def _count_units(
     if roles.amount:
         told["last_off"] = rows.last_off.max()
     units = rows.group_by("unit").aggregate(**told)
-    words = [name for name in told if name.startswith("word")]
 
     def flag(condition: Any) -> Any:
         return condition.fill_null(False).cast("int64")
 
-    keys = {name: units[name] for name in words} | {"cohort": units.cohort}
-    keys |= {"n": units.n} if whole else {"again": flag(units.n > units.n_times)}
-    if roles.cohort:
-        keys["partly"] = flag((units.filled > 0) & (units.filled < units.n))
-        keys["changes"] = flag(units.cohort != units.top)
-    if roles.amount:
-        keys["stopped"] = flag(units.last_off > units.cohort)
-    for name, column in (("crosses", "cluster"), ("uneven", "weight")):
-        if column in rows.columns:
-            keys[name] = flag(units[f"low_{column}"] != units[f"high_{column}"])
+    told = {
+        "again": lambda: flag(units.n > units.n_times),
+        "partly": lambda: flag((units.filled > 0) & (units.filled < units.n)),
+        "changes": lambda: flag(units.cohort != units.top),
+        "stopped": lambda: flag(units.last_off > units.cohort),
+        "crosses": lambda: flag(units.low_cluster != units.high_cluster),
+        "uneven": lambda: flag(units.low_weight != units.high_weight),
+    }
+    values = {key: told[key]() if key in told else units[key] for key in keys}
     weight = units.low_weight if roles.weights else ibis.literal(1.0)
-    flagged = units.select(**keys, unit=units.unit, weight=weight)
-    counted = flagged.group_by(list(keys)).aggregate(
+    flagged = units.select(**values, unit=units.unit, weight=weight)
+    counted = flagged.group_by(keys).aggregate(
         units=flagged.count(), example=flagged.unit.min(), weight=flagged.weight.sum()
     )
-    found = panel.engine.run(
-        "units by cohort and presence", counted.order_by(list(keys)).limit(MOST_GROUPS + 1)
-    )
-    if len(found) > MOST_GROUPS:
-        refuse_patterns()
-    for name in ("partly", "changes", "stopped", "crosses", "uneven"):
-        found[name] = found[name].astype(bool) if name in found else False
-    counts = read_presence(found, len(when)).sum(axis=1)
-    found["repeats"] = (counts != found["n"]) if whole else found["again"] > 0
-    return found
+    return counted.order_by(keys).limit(MOST_GROUPS + 1)

@@ -92,12 +92,14 @@ class TableScores:
 
 def twoway_sums(sample: TableSample, regressors: Sequence[Regressor]) -> TwoWaySums:
     """Add up unit means, deviations from them and period sums, in two queries."""
-    rows, names = _columns(sample, regressors)
-    units = _by_unit(sample, rows, names)
-    words = [name for name in units.columns if name.startswith("word")]
-    found = sample.engine.run(
-        "unit means by presence", units.group_by(words).aggregate(**_totals(units, names))
-    )
+    rows, names = _columns(sample, sample.rows, regressors)
+    words = list(add_presence(rows.time, sample.when))
+
+    def ask(part: Any) -> Any:
+        units = _by_unit(sample, _columns(sample, part, regressors)[0], names)
+        return units.group_by(words).aggregate(**_totals(units, names))
+
+    found = sample.add_up("unit means by presence", ask, words, _unit_sums(names))
     periods = sample.engine.run(
         "sums by period",
         rows.group_by("time").aggregate(**_weighted_sums(rows, names)).order_by("time"),
@@ -115,7 +117,49 @@ def twoway_scores(
     shifts : array, shape (T, 1 + k), period effects of the outcome and the regressors
     coefficients : array, shape (k,)
     """
-    rows, names = _columns(sample, regressors)
+    k = len(regressors)
+    key = "cluster" if sample.roles.cluster else "unit"
+
+    def by_cluster(part: Any) -> Any:
+        return _scores(sample, part, regressors, shifts, coefficients)
+
+    if sample.cluster_counts[0] <= MOST_CLUSTERS:
+        found = sample.add_up(
+            "scores by cluster", lambda part: by_cluster(part).order_by(key), [key], 3 * (k + 2)
+        )
+        scores = _stack(found, "g", k)
+        return TableScores(
+            scores, scores.T @ scores, scores.sum(axis=0), float(found["squares"].sum())
+        )
+
+    def ask(part: Any) -> Any:
+        clusters = by_cluster(part)
+        told = {f"t{j}": clusters[f"g{j}"].sum() for j in range(k)}
+        told |= {
+            f"p{j}_{i}": (clusters[f"g{j}"] * clusters[f"g{i}"]).sum()
+            for j in range(k)
+            for i in range(j + 1)
+        }
+        return clusters.aggregate(**told, squares=clusters.squares.sum())
+
+    # A cluster's units may lie in several parts, and products are those of its whole score.
+    if sample.roles.cluster:
+        found = sample.engine.run("products of scores", ask(sample.rows))
+    else:
+        found = sample.add_up("products of scores", ask, [], 3 * (k + 2))
+    meat = _products(found, "p", k)[0]
+    return TableScores(None, meat, _stack(found, "t", k)[0], float(found["squares"][0]))
+
+
+def _scores(
+    sample: TableSample,
+    rows: Any,
+    regressors: Sequence[Regressor],
+    shifts: Floats,
+    coefficients: Floats,
+) -> Any:
+    """Return the query of scores and squared residuals by cluster, or by unit without clusters."""
+    rows, names = _columns(sample, rows, regressors)
     swept = [
         rows[name] - by_period(rows.time, sample.when, shifts[:, j].tolist())
         for j, name in enumerate(names)
@@ -123,35 +167,21 @@ def twoway_scores(
     left = swept[0]
     for slope, column in zip(coefficients, swept[1:], strict=True):
         left = left - float(slope) * column
-    k = len(regressors)
     rows = rows.mutate(left=left, **{f"z{j}": column for j, column in enumerate(swept[1:])})
     own = {"cluster": rows.cluster.min()} if sample.roles.cluster else {}
     mass = rows.count() * (rows.weight.min() if sample.roles.weights else 1.0)
-    told = {f"g{j}": mass * rows[f"z{j}"].cov(rows.left, how="pop") for j in range(k)}
-    clusters = rows.group_by("unit").aggregate(
-        **own, **told, squares=mass * rows.left.var(how="pop")
-    )
-    sums = {name: clusters[name].sum() for name in (*told, "squares")}
-    if sample.roles.cluster:
-        clusters = clusters.group_by("cluster").aggregate(**sums)
-    key = "cluster" if sample.roles.cluster else "unit"
-    if sample.cluster_counts[0] <= MOST_CLUSTERS:
-        found = sample.engine.run("scores by cluster", clusters.order_by(key))
-        scores = _stack(found, "g", k)
-        return TableScores(
-            scores, scores.T @ scores, scores.sum(axis=0), float(found["squares"].sum())
-        )
-    told = {f"t{j}": clusters[f"g{j}"].sum() for j in range(k)}
-    told |= {
-        f"p{j}_{i}": (clusters[f"g{j}"] * clusters[f"g{i}"]).sum()
-        for j in range(k)
-        for i in range(j + 1)
-    }
-    found = sample.engine.run(
-        "products of scores", clusters.aggregate(**told, squares=clusters.squares.sum())
-    )
-    meat = _products(found, "p", k)[0]
-    return TableScores(None, meat, _stack(found, "t", k)[0], float(found["squares"][0]))
+    told = {f"g{j}": mass * rows[f"z{j}"].cov(rows.left, how="pop") for j in range(len(regressors))}
+    told["squares"] = mass * rows.left.var(how="pop")
+    units = rows.group_by("unit").aggregate(**own, **told)
+    if not sample.roles.cluster:
+        return units
+    return units.group_by("cluster").aggregate(**{name: units[name].sum() for name in told})
+
+
+def _unit_sums(names: Sequence[str]) -> int:
+    """Count the numbers held for a unit while its means and covariances are added up."""
+    m = len(names)
+    return 4 + m + 2 * m * (m + 1)
 
 
 def twoway_blocks(sample: TableSample, regressors: Sequence[Regressor]) -> ClusterSums:
@@ -167,14 +197,15 @@ def twoway_blocks(sample: TableSample, regressors: Sequence[Regressor]) -> Clust
             f"this needs sums of each of {plural(n_clusters, 'cluster')} in memory, at most "
             f"{MOST_CLUSTERS:,}. Name coarser clusters, or draw units with design.collect(share=)."
         )
-    rows, names = _columns(sample, regressors)
+    rows, names = _columns(sample, sample.rows, regressors)
     key = "cluster" if sample.roles.cluster else "unit"
-    units = _by_unit(sample, rows, names)
-    words = [name for name in units.columns if name.startswith("word")]
-    found = sample.engine.run(
-        "unit means by cluster and presence",
-        units.group_by([key, *words]).aggregate(**_totals(units, names)).order_by([key, *words]),
-    )
+    keys = [key, *add_presence(rows.time, sample.when)]
+
+    def ask(part: Any) -> Any:
+        units = _by_unit(sample, _columns(sample, part, regressors)[0], names)
+        return units.group_by(keys).aggregate(**_totals(units, names)).order_by(keys)
+
+    found = sample.add_up("unit means by cluster and presence", ask, keys, _unit_sums(names))
     periods = sample.engine.run(
         "sums by cluster and period",
         rows.group_by([key, "time"])
@@ -189,12 +220,13 @@ def twoway_blocks(sample: TableSample, regressors: Sequence[Regressor]) -> Clust
     return ClusterSums(codes.astype(np.int64), whole, sums)
 
 
-def _columns(sample: TableSample, regressors: Sequence[Regressor]) -> tuple[Any, list[str]]:
+def _columns(
+    sample: TableSample, rows: Any, regressors: Sequence[Regressor]
+) -> tuple[Any, list[str]]:
     """Add the outcome, less its mean, and the regressors as columns v0, v1, ..."""
     import ibis
 
     sample.require_unit_values()
-    rows = sample.rows
     since = rows.time - rows.cohort
     columns = {"v0": rows.outcome - float(sample.means.mean())}
     for j, regressor in enumerate(regressors, start=1):

@@ -1,15 +1,16 @@
-"""Two cases of one treated unit: Texas prisons, published, and a simulated province."""
+"""Cases of one treated unit: Texas prisons, published, a simulated province, or a plan's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from impact.design import Design
-from impact.errors import SpecError, check_choice
+from impact.errors import SpecError, check_choice, listing, near, plural
 from impact.estimators.base import Estimator
 from impact.estimators.parts.predictors import Predictor
 from impact.estimators.synthetic_control import SyntheticControl
@@ -19,6 +20,9 @@ from impact.places import provinces
 from impact.result import Result
 from impact.simulate import staggered_panel
 
+if TYPE_CHECKING:
+    from impact.places import Vintage
+
 __all__ = [
     "PUBLISHED_WEIGHTS",
     "TRUE_EFFECT",
@@ -26,6 +30,7 @@ __all__ = [
     "compare_methods",
     "compare_with_known",
     "load_case",
+    "planned_case",
 ]
 
 CASES = ("texas", "simulated")
@@ -40,11 +45,14 @@ class OneProvince:
 
     Parameters
     ----------
-    name : "texas" or "simulated"
+    name : "texas", "simulated" or "plan"
     design : the question
     start : first treated period
     pretended : a period before, for a placebo
     neighbours : units that border on the treated one
+    label : what the outcome is, in each language; empty where the question says it
+    unit : the outcome's unit in a report
+    vintage : the list of provinces that the units are named in; None if they are no provinces
     """
 
     name: str
@@ -52,6 +60,9 @@ class OneProvince:
     start: int
     pretended: int
     neighbours: tuple[str, ...] = ()
+    label: Mapping[str, str] = field(default_factory=dict)
+    unit: str | dict[str, str] = "number"
+    vintage: Vintage | None = None
 
 
 def load_case(name: str, seed: int) -> OneProvince:
@@ -76,7 +87,8 @@ def load_case(name: str, seed: int) -> OneProvince:
         names = provinces(63)["name_vi"].to_numpy()
         frame["province"] = names[pd.factorize(frame["unit"])[0]]
         panel = Panel(frame, unit="province", time="time")
-        return OneProvince(name, Design(panel, outcome="outcome", treated="treated"), 15, 10)
+        design = Design(panel, outcome="outcome", treated="treated")
+        return OneProvince(name, design, 15, 10, vintage=63)
     try:
         from causaldata import texas
     except ModuleNotFoundError:
@@ -89,8 +101,74 @@ def load_case(name: str, seed: int) -> OneProvince:
     panel = Panel(frame.assign(treated=treated.astype(int)), unit="state", time="year")
     design = Design(panel, outcome="bmprison", treated="treated")
     return OneProvince(
-        name, design, 1993, 1990, ("Louisiana", "Oklahoma", "New Mexico", "Arkansas")
+        name,
+        design,
+        1993,
+        1990,
+        ("Louisiana", "Oklahoma", "New Mexico", "Arkansas"),
+        unit={"en": "prisoners", "vi": "tù nhân"},
     )
+
+
+def planned_case(
+    design: Design,
+    *,
+    label: Mapping[str, str],
+    unit: str | dict[str, str],
+    pretended: int = 0,
+    neighbours: Sequence[str] = (),
+) -> OneProvince:
+    """Return the case of a design with one treated unit.
+
+    Parameters
+    ----------
+    design : the question
+    label, unit : of the outcome, as a report writes them
+    pretended : a period before treatment, for a placebo; the middle one of those before if 0
+    neighbours : units that border on the treated one
+
+    Raises
+    ------
+    SpecError : not exactly one unit is treated, its treatment begins too early, or the period
+        pretended or a neighbour is not there
+    """
+    treated = design.sample.units[~np.isnan(design.cohorts)]
+    if len(treated) != 1:
+        raise SpecError(
+            f"this notebook is for one treated unit; the plan's design has {len(treated)} "
+            f"({listing(treated)}). Use evaluation.ipynb for several, or name the rows to keep in "
+            "data.where."
+        )
+    start = int(np.nanmin(design.cohorts))
+    before = [int(period) for period in design.panel.periods if period < start]
+    if len(before) < 3:
+        raise SpecError(
+            f"{treated[0]} is treated from {start} on, after {plural(len(before), 'period')}; a "
+            "synthetic control needs three before treatment at the least, and ten to be believed."
+        )
+    if pretended and pretended not in before[1:]:
+        raise SpecError(
+            f"pretended must be a period before {start} with one before it: "
+            f"{listing(before[1:], 12)}; it was {pretended}."
+        )
+    strange = [name for name in neighbours if name not in set(design.sample.units)]
+    if strange:
+        raise SpecError(
+            f"neighbours names {listing(strange)}, which the data do not have. "
+            f"{near(str(strange[0]), design.sample.units)}"
+        )
+    vintage = _vintage([str(name) for name in design.sample.units])
+    middle = before[len(before) // 2]
+    return OneProvince(
+        "plan", design, start, pretended or middle, tuple(neighbours), label, unit, vintage
+    )
+
+
+def _vintage(names: list[str]) -> Vintage | None:
+    """Return the list of provinces that has all these names; None if they are no provinces."""
+    lists: tuple[Vintage, ...] = (34, 63)
+    fits = [v for v in lists if set(names) <= set(provinces(v)["name_vi"])]
+    return fits[0] if len(fits) == 1 else None
 
 
 def compare_methods(case: OneProvince, methods: Mapping[str, Estimator]) -> pd.DataFrame:
@@ -109,7 +187,12 @@ def compare_methods(case: OneProvince, methods: Mapping[str, Estimator]) -> pd.D
 
 
 def compare_with_known(case: OneProvince, estimate: float) -> pd.DataFrame:
-    """Set the case beside what is known: the published fit and gap, or the simulated truth."""
+    """Set the case beside what is known: the published fit and gap, or the simulated truth.
+
+    Empty for a plan's case, of which nothing is known.
+    """
+    if case.name == "plan":
+        return pd.DataFrame()
     if case.name == "simulated":
         return pd.DataFrame(
             {"estimate": [estimate], "truth": [TRUE_EFFECT]}, index=["synthetic control"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -16,19 +16,19 @@ from impact.estimators.synthetic_figures import (
     placebo_fan,
 )
 from impact.evaluation import Evaluation
-from impact.evaluation.one_province import TRUE_EFFECT, OneProvince
+from impact.evaluation.one_province import TRUE_EFFECT, OneProvince, planned_case
+from impact.report.effects import plan_design, plan_panel
 from impact.report.figures import report_style
 from impact.report.results import Block, Column, Record, bullets
-from impact.report.text import LANGUAGES, Text, text
+from impact.report.text import LANGUAGES, Text, capital, text
 from impact.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Findings", "add_chapters", "record_numbers", "summarise"]
+__all__ = ["Findings", "add_chapters", "case_of", "record_numbers", "summarise"]
 
-_UNITS: dict[str, Text | str] = {"texas": text("prisoners", "tù nhân"), "simulated": "number"}
 _METHODS = {
     "synthetic control": text("synthetic control", "đối chứng tổng hợp"),
     "demeaned": text("demeaned", "trừ mức trung bình"),
@@ -70,7 +70,23 @@ class Findings:
     @property
     def unit(self) -> Text | str:
         """The outcome's unit in a report."""
-        return _UNITS[self.case.name]
+        return self.case.unit
+
+
+def case_of(plan: Evaluation, *, pretended: int = 0, neighbours: Sequence[str] = ()) -> OneProvince:
+    """Return the case that a plan states: its data, design and first primary outcome.
+
+    Raises
+    ------
+    SpecError : the plan names no outcome or design, or not exactly one unit is treated
+    """
+    panel = plan_panel(plan, plan.data())
+    outcome = next((o for o in plan.outcomes if o.primary), plan.outcomes[0])
+    design = plan_design(plan, panel, outcome)
+    unit = "log_points" if outcome.is_relative else outcome.unit
+    return planned_case(
+        design, label=outcome.label, unit=unit, pretended=pretended, neighbours=neighbours
+    )
 
 
 def record_numbers(record: Record, found: Findings, level: float) -> dict[str, Block]:
@@ -242,10 +258,11 @@ def _drawings(record: Record, found: Findings) -> dict[str, Block]:
             ),
         ),
     }
-    if found.case.name == "simulated":
+    vintage = found.case.vintage
+    if vintage is not None:
         drawn["map"] = record.figure(
             "map",
-            _in_languages(lambda code: donor_map(fit, vintage=63, language=code)),
+            _in_languages(lambda code: donor_map(fit, vintage=vintage, language=code)),
             text("Donors on the map", "Đơn vị đối chứng trên bản đồ"),
             text(
                 "A tile a province: the treated one is outlined, donors with weight are coloured.",
@@ -271,6 +288,7 @@ def _in_languages(draw: Callable[[Literal["en", "vi"]], Axes]) -> dict[str, Figu
 def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
     """Fill the first page: the average gap, its rank, the last period's interval, the reading."""
     simulated = found.case.name == "simulated"
+    label = {code: f"{capital(said)}. " for code, said in found.case.label.items()}
     truth = text(" The true effect is {truth}.", " Tác động thật là {truth}.")
     answer = text(
         "The average gap to the synthetic unit since treatment began is {effect:signed}; in the "
@@ -283,7 +301,10 @@ def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
         "{p.rank:equals}, nhỏ nhất có thể là {p.least}.",
     )
     record.summary(
-        answer={code: answer[code] + (truth[code] if simulated else "") for code in LANGUAGES},
+        answer={
+            code: label.get(code, "") + answer[code] + (truth[code] if simulated else "")
+            for code in LANGUAGES
+        },
         **plan.reading,
     )
 

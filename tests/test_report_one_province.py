@@ -1,0 +1,111 @@
+"""The notebook of one treated unit serves the data, unit and outcome that a plan names."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import simulate
+from impact.errors import SpecError
+from impact.evaluation import Evaluation, file_sha256
+from impact.places import provinces
+from impact.report.build import build_report
+from impact.report.one_province import case_of
+
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "one_province.ipynb"
+PLAN = """
+[evaluation]
+id = "one"
+title = { en = "One", vi = "Một" }
+notebook = "one_province.ipynb"
+data_kind = "simulated"
+date = 2024-01-31
+
+[question]
+text = { en = "What changed?", vi = "Điều gì đã thay đổi?" }
+
+[[data.files]]
+path = "one.csv"
+sha256 = "SHA"
+
+[design]
+unit = "province"
+time = "year"
+cohort = "since"
+
+[[outcomes]]
+name = "output"
+label = { en = "output of workshops", vi = "giá trị sản xuất của cơ sở" }
+unit = "VND billion"
+primary = true
+
+[estimation]
+estimator = "SyntheticControl"
+
+[parameters]
+case = "plan"
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    def made(edit=lambda frame: frame, plan=lambda words: words):
+        frame = simulate.staggered_panel(
+            5, n_units=20, periods=12, cohorts={9: 1 / 20}, effect=3.0, noise=0.3
+        ).frame
+        names = provinces(63)["name_vi"].to_numpy()
+        frame["province"] = names[pd.factorize(frame["unit"])[0]]
+        frame = frame.rename(columns={"time": "year", "cohort": "since", "outcome": "output"})
+        frame = edit(frame[["province", "year", "since", "output"]].assign(year=frame["year"]))
+        folder = tmp_path / "one"
+        folder.mkdir(exist_ok=True)
+        frame.to_csv(folder / "one.csv", index=False)
+        shutil.copy(NOTEBOOK, folder)
+        words = plan(PLAN.replace("SHA", file_sha256(folder / "one.csv")))
+        (folder / "evaluation.toml").write_text(words, encoding="utf-8")
+        return Evaluation.read(folder)
+
+    return made
+
+
+def test_a_plan_of_other_data_gets_its_report(make):
+    plan = make()
+    build_report(plan, progress=False)
+    stored = json.loads((plan.folder / "results.json").read_text(encoding="utf-8"))
+    assert abs(stored["values"]["effect"]["value"] - 3.0) < 1.0
+    assert stored["values"]["effect"]["unit"] == "VND billion"
+    assert stored["summary"]["answer"]["vi"].startswith("Giá trị sản xuất của cơ sở. ")
+    assert "map" in stored["figures"]
+    assert "known" not in stored["tables"]
+    assert "truth" not in stored["values"]
+
+
+def test_the_case_is_that_of_the_plan(make):
+    case = case_of(make(), neighbours=["Hà Nội"])
+    assert (case.name, case.start, case.pretended, case.vintage) == ("plan", 9, 5, 63)
+    assert case.neighbours == ("Hà Nội",)
+    assert case_of(make(), pretended=7).pretended == 7
+    renamed = make(lambda frame: frame.assign(province=frame["province"] + " B"))
+    assert case_of(renamed).vintage is None
+
+
+def second_treated(frame):
+    other = frame["province"] == frame.loc[frame["since"].isna(), "province"].iloc[0]
+    return frame.assign(since=np.where(other, 9.0, frame["since"]))
+
+
+@pytest.mark.parametrize(
+    ("edit", "settings", "said"),
+    [
+        (second_treated, {}, r"for one treated unit; the plan's design has 2 \("),
+        (lambda f: f[f["year"] > 6], {}, "from 9 on, after 2 periods; a synthetic control needs"),
+        (lambda f: f, {"pretended": 11}, r"pretended must be a period before 9 .*2, 3.*was 11"),
+        (lambda f: f, {"neighbours": ["Hà Nộ"]}, "names Hà Nộ, which .* Did you mean .Hà Nội"),
+    ],
+)
+def test_what_is_no_case_of_one_unit_is_refused(make, edit, settings, said):
+    with pytest.raises(SpecError, match=said):
+        case_of(make(edit), **settings)

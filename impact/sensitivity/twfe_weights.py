@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact import plots
-from impact.kernels.absorb import absorb
+from impact.kernels.absorb import Absorber, absorb
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, figure_axes
 from impact.sensitivity.sentences import Sentence
@@ -22,6 +22,9 @@ __all__ = ["TWFE_WEIGHTS", "CellWeights", "cell_weights", "twfe_weights"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+# Residuals and spreads below this share of the treatment are rounding of what is zero.
+ROUNDING = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,31 +50,48 @@ def cell_weights(
     unit_codes: Integers,
     time_codes: Integers,
     weights: Floats | None = None,
+    covariates: Floats | None = None,
 ) -> CellWeights:
     """Return the weights of the regression of the outcome on treatment, unit and period effects.
 
-    w_it = D_it e_it / sum D_it e_it, with e the residual of D on unit and period effects.
+    w_it = D_it e_it / sum D_it e_it, with e the residual of D on unit and period effects and
+    covariates. What is zero but for rounding is zero.
 
     Parameters
     ----------
     outcome, treatment : arrays, shape (n,); treatment 0 or 1, or a dose
     unit_codes, time_codes : arrays, shape (n,)
     weights : array, shape (n,), positive; equal if None
+    covariates : array, shape (n, k), whose effects are taken to be linear; none if None
 
     Source
     ------
     de Chaisemartin & D'Haultfoeuille (2020), American Economic Review 110(9), theorem 1 and
-    corollary 1 (sigma).
+    corollary 1 (sigma); theorem S4 of their web appendix for covariates.
     """
     mass = np.ones(len(outcome)) if weights is None else weights
-    residual = absorb([unit_codes, time_codes], weights).sweep(treatment[None, :])[0]
+    effects = absorb([unit_codes, time_codes], weights)
+    residual = _residual(treatment, effects, mass, covariates)
     share = mass * residual * treatment
     coefficient = float((mass * residual) @ outcome / share.sum())
     weight = share / share.sum()
     treated = treatment != 0
     size = mass[treated] / mass[treated].sum()
-    spread = np.sqrt(size @ (weight[treated] / size) ** 2 - 1.0)
-    return CellWeights(coefficient, weight, float(abs(coefficient) / spread) if spread else np.inf)
+    spread = np.sqrt(size @ (weight[treated] / size - 1.0) ** 2)
+    sigma = float(abs(coefficient) / spread) if spread > ROUNDING else np.inf
+    return CellWeights(coefficient, weight, sigma)
+
+
+def _residual(
+    treatment: Floats, effects: Absorber, mass: Floats, covariates: Floats | None
+) -> Floats:
+    """Return the treatment less effects and covariates, zero where that is rounding."""
+    regressors = np.empty((len(treatment), 0)) if covariates is None else covariates
+    swept = effects.sweep(np.concatenate((treatment[None, :], regressors.T)))
+    root = np.sqrt(mass)
+    slopes = np.linalg.lstsq((root * swept[1:]).T, root * swept[0], rcond=None)[0]
+    residual = swept[0] - slopes @ swept[1:]
+    return np.where(np.abs(residual) > ROUNDING * np.abs(treatment).max(), residual, 0.0)
 
 
 def twfe_weights(result: Result) -> Finding:
@@ -79,7 +99,7 @@ def twfe_weights(result: Result) -> Finding:
 
     Parameters
     ----------
-    result : of any estimator; only its design is used, without covariates
+    result : of any estimator; only its design is used
 
     Returns
     -------
@@ -93,6 +113,7 @@ def twfe_weights(result: Result) -> Finding:
     -----
     A negative weight means that a larger effect in that cell lowers the estimate. Units with a
     treatment that stops are grouped by their first treated period. Gaps and weights are allowed.
+    The effects of covariates are taken to be linear.
 
     Source
     ------
@@ -101,10 +122,12 @@ def twfe_weights(result: Result) -> Finding:
     TWFE_WEIGHTS.require(result)
     design = result.design
     rows = design.rows()
+    treatment = _treatment(result)
     found = cell_weights(
-        rows.outcome, _treatment(result), rows.unit_codes, rows.time_codes, rows.weights
-    )
-    treated = found.weight != 0
+        rows.outcome, treatment, rows.unit_codes, rows.time_codes, rows.weights,
+        rows.regressors[:, 1:],
+    )  # fmt: skip
+    treated = treatment != 0
     frame = pd.DataFrame(
         {
             "cohort": design.cohorts[rows.unit_codes[treated]],
@@ -145,7 +168,6 @@ def twfe_weights(result: Result) -> Finding:
         ),
         values=values,
         draw=lambda ax: _draw(cells, ax),
-        notes=("Computed without the covariates.",) if design.covariates else (),
     )
 
 

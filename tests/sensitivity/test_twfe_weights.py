@@ -61,3 +61,45 @@ def test_no_variation_is_refused(make_frame, design_of):
     object.__setattr__(result, "design", design_of(frame, cohort=None, treated="everyone"))
     with pytest.raises(DesignError, match="does not vary beside units and periods"):
         twfe_weights(result)
+
+
+def unions():
+    """Treatment that starts and stops; a sixth of the units are treated throughout."""
+    unit, time = np.repeat(np.arange(48), 6), np.tile(np.arange(6), 48)
+    treatment = ((unit + time) % 6 < unit % 4) | (unit % 6 == 5)
+    x = np.cos(1.7 * unit + 0.9 * time)
+    outcome = (
+        np.sin(0.8 * unit) + 0.1 * time + 0.5 * treatment + 0.3 * x + np.cos(2.3 * unit * time)
+    )
+    return unit, time, treatment.astype(float), x, outcome
+
+
+def test_what_is_zero_but_for_rounding_is_not_negative():
+    """Treated shares alike in all periods: units treated throughout have no weight at all."""
+    unit, time, _, _, outcome = unions()
+    always = unit >= 42
+    alike = (always | ((unit + time) % 6 < 3)).astype(float)
+    assert np.ptp(np.bincount(time, alike)) == 0
+    found = cell_weights(outcome, alike, unit, time)
+    assert (found.weight[always] == 0).all()
+    assert np.isfinite(found.sigma)
+
+
+def test_covariates_are_partialled_out():
+    """The numbers of twowayfeweights 0.1.0 (Python), type="feTR", controls=["x"]."""
+    unit, time, treatment, x, outcome = unions()
+    found = cell_weights(outcome, treatment, unit, time, covariates=x[:, None])
+    dummies = [np.eye(48)[unit], np.eye(6)[time], x[:, None], treatment[:, None]]
+    beta = np.linalg.lstsq(np.concatenate(dummies, axis=1), outcome, rcond=None)[0][-1]
+    assert found.coefficient == pytest.approx(beta, rel=1e-9)
+    assert found.coefficient == pytest.approx(0.35756954886233494, rel=1e-9)
+    assert (found.weight < 0).sum() == 16
+    assert found.weight[found.weight < 0].sum() == pytest.approx(-0.047297040704224615, rel=1e-9)
+
+
+def test_equal_weights_leave_no_spread():
+    unit, time = np.repeat(np.arange(8), 4), np.tile(np.arange(4), 8)
+    treatment = ((unit < 4) & (time >= 2)).astype(float)
+    found = cell_weights(np.cos(unit * time), treatment, unit, time)
+    assert found.sigma == np.inf
+    np.testing.assert_allclose(found.weight[treatment > 0], 1 / 8)

@@ -6,7 +6,7 @@ import pytest
 from did import dense_regression, design, dummies, staggered, two_by_two, waves
 
 from impact import CallawaySantAnna, StackedDiD, simulate
-from impact.errors import DesignError, EstimationError
+from impact.errors import DesignError, EstimationError, TableError
 
 EXACT = 1e-10
 # R fixest 0.14.2 on the same closed form.
@@ -210,3 +210,18 @@ def test_refusals():
     everyone = frame.assign(cohort=frame["cohort"].fillna(5.0))
     result = StackedDiD(pre=2, post=1).fit(design(everyone))
     assert "5 (no comparison unit is seen throughout its window)" in " ".join(result.notes)
+
+
+def test_a_table_with_gaps_counts_units_left_out_and_keeps_its_rows_to_itself(tmp_path):
+    pytest.importorskip("ibis")
+    from table_equality import gaps, in_memory, scanned
+
+    frame = gaps(staggered(n_units=300, periods=6, cohorts=(3, 5), n_clusters=24))
+    settings = {"cohort": "cohort", "always_treated": "drop"}
+    here, there = in_memory(frame, **settings), scanned(frame, tmp_path, **settings)
+    ours, theirs = (StackedDiD(pre=1, post=1).fit(sample) for sample in (here, there))
+    pd.testing.assert_frame_equal(ours.extra["stack"], theirs.extra["stack"], check_dtype=False)
+    assert (ours.extra["stack"]["n_incomplete"] > 0).all()
+    assert ours.notes == theirs.notes
+    with pytest.raises(TableError, match="'rows' weighs the rows of units period by period"):
+        StackedDiD(pre=1, post=1, unbalanced="rows").fit(there)

@@ -12,6 +12,7 @@ from impact import (
     Design,
     HeterogeneousAdoption,
     Panel,
+    PooledOLS,
     SwitchersDiD,
     simulate,
 )
@@ -231,7 +232,10 @@ def test_the_detectable_effect_with_few_clusters_is_that_of_the_inference_shown(
 
 
 def test_a_set_by_reassignment_belongs_to_the_estimate_it_stands_beside():
-    """With a confounder conditioned on, no difference in mean paths gives the estimate."""
+    """With a confounder conditioned on, no difference in mean paths gives the estimate.
+
+    What clusters contribute to it is reassigned in their place.
+    """
     truth = simulate.staggered_panel(
         1,
         n_units=96,
@@ -254,9 +258,11 @@ def test_a_set_by_reassignment_belongs_to_the_estimate_it_stands_beside():
     att = CallawaySantAnna(method="regression").fit(design).att()
     tidy = att.tidy()
     assert tidy["conf_low"][0] <= att.estimates[0] <= tidy["conf_high"][0]
-    assert "permutation" not in tidy.get("inference", pd.Series()).tolist()
+    assert tidy["inference"].tolist() == ["permutation"]
+    assert "Contributions of clusters are reassigned" in att.summary()
+    between_rows = PooledOLS().fit(design)
     with pytest.raises(InferenceError, match="no difference of mean paths gives this estimate"):
-        att.infer("permutation")
+        between_rows.infer("permutation")
 
 
 def test_joint_tests_with_few_clusters_keep_their_size():

@@ -91,7 +91,7 @@ def test_two_way_designs_with_few_clusters_do_not_keep_their_normal_intervals():
     frame = make_frame()
     study = TwoWayFixedEffects().fit(design_of(frame, clusters=["place", "year"]))
     assert "9 clusters, 4 treated, and 7 of the other dimension" in study.summary()
-    assert study.tidy()["inference"].tolist() == ["wild_two_way"]
+    assert study.tidy()["inference"].tolist() == ["permutation"]
     even = frame[frame["unit"] % 3 == 0]
     mixed = even.assign(
         cohort=np.where(even["unit"] % 2 == 0, 2003.0, np.nan), place=even["unit"] // 9

@@ -388,7 +388,10 @@ def _permuted(
         detectable=placebo_minimum_detectable_effect(placebos, power=POWER, level=level or 0.95)
         if known
         else np.nan,
-        notes=(f"{plural(test.draws, 'reassignment')} of treatment paths{alike}, {listed}.",),
+        notes=(
+            f"{plural(test.draws, 'reassignment')} of treatment paths{alike}, {listed}.",
+            *_linear_note(evidence),
+        ),
     )
 
 
@@ -455,6 +458,12 @@ def _scaled(evidence: Evidence, draws: int, seed: int) -> tuple[Assignments, Ran
         for date, contrast in enumerate((paths.contrast, *paths.shifted))
     )
     return drawn, statistics(paths.contrast, labels[None]), Stacked(every)
+
+
+def _linear_note(evidence: Evidence) -> tuple[str, ...]:
+    if evidence.paths is None or not evidence.paths.linear:
+        return ()
+    return ("Contributions of clusters are reassigned, the estimator is not refitted.",)
 
 
 def _placebo_effects(drawn: Assignments, actual: Ranked, reassigned: Ranked) -> Floats:
@@ -529,6 +538,7 @@ def _few_treated(
             "Sizes do not identify how errors scale: the variance at the treated clusters' sizes "
             f"has a relative standard error of {test.variance.imprecision:.1f}.",
         )
+    notes = (*notes, *_linear_note(evidence))
     return Inference(
         method=choice.method,
         reason=choice.reason,

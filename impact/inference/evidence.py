@@ -21,6 +21,7 @@ from impact.inference.permutation import (
     PathCells,
     path_changes,
     path_statistics,
+    two_group_cells,
 )
 from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import Replicates, Uncertainty
@@ -56,6 +57,8 @@ class Paths:
     cells : how the estimate is computed from mean paths
     shifted : arrays, shape (T,), weights of the periods had treatment begun at other dates; none
         where reassigning clusters gives enough, or not all treated ones began together
+    linear : whether outcomes are what clusters contribute to an estimate that is no difference in
+        mean paths: nothing before treatment, the estimate and its errors after
     """
 
     labels: Integers
@@ -63,6 +66,7 @@ class Paths:
     treatment: Floats
     cells: PathCells
     shifted: tuple[Floats, ...] = ()
+    linear: bool = False
 
     @property
     def never(self) -> int:
@@ -423,6 +427,7 @@ def gather(
     strata: Integers | None = None,
     split: str = "",
     units: Integers | None = None,
+    of_arms: bool = True,
 ) -> Evidence:
     """Gather what is known of the estimate in one row of a result.
 
@@ -436,6 +441,8 @@ def gather(
     strata : array, shape (G,), blocks within which assignment was random
     split : which units that treatment was assigned to lie in several clusters; empty if none
     units : array, shape (n,), unit of each row of the design
+    of_arms : whether the estimate compares treated with untreated clusters over the same periods,
+        as effects by date do and a coefficient beside others may not
 
     Notes
     -----
@@ -443,7 +450,8 @@ def gather(
     the last period before treatment or from the mean of all; against clusters not yet treated
     or never treated) the one that gives the estimate, to a hundredth of its standard error, is
     taken. Group-time estimators without covariates have one; where no form gives the estimate
-    there are no paths, since a reassignment would answer another question.
+    what clusters contribute to it takes their place (``Paths.linear``), which large samples allow
+    as they do the bootstrap of scores, if whole clusters were treated together.
     """
     regression = uncertainty if isinstance(uncertainty, BlockScores) else None
     reason = sample.without_paths or _large_arms(sample, label)
@@ -452,7 +460,12 @@ def gather(
         paths = replace(paths, shifted=_shifted(sample, paths, label))
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
+    contributions = _contributions(uncertainty, row)
+    if paths is None and of_arms and contributions is not None and not _large_arms(sample, label):
+        paths = _linear_paths(sample, label, estimate, contributions)
+        reason = "" if paths is not None else reason
     blocks = None if regression is None else _blocks(regression, row)
+    within = sample.labels is None
     by_groups = sample.cohorts is not None if regression is None else len(regression.clusters) > 1
     return Evidence(
         estimate=estimate,
@@ -460,7 +473,7 @@ def gather(
         df=uncertainty.df,
         sizes=sample.sizes,
         treated_sizes=sample.treated_sizes,
-        contributions=_contributions(uncertainty, row),
+        contributions=contributions,
         paths=paths,
         without_paths=reason,
         blocks=blocks,
@@ -475,7 +488,7 @@ def gather(
         placebos=_placebos(uncertainty, row, estimate),
         strata=strata,
         split=split,
-        unmeasured=blocks is None and paths is None and not by_groups,
+        unmeasured=blocks is None and paths is None and not (by_groups and within and of_arms),
     )
 
 
@@ -580,6 +593,36 @@ def _paths(sample: Sample, label: Label, estimate: float, std_error: float) -> P
             nearest = Paths(labels, sample.cluster_means, treatment, cells)
             distance = gap
     return nearest
+
+
+def _linear_paths(
+    sample: Sample, label: Label, estimate: float, contributions: Callable[[], Floats]
+) -> Paths | None:
+    """Return paths of what clusters contribute; None where clusters do not form two arms.
+
+    A cluster contributes its share of its arm times its error, with the arm's sign. Cohorts whose
+    effect is not in question would be compared in some periods only, so there must be none.
+    """
+    if sample.labels is None:
+        return None
+    treated = np.isin(sample.labels, sorted({c for c, _ in _wanted(sample, label)}))
+    if len(np.unique(sample.labels[~treated])) != 1 or not treated.any():
+        return None
+    psi = contributions()
+    if len(psi) != len(treated) or not np.isfinite(psi).all() or not psi[~treated].all():
+        return None
+    errors = np.zeros(len(psi))
+    for arm, sign in ((treated, 1.0), (~treated, -1.0)):
+        own = sign * psi[arm] * sample.sizes[arm].sum() / sample.sizes[arm]
+        errors[arm] = own - np.average(own, weights=sample.sizes[arm])
+    after = np.where(treated, estimate, 0.0) + errors
+    return Paths(
+        labels=np.where(treated, 0, 1),
+        outcomes=np.column_stack((np.zeros(len(psi)), after)),
+        treatment=np.column_stack((np.zeros(len(psi)), treated)),
+        cells=two_group_cells(),
+        linear=True,
+    )
 
 
 def _shifted(sample: Sample, paths: Paths, label: Label) -> tuple[Floats, ...]:

@@ -116,7 +116,9 @@ def evidence_of(of: Estimates, row: int) -> Evidence:
     cohort, time, event_time = (
         float(of.cells[name].iloc[row]) for name in ("cohort", "time", "event_time")
     )
-    of_covariate = of.cells["term"].iloc[row] in design.covariates
+    term = of.cells["term"].iloc[row]
+    of_covariate = term in design.covariates
+    dated = not np.isnan([cohort, time, event_time]).all()
     return gather(
         replace(sample, cohorts=None, treated=None) if of_covariate else sample,
         of.uncertainty,
@@ -127,6 +129,7 @@ def evidence_of(of: Estimates, row: int) -> Evidence:
         strata=of.support.strata(of.request.strata),
         split=of.support.split,
         units=None if design.table is not None else design.sample.unit_codes,
+        of_arms=dated or term == "att",
     )
 
 

@@ -1,6 +1,7 @@
 """One entry for every method: evidence from arrays, agreement with the methods, refusals."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -348,3 +349,46 @@ def test_refusals():
     few = make_panel(n_clusters=4, treated=(4, 4))
     with pytest.raises(InferenceError, match=r"larger arm has 2 clusters.*takes 3"):
         infer(evidence_of(few, 0.1), "permutation_by_size")
+
+
+def test_contributions_stand_for_paths_that_gaps_leave_without_a_difference():
+    """One cluster unseen in one period: each arm's errors are its contributions over its shares."""
+    sample = make_panel(treated=(4, 4, 4))
+    outcomes = sample.outcomes.copy()
+    outcomes[30:33, 2] = np.nan
+    gaps = replace(sample, outcomes=outcomes)
+    rng = np.random.default_rng(2)
+    psi = rng.normal(size=20)
+    evidence = evidence_of(gaps, 0.4, psi, std_error=0.3)
+    assert evidence.paths.linear
+    errors = np.where(np.arange(20) < 3, psi * 3, -psi * 17)
+    errors[:3] -= errors[:3].mean()
+    errors[3:] -= errors[3:].mean()
+    expected = errors + 0.4 * (np.arange(20) < 3)
+    np.testing.assert_allclose(evidence.paths.outcomes[:, 1], expected, rtol=1e-12)
+    found = infer(evidence, draws=9999)
+    assert found.method == "permutation"
+    assert found.notes[-1].startswith("Contributions of clusters are reassigned")
+    t = []
+    for arm in combinations(range(20), 3):
+        inside = np.isin(np.arange(20), arm)
+        gap = expected[inside].mean() - expected[~inside].mean()
+        t.append(gap / np.sqrt(expected[inside].var() / 3 + expected[~inside].var() / 17))
+    assert found.p_value == pytest.approx(np.mean(np.abs(t) >= abs(t[0]) * (1 - 1e-9)), rel=1e-12)
+    taber = infer(evidence, "conley_taber", draws=99)
+    assert any("Contributions" in note for note in taber.notes)
+
+
+def test_contributions_do_not_stand_for_paths_of_other_questions():
+    """Not for coefficients beside others, nor where cohorts not in question are compared."""
+    sample = make_panel()
+    outcomes = sample.outcomes.copy()
+    outcomes[30:33, 2] = np.nan
+    gaps = replace(sample, outcomes=outcomes)
+    psi = np.random.default_rng(2).normal(size=20)
+    assert evidence_of(gaps, 0.4, psi, std_error=0.3).paths.linear
+    for options in ({"label": Label(cohort=5.0)}, {"of_arms": False}):
+        evidence = evidence_of(gaps, 0.4, psi, std_error=0.3, **options)
+        assert evidence.paths is None
+        assert infer(evidence).method == "none"
+        assert "what share of the estimate each cluster holds" in infer(evidence).reason

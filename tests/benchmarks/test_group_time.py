@@ -1,8 +1,8 @@
 """Group-time effects beside diff-diff, the fastest peer: cells, event study, cohorts, average.
 
 The peer's tests run where diff-diff is installed. Both get the same frame, are warmed up and timed
-in turn, in processor seconds, so that other work on the machine tells less; estimates are compared
-first, the least of several taken. Memory is what a fit adds to the outcome matrix.
+in turn, in processor seconds of one thread, so that other work on the machine tells less; estimates
+are compared first, the least of several taken. Memory is what a fit adds to the outcome matrix.
 """
 
 import gc
@@ -12,7 +12,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from impact import CallawaySantAnna, Design, Panel, simulate
+from impact import CallawaySantAnna, Design, Panel, set_threads, simulate
+from impact.kernels.parallel import get_threads
 
 ROUNDS = 3
 # (units, covariates) and how many times faster than the peer at the least.
@@ -50,8 +51,17 @@ def seconds_of(call):
     return time.process_time() - start
 
 
+@pytest.fixture
+def one_thread():
+    before = get_threads()
+    set_threads(1)
+    yield
+    set_threads(before)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(("n_units", "n_covariates"), GOALS)
 def test_many_times_faster_than_the_fastest_peer(n_units, n_covariates):
     diff_diff = pytest.importorskip("diff_diff", reason="diff-diff is not installed")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from impact.kernels.moments import LinearCells, cohort_moments
+from impact.kernels.parallel import get_threads, set_threads
 
 EXACT = 1e-10
 
@@ -67,3 +68,27 @@ def test_an_empty_cohort_weighs_nothing(sample):
     moments = cohort_moments(outcomes, codes, 5)
     assert moments.units[3:].sum() == 0
     assert moments.size[3:].sum() == 0
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_threads_and_blocks_change_no_digit(weighted):
+    rng = np.random.default_rng(5)
+    codes = rng.integers(0, 4, 60_000)
+    outcomes = rng.normal(size=(60_000, 9))
+    w = rng.uniform(0.5, 2.0, 60_000) if weighted else None
+    before, found = get_threads(), []
+    try:
+        for threads in (1, 3):
+            set_threads(threads)
+            found.append(cohort_moments(outcomes, codes, 4, w))
+    finally:
+        set_threads(before)
+    np.testing.assert_array_equal(found[0].second, found[1].second)
+    np.testing.assert_array_equal(found[0].mean, found[1].mean)
+    weights = np.ones(60_000) if w is None else w
+    for c in range(4):
+        own, at = weights[codes == c], outcomes[codes == c]
+        mean = own @ at / own.sum()
+        z = own[:, None] * np.column_stack((at - mean, np.ones(len(at))))
+        np.testing.assert_allclose(found[0].mean[c], mean, rtol=EXACT, atol=1e-13)
+        np.testing.assert_allclose(found[0].second[c], z.T @ z, rtol=1e-9, atol=1e-7)

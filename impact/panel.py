@@ -190,7 +190,7 @@ class Panel:
         np.maximum.at(highest, self.unit_codes, codes)
         varies = (codes >= 0) & (codes != highest[self.unit_codes])
         if varies.any():
-            units = self.units[np.unique(self.unit_codes[varies])]
+            units = self.units[np.flatnonzero(np.bincount(self.unit_codes[varies]))]
             raise PanelError(
                 f'column "{name}" changes within {plural(len(units), "unit")}, first '
                 f"{self.unit} {listing(units)}; it must say one thing a unit. Use its value in "

@@ -54,7 +54,7 @@ class HausmanTaylor(RegressionEstimator):
     Raises
     ------
     DesignError : weights, an unknown name, too few instruments
-    EstimationError : no regressor varies within units
+    EstimationError : no regressor varies within units, no error within units
 
     Source
     ------
@@ -163,6 +163,11 @@ def _components(
     """Estimate error and unit variance from within residuals and a regression of unit means."""
     absorber = absorb([units])
     within = least_squares(y, x, sweep=absorber.sweep, n_effects=absorber.rank)
+    if within.df_residual <= 0 or within.rss <= CONSTANT**2 * float(y @ y):
+        raise EstimationError(
+            "the regression within units leaves no error, so the variances that rows are weighed "
+            "by are unknown. More rows, or an outcome that changes within units, are needed."
+        )
     left = y - within.coefficients @ x[within.kept]
     averages = units.spread(units.total(left) / units.counts)
     ones = np.ones((1, len(y)))

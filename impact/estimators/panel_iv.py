@@ -27,7 +27,7 @@ from impact.inference.clusters import projected_regression
 from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups, compact
 from impact.kernels.instruments import k_class, quadratic_set
-from impact.kernels.least_squares import find_redundant
+from impact.kernels.least_squares import LeastSquares, find_redundant
 from impact.result import JointTest, Result
 
 __all__ = ["AcceptedValues", "PanelIV"]
@@ -38,6 +38,9 @@ UNCORRECTED = (
     "CR2, CR3 and the jackknife have no definition with instruments. Use CR1, or the "
     "Anderson-Rubin set with clustered covariance."
 )
+
+EXACT = 1e-25
+"""Share of the outcome's sum of squares that rounding leaves in residuals."""
 
 WEAK = 10.0
 """Effective F below which a note warns of weak instruments (Stock and Yogo's rule of thumb)."""
@@ -305,10 +308,15 @@ class _Parts:
             "overidentification": self._sargan(structural),
             "exogeneity": self._wu_hausman(),
         }
-        if len(self.endogenous) == 1:
+        if len(self.endogenous) == 1 and not self._is_exact(structural.fit):
             result["anderson_rubin"] = self._anderson_rubin(0.0)
             result["anderson_rubin_set"] = self._anderson_rubin_set(structural)
         return result
+
+    def _is_exact(self, fit: LeastSquares) -> bool:
+        """Whether residuals are rounding beside the outcome."""
+        outcome = self.variables.outcome
+        return float(fit.residuals @ fit.residuals) <= EXACT * float(outcome @ outcome)
 
     def _first_stage(self) -> pd.DataFrame:
         q = len(self.instruments)
@@ -338,7 +346,7 @@ class _Parts:
     def _sargan(self, structural: Regression) -> JointTest | None:
         """Test the excess instruments: n times R-squared of the residuals on all instruments."""
         excess = len(self.instruments) - len(self.endogenous)
-        if not excess:
+        if not excess or self._is_exact(structural.fit):
             return None
         auxiliary = self._on_instruments(structural.fit.residuals, "classical").fit
         statistic = structural.fit.n_rows * auxiliary.r_squared_within
@@ -362,9 +370,11 @@ class _Parts:
             "classical",
         ).fit
         m = len(residuals)
+        question = "Regressors called endogenous are exogenous (Wu-Hausman F)"
+        if wide.df_residual <= 0 or self._is_exact(wide):
+            return JointTest(question, np.nan, m, np.nan, note="the regression leaves no error")
         statistic = (plain.rss - wide.rss) / m / wide.sigma2
         p_value = float(special.fdtrc(m, wide.df_residual, statistic))
-        question = "Regressors called endogenous are exogenous (Wu-Hausman F)"
         return JointTest(question, statistic, m, p_value, float(wide.df_residual))
 
     def _anderson_rubin(self, value: float) -> JointTest:

@@ -9,17 +9,21 @@ from numpy.typing import NDArray
 from scipy import special
 
 from impact.design import Design
-from impact.errors import DesignError, check_choice
+from impact.errors import DesignError, EstimationError, check_choice
 from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.generalised import averages_test, fit_random_effects, with_unit_means
 from impact.estimators.parts.regression import regress
 from impact.estimators.parts.variables import design_variables
 from impact.kernels.groups import Groups
+from impact.kernels.least_squares import LeastSquares
 from impact.result import JointTest
 
 __all__ = ["breusch_pagan_test", "hausman_test", "honda_test", "poolability_test"]
 
 Floats = NDArray[np.float64]
+
+EXACT = 1e-25
+"""Share of the outcome's sum of squares that rounding leaves in residuals."""
 
 
 def hausman_test(design: Design, *, robust: bool = True) -> JointTest:
@@ -50,6 +54,7 @@ def hausman_test(design: Design, *, robust: bool = True) -> JointTest:
         return averages_test(fit_random_effects(design, averages, covariance="CR1")[0])
     units = effect_groups(design, variables.rows, ["unit"])
     fixed = regress(design, variables, effects=units, covariance="classical")
+    _require_errors(fixed.fit, variables.outcome)
     random, _ = fit_random_effects(design, variables)
     keep = np.flatnonzero(~np.isnan(fixed.coefficients))
     apart = fixed.coefficients[keep] - random.coefficients[keep]
@@ -79,6 +84,7 @@ def poolability_test(design: Design) -> JointTest:
     units = effect_groups(design, variables.rows, ["unit"])
     fixed = regress(design, variables, effects=units).fit
     pooled = regress(design, variables.with_constant()).fit
+    _require_errors(fixed, variables.outcome)
     restrictions = pooled.df_residual - fixed.df_residual
     statistic = (pooled.rss - fixed.rss) / restrictions / fixed.sigma2
     p_value = float(special.fdtrc(restrictions, fixed.df_residual, statistic))
@@ -104,6 +110,7 @@ def breusch_pagan_test(
     check_choice("effects", effects, ("unit", "time", "two_way"))
     roots = _multiplier_roots(design)
     chosen = {"unit": [0], "time": [1], "two_way": [0, 1]}[effects]
+    _require_pairs(roots[chosen])
     statistic = float(sum(roots[j] ** 2 for j in chosen))
     return JointTest(
         f"{effects.replace('_', '-')} effects have no variance".capitalize(),
@@ -122,9 +129,31 @@ def honda_test(design: Design, effects: Literal["unit", "time"] = "unit") -> Joi
     """
     check_choice("effects", effects, ("unit", "time"))
     root = float(_multiplier_roots(design)[0 if effects == "unit" else 1])
+    _require_pairs(np.array([root]))
     return JointTest(
         f"{effects} effects have no variance".capitalize(), root, 1, float(special.ndtr(-root))
     )
+
+
+def _require_errors(fixed: LeastSquares, outcome: Floats) -> None:
+    """Refuse regressions within units that leave no error to compare with."""
+    left = float(fixed.residuals @ fixed.residuals)
+    if fixed.df_residual <= 0 or left <= EXACT * float(outcome @ outcome):
+        raise EstimationError(
+            "the regression within units leaves no error, so there is nothing to measure "
+            "differences between units against. More rows or fewer regressors are needed, or an "
+            "outcome that changes within units."
+        )
+
+
+def _require_pairs(roots: Floats) -> None:
+    """Refuse tests without two rows that share a unit, or a period, or without errors."""
+    if np.isnan(roots).any():
+        raise EstimationError(
+            "no two rows share a unit (or, for period effects, a period), or pooled least squares "
+            "fits exactly, so nothing tells whether their errors go together. Test the other "
+            "effect, or use a panel in which units are seen more than once."
+        )
 
 
 def _multiplier_roots(design: Design) -> Floats:
@@ -135,6 +164,7 @@ def _multiplier_roots(design: Design) -> Floats:
         )
     fit = regress(design, design_variables(design).with_constant()).fit
     sample = design.sample
+    size = float(np.sum(design.sample.numeric(design.outcome) ** 2))
     roots = []
     for groups in (
         Groups(sample.unit_codes, sample.n_units),
@@ -142,5 +172,8 @@ def _multiplier_roots(design: Design) -> Floats:
     ):
         excess = float(np.sum(groups.total(fit.residuals) ** 2)) / fit.rss - 1
         pairs = float(np.sum(groups.counts**2)) - fit.n_rows
+        if not pairs or float(fit.residuals @ fit.residuals) <= EXACT * size:
+            roots.append(np.nan)
+            continue
         roots.append(fit.n_rows / np.sqrt(2 * pairs) * excess)
     return np.array(roots)

@@ -10,11 +10,15 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
+from impact.errors import EstimationError
 from impact.kernels.least_squares import LeastSquares
 
 __all__ = ["KClass", "ProjectedFit", "k_class", "quadratic_set"]
 
 Floats = NDArray[np.float64]
+
+EXACT = 1e-14
+"""Share of a standardised variance that instruments leave below which LIML has no root."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,10 @@ def k_class(
     weights : shape (n,), or None
     n_effects : rank of what was swept out
 
+    Raises
+    ------
+    EstimationError : LIML where instruments leave no error
+
     Source
     ------
     Davidson and MacKinnon (1993), Estimation and Inference in Econometrics, section 18.5;
@@ -84,7 +92,16 @@ def k_class(
             plane = np.linalg.qr((exogenous * root).T)[0]
             inner = both - (both @ plane) @ plane.T
         outer = both - (both @ basis) @ basis.T
-        kappa = float(scipy.linalg.eigh(inner @ inner.T, outer @ outer.T, eigvals_only=True)[0])
+        size = np.sqrt(np.einsum("kn,kn->k", both, both))
+        left = (outer @ outer.T) / np.outer(size, size)
+        if np.linalg.eigvalsh(left)[0] < EXACT:
+            raise EstimationError(
+                "the instruments explain the outcome, an endogenous regressor or a combination of "
+                'them exactly, so LIML has no root. Use method="2sls".'
+            )
+        kappa = float(
+            scipy.linalg.eigh((inner @ inner.T) / np.outer(size, size), left, eigvals_only=True)[0]
+        )
     projections = (x @ basis) @ basis.T
     fitted = (1 - kappa) * x + kappa * projections
     scale = np.sqrt(np.einsum("kn,kn->k", x, x))

@@ -34,7 +34,9 @@ def quasi_demean(
     Journal of Econometrics 41(3), for the unbalanced two-way inverse.
     """
     error = components.error
-    theta = 1 - np.sqrt(error / (error + units.counts * components.unit))
+    total = error + units.counts * components.unit
+    # Without any variance there is nothing to weigh and rows stay as they are.
+    theta = 1 - np.sqrt(np.divide(error, total, where=total > 0, out=np.ones_like(total)))
 
     def by_unit(values: Floats) -> Floats:
         return np.asarray(values - units.spread(theta * units.total(values) / units.counts))

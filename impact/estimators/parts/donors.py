@@ -174,7 +174,8 @@ def donor_counts(design: Design, blocks: Sequence[Block]) -> list[int]:
 def block_label(design: Design, block: Block) -> object:
     """Name a block by its treated unit, or by its cohort if there are several."""
     if len(block.treated) == 1:
-        return design.sample.units[block.treated[0]]
+        unit = design.sample.units[block.treated[0]]
+        return ", ".join(map(str, unit)) if isinstance(unit, tuple) else unit
     return f"cohort {block.cohort:g}"
 
 

@@ -111,3 +111,35 @@ def waves(gaps=False) -> pd.DataFrame:
     frame = pd.concat(parts).sort_values(["unit", "time"], ignore_index=True)
     missing = (frame["unit"] * 7 + frame["time"] * 3) % 11 == 0
     return frame[~missing] if gaps else frame
+
+
+def by_hand() -> pd.DataFrame:
+    """One unit rises from 0 to 2 in period 3 and stays; one falls from 1 to 0 in period 2."""
+    paths = {
+        1: ([0, 0, 2, 2], [1, 2, 9, 12]),
+        2: ([0, 0, 0, 0], [3, 3, 4, 6]),
+        3: ([0, 0, 0, 0], [5, 6, 9, 9]),
+        4: ([1, 0, 0, 0], [8, 5, 5, 5]),
+        5: ([1, 1, 1, 1], [7, 8, 8, 9]),
+    }
+    return pd.DataFrame(
+        [
+            {"unit": u, "time": t + 1, "dose": d[t], "outcome": float(y[t])}
+            for u, (d, y) in paths.items()
+            for t in range(4)
+        ]
+    )
+
+
+def switching(step: int = 1) -> pd.DataFrame:
+    """Treatments in three steps that change at most twice, with rows absent."""
+    rows = []
+    for i in range(96):
+        start, first, back = i % 2, 2 + (i // 2) % 6, 5 + (i // 4) % 5
+        for t in range(1, 8):
+            dose = start if t < first else (start + 1 + i % 3) % 3 if t < back else start
+            x = np.cos(1.3 * i + 2.1 * t)
+            y = np.cos(0.9 * i) + 0.2 * t + 0.7 * dose + 0.4 * x + np.sin(3.1 * i + 5.3 * t)
+            if (5 * i + 3 * t) % 17:
+                rows.append((i, step * t, dose, x, y, 1.0 + i % 4, i // 3))
+    return pd.DataFrame(rows, columns=["unit", "time", "dose", "x", "outcome", "w", "place"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,10 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError, plural
+from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import (
     NO_ANTICIPATION,
-    NO_COVARIATES,
     TREATMENT,
     UNIT_CLUSTERS,
     Estimator,
@@ -21,6 +20,7 @@ from impact.estimators.base import (
 )
 from impact.estimators.parts.cells import cluster_codes
 from impact.estimators.parts.contributions import clustered, unit_weights
+from impact.kernels.switcher_trends import CovariateTrends, covariate_trends
 from impact.kernels.switchers import HorizonEffect, SwitchPaths, horizon_effect, switch_paths
 from impact.result import Result
 
@@ -28,18 +28,34 @@ __all__ = ["SwitchersDiD"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
 Target = Literal["dynamic", "normalised", "total"]
 
 
-def _paths(design: Design) -> SwitchPaths:
+def _paths(design: Design, within: str | None = None) -> SwitchPaths:
     """Read the treatment of the sample's units, also in periods without an outcome."""
+    classes = None if within is None else _classes(design, within)
     column = design.dose or design.treated
     if column is None:
-        return switch_paths((design.periods >= design.cohorts[:, None]).astype(np.float64))
+        started = (design.periods >= design.cohorts[:, None]).astype(np.float64)
+        return switch_paths(started, classes)
     panel, sample = design.panel, design.sample
     rows = panel.units.get_indexer(sample.units)
     columns = np.searchsorted(panel.periods, sample.periods)
-    return switch_paths(panel.matrix(column)[np.ix_(rows, columns)])
+    return switch_paths(panel.matrix(column)[np.ix_(rows, columns)], classes)
+
+
+def _classes(design: Design, within: str) -> Integers:
+    """Return the code of each unit's class, shape (N,)."""
+    codes, _ = pd.factorize(design.sample.unit_values(within), sort=True)
+    lost = design.sample.units[codes < 0]
+    if len(lost):
+        raise DesignError(
+            f'SwitchersDiD: within="{within}" is missing for {plural(len(lost), "unit")}, first '
+            f"{design.panel.unit} {listing(lost)}, so it is not known whom to compare them with. "
+            "Fill it, or drop those units."
+        )
+    return np.asarray(codes, dtype=np.int64)
 
 
 def _nobody_switches(design: Design) -> str | None:
@@ -77,10 +93,14 @@ class SwitchersDiD(Estimator):
         date and direction and their comparison units; "own" uses theirs, and counts units where
         errors are clustered (as R DIDmultiplegtDYN 2.1.2), so that they add too little to the
         variance
+    direction : "both", or only switchers whose first change is a "rise" or a "fall"
+    comparison : "not_yet_changed" compares with units yet to change and units that never do,
+        "never_changed" with the latter only
+    within : column, one value a unit; only units with the same value are compared
 
     Raises
     ------
-    DesignError : treatment never changes within a unit, covariates, anticipation
+    DesignError : treatment never changes within a unit, anticipation, ``within`` missing for a unit
     EstimationError : no unit of the same baseline is left to compare with
 
     Notes
@@ -95,6 +115,9 @@ class SwitchersDiD(Estimator):
     with the same baseline may be few: comparison is exact, never at a neighbouring value.
 
     Assumes parallel trends among units of the same baseline treatment and no anticipation.
+    Covariates: changes of the outcome are taken less changes of the covariates times their slopes
+    in a regression among units of the same baseline yet to change, with period effects; the
+    slopes' own error counts. Parallel trends are then assumed of what remains.
     Standard errors are conditional on treatment paths. With a binary treatment that lasts,
     the effects are those of CallawaySantAnna's event study with units not yet treated.
 
@@ -110,12 +133,14 @@ class SwitchersDiD(Estimator):
     target: Target = "dynamic"
     same_switchers: bool = False
     lone_switchers: Literal["pooled", "own"] = "pooled"
+    direction: Literal["both", "rise", "fall"] = "both"
+    comparison: Literal["not_yet_changed", "never_changed"] = "not_yet_changed"
+    within: str | None = None
 
     requires: ClassVar[tuple[Requirement, ...]] = (
         Requirement("a change of treatment", _nobody_switches),
         TREATMENT,
         UNIT_CLUSTERS,
-        NO_COVARIATES,
         NO_ANTICIPATION,
     )
     estimand: ClassVar[str] = "effect of a change of treatment, by periods since the first change"
@@ -131,29 +156,30 @@ class SwitchersDiD(Estimator):
                 )
 
     def _estimate(self, design: Design) -> Result:
-        paths = _paths(design)
-        after = self._horizons(design, paths, self.effects, placebo=False)
+        paths = _paths(design, self.within)
+        if self.comparison == "never_changed":
+            never = paths.steady == len(design.periods)
+            paths = replace(paths, steady=np.where(never, paths.steady, 0))
+        asked = _Asked.of(self, design, paths)
+        after = asked.horizons(self.effects)
         if not after:
             raise EstimationError(
                 "no effect can be estimated: no unit with the same baseline treatment is yet to "
                 "change when another changes, and observed with it. With doses that differ between "
                 "all units, group them into classes, or use HeterogeneousAdoption."
             )
-        among = None
         if self.same_switchers and len(after) > 1:
-            among = np.logical_and.reduce([h.switchers for h in after.values()])
-            if not among.any():
+            asked = replace(asked, keep=np.all([h.switchers for h in after.values()], axis=0))
+            if not asked.keep.any():
                 raise EstimationError(
                     f"same_switchers=True leaves nobody: no switcher is seen in all "
                     f"{len(after)} effects. Ask for fewer with effects=."
                 )
-            after = self._horizons(design, paths, len(after), placebo=False, among=among)
-        before: dict[int, HorizonEffect] = {}
-        if self.target != "total":
-            before = self._horizons(design, paths, self.placebos, placebo=True, among=among)
+            after = asked.horizons(len(after))
         if self.target == "total":
             cells, psi = _total(after)
         else:
+            before = asked.horizons(self.placebos, placebo=True)
             step = _step(design.periods)
             cells, psi = _by_horizon(after, before, step, normalise=self.target == "normalised")
         return Result(
@@ -163,31 +189,60 @@ class SwitchersDiD(Estimator):
             uncertainty=clustered(design, psi),
             estimand=self.estimand,
             settings=self.settings(),
-            notes=_notes(design, paths, after),
+            notes=_notes(self, asked, after),
         )
 
-    def _horizons(
-        self,
-        design: Design,
-        paths: SwitchPaths,
-        limit: int | None,
-        *,
-        placebo: bool,
-        among: NDArray[np.bool_] | None = None,
-    ) -> dict[int, HorizonEffect]:
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What is compared: the design's paths, whose changes count, and covariates' trends if any."""
+
+    design: Design
+    paths: SwitchPaths
+    keep: Booleans
+    clusters: Integers | None
+    pool_alone: bool
+    trends: CovariateTrends | None
+
+    @classmethod
+    def of(cls, estimator: SwitchersDiD, design: Design, paths: SwitchPaths) -> _Asked:
+        """Read a design by an estimator's settings."""
+        counts_units = estimator.lone_switchers == "own"
+        clusters = None if counts_units else design.cluster_codes
+        wanted = {"both": (1, -1), "rise": (1,), "fall": (-1,)}[estimator.direction]
+        trends = None
+        if design.covariates:
+            covariates = np.stack([design.sample.matrix(name) for name in design.covariates])
+            trends = covariate_trends(
+                design.outcomes, covariates, paths, unit_weights(design), clusters
+            )
+        keep = np.isin(paths.direction, wanted)
+        return cls(design, paths, keep, clusters, not counts_units, trends)
+
+    def horizons(self, limit: int | None, *, placebo: bool = False) -> dict[int, HorizonEffect]:
         """Estimate horizons from one on, as far as there are switchers and comparison units."""
         found = {}
-        counts_units = self.lone_switchers == "own"
-        longest = len(design.periods) - 1
+        longest = len(self.design.periods) - 1
         for horizon in range(1, 1 + (longest if limit is None else min(limit, longest))):
-            effect = horizon_effect(
-                design.outcomes, paths, unit_weights(design), horizon, placebo=placebo,
-                among=among, clusters=None if counts_units else design.cluster_codes,
-                pool_alone=not counts_units,
-            )  # fmt: skip
+            effect = self._horizon(horizon, placebo)
             if effect.size > 0:
                 found[horizon] = effect
         return found
+
+    def _horizon(self, horizon: int, placebo: bool) -> HorizonEffect:
+        """Estimate one horizon; errors count what the covariates' slopes add."""
+
+        def compare(outcomes: Floats, keep: Booleans) -> HorizonEffect:
+            return horizon_effect(
+                outcomes, self.paths, unit_weights(self.design), horizon, placebo=placebo,
+                among=keep, clusters=self.clusters, pool_alone=self.pool_alone,
+            )  # fmt: skip
+
+        if self.trends is None:
+            return compare(self.design.outcomes, self.keep)
+        effect = compare(self.trends.adjusted, self.keep)
+        carried = self.trends.carried(lambda x, own: compare(x, self.keep & own).total)
+        return replace(effect, psi=effect.psi + carried)
 
 
 def _by_horizon(
@@ -250,8 +305,22 @@ def _step(periods: Integers) -> int:
     return int(steps[0]) if len(steps) == 1 else 1
 
 
-def _notes(design: Design, paths: SwitchPaths, after: dict[int, HorizonEffect]) -> tuple[str, ...]:
-    notes = ["Compared with units of the same baseline treatment that have not changed yet."]
+def _notes(
+    estimator: SwitchersDiD, asked: _Asked, after: dict[int, HorizonEffect]
+) -> tuple[str, ...]:
+    design, paths = asked.design, asked.paths
+    who = "have not changed yet" if estimator.comparison == "not_yet_changed" else "never change"
+    alike = "" if estimator.within is None else f' and the same "{estimator.within}"'
+    notes = [f"Compared with units of the same baseline treatment{alike} that {who}."]
+    if estimator.direction != "both":
+        notes.append(f"Only switchers whose first change is a {estimator.direction}.")
+    if asked.trends is not None:
+        notes.append(f"Less what changes of {listing(design.covariates)} do before a change.")
+        if asked.trends.without:
+            notes.append(
+                "A covariate does not vary before a change where treatment begins at "
+                f"{listing(asked.trends.without)}; it is left aside there."
+            )
     moved = paths.direction != 0
     rises, falls = int((paths.direction > 0).sum()), int((paths.direction < 0).sum())
     notes.append(f"First changes: {plural(rises, 'rise')}, {plural(falls, 'fall')}.")

@@ -23,6 +23,7 @@ class SwitchPaths:
     ----------
     doses : array, shape (N, T); NaN where unknown
     baseline : array, shape (N,), first known treatment
+    stratum : array, shape (N,), code of baseline and class, within which units are compared
     first : array, shape (N,), position of the first period with another treatment; T if none
     steady : array, shape (N,), periods from the first in which the baseline is known to last
     direction : array, shape (N,), +1 where that change is a rise, -1 where a fall, else 0
@@ -32,6 +33,7 @@ class SwitchPaths:
 
     doses: Floats
     baseline: Floats
+    stratum: Integers
     first: Integers
     steady: Integers
     direction: Floats
@@ -39,8 +41,8 @@ class SwitchPaths:
     unclear: Booleans
 
 
-def switch_paths(doses: Floats) -> SwitchPaths:
-    """Find baseline, first change and its direction in treatment paths, shape (N, T)."""
+def switch_paths(doses: Floats, classes: Integers | None = None) -> SwitchPaths:
+    """Find baseline, first change and its direction in treatment paths (N, T), classes (N,)."""
     n, n_periods = doses.shape
     known = ~np.isnan(doses)
     unit = np.arange(n)
@@ -56,7 +58,10 @@ def switch_paths(doses: Floats) -> SwitchPaths:
     before = known & (np.arange(n_periods) < first[:, None])
     last_known = n_periods - np.argmax(before[:, ::-1], axis=1)
     steady = np.where(unclear, last_known, first)
-    return SwitchPaths(doses, baseline, first, steady, direction, above & below, unclear)
+    stratum = np.unique(baseline, return_inverse=True)[1]
+    if classes is not None:
+        stratum = np.unique(stratum * (classes.max() + 1) + classes, return_inverse=True)[1]
+    return SwitchPaths(doses, baseline, stratum, first, steady, direction, above & below, unclear)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +134,14 @@ def horizon_effect(
     arrival = paths.doses[np.arange(n), np.minimum(paths.first, n_periods - 1)]
     psi, total, size, dose, last_dose, n_alone = np.zeros(n), 0.0, 0.0, 0.0, 0.0, 0
     switched, compared = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    for first, baseline, direction in _groups(paths, n_periods):
+    for first, stratum, direction in _groups(paths, n_periods):
         late, base = first - 1 + horizon, first - 1
         shown = base - horizon if placebo else late
         if late >= n_periods or shown < 0:
             continue
         change = outcomes[:, shown] - outcomes[:, base]
         seen = ~np.isnan(change) & ~np.isnan(outcomes[:, late])
-        same = (paths.baseline == baseline) & seen
+        same = (paths.stratum == stratum) & seen
         others = same & (paths.steady > late)
         moved = (paths.first == first) & (paths.direction == direction) & ~paths.unclear
         own = same & moved & keep & ~paths.crossed[:, late]
@@ -146,7 +151,7 @@ def horizon_effect(
         mass = weights * paths.direction * own
         total += float(mass[own] @ (change[own] - level))
         size += float(weights[own].sum())
-        path = np.nan_to_num(paths.doses[own, first : late + 1] - baseline)
+        path = np.nan_to_num(paths.doses[own, first : late + 1] - paths.baseline[own, None])
         dose += float(mass[own] @ path.sum(axis=1))
         last_dose += float(mass[own] @ path[:, -1])
         for value in np.unique(arrival[own]):
@@ -163,13 +168,13 @@ def horizon_effect(
     return HorizonEffect(total, size, psi, switched, compared, dose, last_dose, n_alone)
 
 
-def _groups(paths: SwitchPaths, n_periods: int) -> Iterator[tuple[int, float, float]]:
-    """Yield each period of change, baseline that other units share, and direction."""
-    _, place, counts = np.unique(paths.baseline, return_inverse=True, return_counts=True)
-    moved = (paths.first < n_periods) & (paths.first > 0) & (counts[place] > 1) & ~paths.unclear
-    kinds = np.stack([paths.first, paths.baseline, paths.direction], axis=1)[moved]
-    for first, baseline, direction in np.unique(kinds, axis=0):
-        yield int(first), float(baseline), float(direction)
+def _groups(paths: SwitchPaths, n_periods: int) -> Iterator[tuple[int, int, int]]:
+    """Yield each period of change, stratum that other units share, and direction."""
+    moved = (paths.first < n_periods) & (paths.first > 0) & ~paths.unclear
+    moved &= np.bincount(paths.stratum)[paths.stratum] > 1
+    kinds = [paths.first, paths.stratum, paths.direction.astype(np.int64)]
+    for first, stratum, direction in np.unique(np.stack(kinds, axis=1)[moved], axis=0):
+        yield int(first), int(stratum), int(direction)
 
 
 def _count(cluster: Integers, group: Booleans) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from did import by_hand, switching
 from reference import read_case
 
 from impact import CallawaySantAnna, Design, Panel, simulate
@@ -67,24 +68,6 @@ def test_bank_deregulation_equals_r(variant, settings):
     row = wanted["avg_total_effect"]
     assert total["estimate"] == pytest.approx(row["Estimate"], abs=PRINTED)
     assert total["std_error"] == pytest.approx(row["SE"], rel=STD_ERROR)
-
-
-def by_hand() -> pd.DataFrame:
-    """One unit rises from 0 to 2 in period 3 and stays; one falls from 1 to 0 in period 2."""
-    paths = {
-        1: ([0, 0, 2, 2], [1, 2, 9, 12]),
-        2: ([0, 0, 0, 0], [3, 3, 4, 6]),
-        3: ([0, 0, 0, 0], [5, 6, 9, 9]),
-        4: ([1, 0, 0, 0], [8, 5, 5, 5]),
-        5: ([1, 1, 1, 1], [7, 8, 8, 9]),
-    }
-    return pd.DataFrame(
-        [
-            {"unit": u, "time": t + 1, "dose": d[t], "outcome": float(y[t])}
-            for u, (d, y) in paths.items()
-            for t in range(4)
-        ]
-    )
 
 
 def test_by_hand():
@@ -168,20 +151,6 @@ def test_units_that_change_in_a_gap_are_compared_with_while_their_treatment_is_k
     # The fall of unit 4 is compared with units 5 and 6 in period 2, with unit 5 alone in period 3.
     assert found.loc["effect 1", "estimate"] == pytest.approx((5 + 3 + 1.5) / 2, abs=EXACT)
     assert found.loc["effect 2", "estimate"] == pytest.approx(5.5, abs=EXACT)
-
-
-def switching(step: int = 1) -> pd.DataFrame:
-    """Treatments in three steps that change at most twice, with rows absent."""
-    rows = []
-    for i in range(96):
-        start, first, back = i % 2, 2 + (i // 2) % 6, 5 + (i // 4) % 5
-        for t in range(1, 8):
-            dose = start if t < first else (start + 1 + i % 3) % 3 if t < back else start
-            x = np.cos(1.3 * i + 2.1 * t)
-            y = np.cos(0.9 * i) + 0.2 * t + 0.7 * dose + 0.4 * x + np.sin(3.1 * i + 5.3 * t)
-            if (5 * i + 3 * t) % 17:
-                rows.append((i, step * t, dose, x, y, 1.0 + i % 4, i // 3))
-    return pd.DataFrame(rows, columns=["unit", "time", "dose", "x", "outcome", "w", "place"])
 
 
 # py-did-multiplegt-dyn 0.1.9, DidMultiplegtDyn(effects=3, placebo=2): estimates of effects and
@@ -356,13 +325,10 @@ def test_cohorts_are_known_where_the_outcome_is_missing():
     assert not any("left out" in note for note in by_cohort.notes)
 
 
-def test_covariates_and_anticipation_are_refused():
+def test_anticipation_is_refused():
     frame = simulate.staggered_panel(4, n_units=60, periods=6, cohorts=(4,)).frame
     panel = Panel(frame, unit="unit", time="time")
-    for extra, words in (
-        ({"covariates": "x"}, "names x, and this method adjusts for none"),
-        ({"anticipation": 2}, "lets treatment act 2 periods early"),
-    ):
+    for extra, words in (({"anticipation": 2}, "lets treatment act 2 periods early"),):
         design = Design(panel, outcome="outcome", cohort="cohort", **extra)
         with pytest.raises(DesignError, match=words):
             SwitchersDiD().fit(design)

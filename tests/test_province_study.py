@@ -72,7 +72,7 @@ def test_totals_of_provinces_cannot_tell(study):
 def test_the_record_prints_rules_waterfall_and_breaks_by_outcome(study, filed):
     record = Record.of(study.plan)
     province.record_numbers(record, study, filed, province_totals(study.plan))
-    blocks = province.record_tables(record, study, filed)
+    blocks = province.record_tables(record, study, filed, province.draw_event_studies(study))
     province.summarise(record, study)
     province.add_chapters(record, study, blocks)
     content = record.as_dict()
@@ -84,3 +84,14 @@ def test_the_record_prints_rules_waterfall_and_breaks_by_outcome(study, filed):
     for outcome in study.plan.outcomes:
         assert f"{outcome.label['en']}: [[2020-2022" in str(breaks)
         assert [known.name for known in study.results[outcome.name].design.breaks] == ["covid"]
+
+
+def test_the_legend_names_what_is_drawn(study):
+    drawing = province.draw_event_studies(study)
+    assert drawing.svg("vi") != drawing.svg("en")
+    legend = drawing.figure.axes[0].get_legend()
+    named = {
+        t.get_text(): h for t, h in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    assert named["truth"].get_color() == "#b5532a"
+    assert type(named["estimate, 95%"]).__name__ != "Line2D"

@@ -43,7 +43,7 @@ def prepare_document(
     def block(item: Mapping[str, Any]) -> dict[str, Any]:
         if item["kind"] == "table":
             table = prepare_table(results["tables"][item["id"]], values, language)
-            return {"kind": "table", "title": runs(table["title"])} | {
+            return {"kind": "table", "id": item["id"], "title": runs(table["title"])} | {
                 "columns": [
                     {"runs": runs(column["label"]), "numeric": column["numeric"]}
                     for column in table["columns"]

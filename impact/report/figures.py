@@ -71,7 +71,7 @@ class Drawing:
         words: Sequence[tuple[Words, Text]],
         measured: Sequence[Axes] = (),
     ) -> None:
-        self._figure, self._words = figure, tuple(words)
+        self.figure, self._words = figure, tuple(words)
         self._scales = [_quantities(ax) for ax in measured]
         self._svg: dict[str, bytes] = {}
         self._is_laid_out = False
@@ -83,7 +83,7 @@ class Drawing:
         if language not in self._svg:
             stream = BytesIO()
             self._speak(language)
-            _write(self._figure, stream, ".svg", None)
+            _write(self.figure, stream, ".svg", None)
             self._svg[language] = stream.getvalue()
         return self._svg[language]
 
@@ -93,7 +93,7 @@ class Drawing:
         path.write_bytes(self.svg(language))
         if png:
             self._speak(language)
-            _write(self._figure, path.with_suffix(".png"), ".png", None)
+            _write(self.figure, path.with_suffix(".png"), ".png", None)
 
     def __repr__(self) -> str:
         return f"a drawing in {' and '.join(LANGUAGES)}"
@@ -106,7 +106,7 @@ class Drawing:
         if not self._is_laid_out:
             for words, said in self._words:
                 words.set_text(max((said[code] for code in LANGUAGES), key=_size))
-            _lay_out(self._figure)
+            _lay_out(self.figure)
             self._is_laid_out = True
         for words, said in self._words:
             words.set_text(said[language])

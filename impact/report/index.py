@@ -16,7 +16,7 @@ import numpy as np
 from impact.errors import PlaceError
 from impact.evaluation import LANGUAGES, Outcome
 from impact.report.effects import Verdict, verdict_of
-from impact.report.figures import report_style, save_figure
+from impact.report.figures import Drawing, report_style
 from impact.report.html import html_name, locale_words, page_fonts, template_environment
 from impact.report.numbers import format_number, format_quantity
 from impact.report.results import write_json
@@ -24,8 +24,6 @@ from impact.report.text import Text, capital, text
 from impact.report.values import Value, format_value
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from impact.places import Vintage
     from impact.report.matrix import Matrix
 
@@ -157,9 +155,10 @@ def _draw(lines: list[Line], outcome: Outcome, folder: Path) -> dict[str, str] |
     if vintage is None:
         return None
     addresses = {}
+    drawing = _map(lines, outcome, vintage)
     for language in LANGUAGES:
         path = folder / f"{_FIGURE}.{language}.svg"
-        save_figure(_map(lines, outcome, vintage, language), path)
+        drawing.save(path, language, png=False)
         data = base64.b64encode(path.read_bytes()).decode("ascii")
         addresses[language] = f"data:image/svg+xml;base64,{data}"
     return addresses | {"vintage": f"vintage_{vintage}"}
@@ -182,7 +181,7 @@ def _vintage(names: list[str]) -> Vintage | None:
     return None
 
 
-def _map(lines: list[Line], outcome: Outcome, vintage: Vintage, language: str) -> Figure:
+def _map(lines: list[Line], outcome: Outcome, vintage: Vintage) -> Drawing:
     """Draw the effect on an outcome by province."""
     import matplotlib
     import pandas as pd
@@ -196,13 +195,18 @@ def _map(lines: list[Line], outcome: Outcome, vintage: Vintage, language: str) -
     unit = "%" if outcome.is_relative else ""
     with matplotlib.rc_context(report_style()):
         figure = Figure(figsize=(6.4, 11.0), layout="constrained")
-        label = f"{capital(outcome.label[language])}{f' ({unit})' if unit else ''}"
         values = pd.Series(estimates, dtype=float)
         ax = figure.subplots()
-        places.tile_map(values, vintage=vintage, ax=ax, label=label, form="{:.1f}")
-        for words in ax.texts if language == "vi" else ():
-            words.set_text(words.get_text().replace(".", ","))
-    return figure
+        places.tile_map(values, vintage=vintage, ax=ax, label=" ", form="{:.1f}")
+    words = [
+        (tile, {"en": tile.get_text(), "vi": tile.get_text().replace(".", ",")})
+        for tile in ax.texts
+    ]
+    bars = [other for other in figure.axes if other is not ax]
+    label = {
+        code: f"{capital(outcome.label[code])}{f' ({unit})' if unit else ''}" for code in LANGUAGES
+    }
+    return Drawing(figure, words + [(bar.yaxis.label, label) for bar in bars], bars)
 
 
 def _page(

@@ -12,13 +12,13 @@ import pandas as pd
 from impact import value
 from impact.evaluation.province import TRUE_NAMES, ProvinceStudy, ProvinceTotals
 from impact.ledger import RULES, Findings, Ledger
-from impact.report.figures import report_style
+from impact.report.charts import TITLE_LETTERS
+from impact.report.figures import Drawing, report_style, wrapped
 from impact.report.results import Block, Column, Record, bullets, callout
-from impact.report.text import LANGUAGES, Text, text
+from impact.report.text import Text, text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from impact.evaluation import Outcome
     from impact.value import CostPerUnit
@@ -28,10 +28,10 @@ __all__ = ["add_chapters", "draw_event_studies", "record_numbers", "record_table
 SHOWN = (-6, 8)
 """Years since acceptance that are drawn."""
 
-_AXES = {
-    "en": ("years since acceptance", "effect on the logarithm", "estimate, 95%", "truth"),
-    "vi": ("số năm từ khi nghiệm thu", "tác động lên logarit", "ước lượng, 95%", "giá trị thật"),
-}
+_SINCE = text("years since acceptance", "số năm từ khi nghiệm thu")
+_UP = text("effect on the logarithm", "tác động lên logarit")
+_ESTIMATE = text("estimate, 95%", "ước lượng, 95%")
+_TRUTH = text("truth", "giá trị thật")
 _STEPS = {
     "in the ledger": "trong sổ",
     "rejected": "không được duyệt",
@@ -66,50 +66,43 @@ _ANSWER = text(
 )
 
 
-def draw_event_studies(study: ProvinceStudy) -> dict[str, Figure]:
-    """Draw, in each language, every outcome's effects by year since acceptance, and the truth."""
-    return {code: _draw(study, code) for code in LANGUAGES}
-
-
-def _draw(study: ProvinceStudy, language: str) -> Figure:
+def draw_event_studies(study: ProvinceStudy) -> Drawing:
+    """Draw every outcome's effects by year since acceptance, and the truth."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    across, up, _, _ = _AXES[language]
     with matplotlib.rc_context(report_style()):
         figure = Figure(figsize=(9.5, 3.2), layout="constrained")
         axes = figure.subplots(1, 3)
+        words = [(axes[0].set_ylabel("", fontsize=8), _UP)]
         for ax, outcome in zip(axes, study.plan.outcomes, strict=True):
-            _draw_outcome(ax, study, outcome, language)
-            ax.set_title(outcome.label[language], fontsize=9)
-            ax.set_xlabel(across, fontsize=8)
+            shown = _draw_outcome(ax, study, outcome)
+            if ax is axes[0]:
+                legend = ax.legend(shown, ("", ""), loc="lower left", fontsize=8, frameon=False)
+                words += zip(legend.get_texts(), (_ESTIMATE, _TRUTH), strict=True)
+            title = wrapped(outcome.label, TITLE_LETTERS)
+            words += [
+                (ax.set_title("", fontsize=9), title),
+                (ax.set_xlabel("", fontsize=8), _SINCE),
+            ]
             ax.tick_params(labelsize=8)
             ax.set_xticks(range(SHOWN[0], SHOWN[1] + 1, 2))
-        axes[0].set_ylabel(up, fontsize=8)
-        axes[0].legend(fontsize=8, frameon=False)
-    return figure
+    return Drawing(figure, words, list(axes))
 
 
-def _draw_outcome(ax: Axes, study: ProvinceStudy, outcome: Outcome, language: str) -> None:
-    """Draw one outcome's estimates with their intervals, and the line of the truth."""
-    _, _, estimate_words, truth_words = _AXES[language]
+def _draw_outcome(ax: Axes, study: ProvinceStudy, outcome: Outcome) -> list[Any]:
+    """Draw one outcome's estimates with their intervals, and the truth; return the two."""
     points = study.results[outcome.name].event_study().tidy(study.level)
     points = points[points["event_time"].between(*SHOWN)]
     reach = points["estimate"] - points["conf_low"]
-    ax.errorbar(
-        points["event_time"],
-        points["estimate"],
-        reach,
-        fmt="o",
-        ms=4,
-        lw=1.5,
-        color="#2f5d8a",
-        label=estimate_words,
+    drawn = ax.errorbar(
+        points["event_time"], points["estimate"], reach, fmt="o", ms=4, lw=1.5, color="#2f5d8a"
     )
     true = study.truth.groupby("event_time")[TRUE_NAMES[outcome.name]].mean().loc[0 : SHOWN[1]]
-    ax.plot(true.index, true, color="#b5532a", lw=2, label=truth_words)
+    (line,) = ax.plot(true.index, true, color="#b5532a", lw=2, zorder=3)
     ax.axhline(0, color="black", lw=0.8)
     ax.axvline(-0.5, color="grey", lw=0.8, ls="--")
+    return [drawn, line]
 
 
 @dataclass(frozen=True)
@@ -381,7 +374,9 @@ def _record_totals(record: Record, totals: ProvinceTotals) -> None:
     )
 
 
-def record_tables(record: Record, study: ProvinceStudy, as_filed: Ledger) -> dict[str, Block]:
+def record_tables(
+    record: Record, study: ProvinceStudy, as_filed: Ledger, drawing: Drawing
+) -> dict[str, Block]:
     """Record the tables and the drawing; return them by name."""
     return {
         "findings": _findings_table(record, as_filed.findings),
@@ -390,7 +385,7 @@ def record_tables(record: Record, study: ProvinceStudy, as_filed: Ledger) -> dic
         "leverage": _leverage_table(record, study),
         "effects": _effects_table(record, study),
         "cost": _cost_table(record, study),
-        "drawing": _drawing(record, study),
+        "drawing": _drawing(record, drawing),
     }
 
 
@@ -560,11 +555,11 @@ def _cost_table(record: Record, study: ProvinceStudy) -> Block:
     )
 
 
-def _drawing(record: Record, study: ProvinceStudy) -> Block:
+def _drawing(record: Record, drawing: Drawing) -> Block:
     """Keep the drawing of event studies."""
     return record.figure(
         "event-studies",
-        draw_event_studies(study),
+        drawing,
         text("Effects by years since acceptance", "Tác động theo số năm từ khi nghiệm thu"),
         text(
             "Three panels, for workers, output and income. Estimates before acceptance scatter "

@@ -1,4 +1,11 @@
-"""Designs on a table beside the same rows in memory, and the comparison of their results."""
+"""Designs on a table beside the same rows in memory, and the comparison of their results.
+
+The table is a Parquet file read by DuckDB; where IMPACT_POSTGRES names a PostgreSQL server, such as
+postgresql://me@localhost/scratch, a temporary table there.
+"""
+
+import os
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -9,13 +16,38 @@ RTOL = 1e-10
 """What the same sums in another order may differ by, of the largest number of a column."""
 
 
-def scanned(frame, folder, **settings):
+def table_of(frame, folder):
+    if "IMPACT_POSTGRES" in os.environ:
+        return postgres_table(frame)
     path = folder / "panel.parquet"
     frame.to_parquet(path)
-    table = scan(path, threads=2)
-    return Design.from_table(
-        table, **{"unit": "unit", "time": "time", "outcome": "outcome"} | settings
-    )
+    return scan(path, threads=2)
+
+
+@cache
+def postgres():
+    import ibis
+
+    return ibis.connect(os.environ["IMPACT_POSTGRES"])
+
+
+def postgres_table(frame):
+    """Put rows into a temporary table, which is gone when the connection closes."""
+    kinds = {"i": "bigint", "u": "bigint", "f": "double precision", "b": "boolean"}
+    columns = ", ".join(f'"{c}" {kinds.get(frame[c].dtype.kind, "text")}' for c in frame)
+    engine = postgres()
+    with engine.con.cursor() as cursor:
+        cursor.execute('drop table if exists "panel"')
+        cursor.execute(f'create temporary table "panel" ({columns})')
+        with cursor.copy('copy "panel" from stdin with csv') as copy:
+            copy.write(frame.to_csv(index=False, header=False, float_format="%.17g"))
+    engine.con.commit()
+    return engine.table("panel")
+
+
+def scanned(frame, folder, **settings):
+    names = {"unit": "unit", "time": "time", "outcome": "outcome"}
+    return Design.from_table(table_of(frame, folder), **names | settings)
 
 
 def in_memory(frame, *, unit="unit", time="time", outcome="outcome", **settings):

@@ -127,7 +127,7 @@ def _deviations(sample: TableSample, rows: Any) -> Any:
         own |= add_presence(rows.time, sample.when)
         told = {name: value.fill_null(0.0) for name, value in told.items()}
     units = rows.group_by("unit").aggregate(cohort=rows.cohort.min(), **own, **told)
-    return units.mutate(one=ibis.literal(1.0))
+    return units.mutate(one=ibis.literal(1).cast("float64"))
 
 
 def _keys(sample: TableSample) -> list[str]:

@@ -94,6 +94,10 @@ class TablePanel(Panel):
                 f'Convert it first, for instance table.mutate({name}=table["{name}"]'
                 '.cast("float64")).'
             )
+        if kind.is_boolean():
+            import ibis
+
+            return ibis.cases((column, 1), (~column, 0)).cast("float64")
         if kind.is_floating() and self.engine.knows_nan():
             import ibis
 

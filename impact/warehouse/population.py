@@ -65,7 +65,7 @@ def units_of(panel: TablePanel, cohort: str, never_treated: float | None = None)
     changed = (units.cohort != units.top).fill_null(False)
     counted = units.group_by(keys).aggregate(
         units=units.count(),
-        changed=changed.cast("int64").sum(),
+        changed=units.count(where=changed),
         example=units.unit.min(where=changed),
     )
     found = panel.engine.run("units of the data", counted.order_by(keys).limit(MOST_GROUPS + 1))

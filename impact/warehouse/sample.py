@@ -218,12 +218,12 @@ class TableSample(TablePanel):
         """Clusters, and clusters with a unit that is ever treated."""
         if self.roles.cluster is None:
             return self.n_units, int(self.cohort_units[:-1].sum())
-        clusters = self.rows.group_by("cluster").aggregate(
-            treated=lambda t: t.cohort.notnull().cast("int64").max()
-        )
+        clusters = self.rows.group_by("cluster").aggregate(treated=lambda t: t.cohort.count())
         found = self.engine.run(
             "how many clusters",
-            clusters.aggregate(n=clusters.count(), treated=clusters.treated.sum()),
+            clusters.aggregate(
+                n=clusters.count(), treated=clusters.count(where=clusters.treated > 0)
+            ),
         )
         return int(found["n"][0]), int(found["treated"][0])
 
@@ -398,7 +398,7 @@ def _units_of(rows: Any, roles: Roles, when: Integers, whole: bool, keys: list[s
     units = rows.group_by("unit").aggregate(**told)
 
     def flag(condition: Any) -> Any:
-        return condition.fill_null(False).cast("int64")
+        return ibis.ifelse(condition.fill_null(False), 1, 0)
 
     told = {
         "again": lambda: flag(units.n > units.n_times),
@@ -409,7 +409,7 @@ def _units_of(rows: Any, roles: Roles, when: Integers, whole: bool, keys: list[s
         "uneven": lambda: flag(units.low_weight != units.high_weight),
     }
     values = {key: told[key]() if key in told else units[key] for key in keys}
-    weight = units.low_weight if roles.weights else ibis.literal(1.0)
+    weight = units.low_weight if roles.weights else ibis.literal(1).cast("float64")
     flagged = units.select(**values, unit=units.unit, weight=weight)
     counted = flagged.group_by(keys).aggregate(
         units=flagged.count(), example=flagged.unit.min(), weight=flagged.weight.sum()

@@ -236,11 +236,11 @@ def _columns(
             first, last = regressor.events
             inside = (since >= first) if np.isfinite(first) else since.notnull()
             inside = (inside & (since <= last)) if np.isfinite(last) else inside
-            column = ibis.ifelse(inside.fill_null(False), 1.0, 0.0)
+            column = ibis.ifelse(inside.fill_null(False), 1, 0).cast("float64")
         elif sample.roles.amount:
             column = rows.amount
         else:
-            column = ibis.ifelse((since >= 0).fill_null(False), 1.0, 0.0)
+            column = ibis.ifelse((since >= 0).fill_null(False), 1, 0).cast("float64")
         columns[f"v{j}"] = column
     return rows.mutate(**columns), list(columns)
 

@@ -50,7 +50,8 @@ SIZE_IMPRECISION = 0.6
 """Relative error of the variance fitted for the sizes of the smaller arm, if it is the only
 source of scale."""
 LONE_IMPRECISION = 1.0
-"""The same where that arm is one cluster, whose statistic allows for the imprecision."""
+"""The same where that arm is one cluster, whose statistic allows for the imprecision; with fewer
+than 20 clusters these must be of one size."""
 UNLIKE_SIZES = 4.0
 """How many times smaller than every other cluster an arm of two may be."""
 
@@ -79,6 +80,7 @@ class Facts:
     unmeasured : whether leverages are unknown, those of a difference in means standing for them
     scaled_arm : clusters of the smaller arm if one or two and every other cluster follows one
         other path; else 0
+    even : whether all clusters are of one size
     """
 
     n_clusters: int
@@ -95,6 +97,7 @@ class Facts:
     other_dimension: int = 0
     unmeasured: bool = False
     scaled_arm: int = 0
+    even: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,18 +120,21 @@ def choose(facts: Facts) -> Choice:
     First rule that applies: (0) hundreds of clusters in either arm: the standard error as it
     is; (1) many clusters, many treated, none dominant: CR2; (2) whole clusters follow treatment
     paths, and the smaller arm has at least two of comparable weight: permutation, studentised
-    by arms; (3) one cluster dominates that arm: permutation scaled by cluster size, if sizes
-    identify the scale; (4) treatment varies within clusters: wild cluster bootstrap, if it
-    rests on enough clusters; else no p-value. Two-way clustered standard errors stand as they
-    are where both dimensions are many; else (2) and (3) apply, whose validity does not depend on
-    how errors of different clusters correlate, and then the two-way wild bootstrap for (4).
+    by arms, and with two clusters of one date by the others' errors too; (3) one cluster is or
+    dominates that arm: permutation scaled by cluster size, if sizes identify the scale; (4)
+    treatment varies within clusters: wild cluster bootstrap, if it rests on enough clusters; else
+    no p-value. Two-way clustered standard errors stand as they are where both dimensions are
+    many; else (2) and (3) apply, whose validity does not depend on how errors of different
+    clusters correlate, and then the two-way wild bootstrap for (4).
+
+    Where fewer than 100 reassignments of one or two clusters exist, they are tried at every date
+    of the panel. That makes p-values of 5 % possible, and the test approximate: standardised
+    changes must have one law at all dates.
 
     Thresholds come from tests/calibration. In its tables, at the 5 % level, a true null of no
     effect is rejected in 3 % to 7 % of samples, within simulation error, whether treated places
-    are drawn whatever their size or are the smallest or the largest, with two exceptions. With one
-    treated of 34 and two of 11 the count of reassignments allows 2.9 % and 3.6 % at most. Where
-    the two largest places, or a third to half of so few as 11, the largest, are treated, the test
-    is cautious (2 % to 3 %).
+    are drawn whatever their size or are the smallest or the largest. Where a third to half of so
+    few as 11, the largest, are treated, the test is cautious (3 %).
 
     Source
     ------
@@ -192,8 +198,7 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
             "permutation",
             f"{arms}: randomisation inference over treatment paths, studentised by arms",
         )
-    most = LONE_IMPRECISION if facts.scaled_arm else SIZE_IMPRECISION
-    if facts.size_imprecision > most:
+    if facts.size_imprecision > _most_imprecise(facts):
         return Choice(
             "none",
             f"{arms}, one of which makes up the smaller arm and is unlike the others in size: "
@@ -203,6 +208,14 @@ def _choose_permutation(facts: Facts, arms: str) -> Choice:
         "permutation_by_size",
         f"{arms}, one of which makes up the smaller arm: randomisation inference scaled by size",
     )
+
+
+def _most_imprecise(facts: Facts) -> float:
+    """Relative error allowed to the variance fitted for the size of an arm of one cluster."""
+    if not facts.scaled_arm:
+        return SIZE_IMPRECISION
+    few_unlike = facts.n_clusters < FEWEST_ASSIGNMENTS and not facts.even
+    return 0.0 if few_unlike else LONE_IMPRECISION
 
 
 def _choose_two_way(facts: Facts, arms: str) -> Choice:

@@ -180,9 +180,9 @@ def _require_clusters(n_clusters: int) -> None:
 class FullRegression:
     """A regression with effects that cross clusters written out as columns.
 
-    The first k columns of ``blocks`` are the fit's own. With weights, ``regressors`` (K, n) are
-    the same columns by row and ``bases`` (q, n) those of the effects swept out, all nested in
-    clusters, by ``units`` (n,); they are empty without weights, where blocks tell everything.
+    The first k columns of ``blocks`` are the fit's own. Asked for with rows, as CR2 with weights
+    takes them, ``regressors`` (K, n) are the same columns by row and ``bases`` (q, n) those of the
+    effects swept out, all nested in clusters, by ``units`` (n,); else they are empty.
     """
 
     blocks: ClusterBlocks
@@ -202,6 +202,7 @@ def full_regression(
     *,
     draws: Groups | None = None,
     blocks: Groups | None = None,
+    with_rows: bool = False,
 ) -> FullRegression:
     """Sweep out the effects nested in clusters and write the others out as dummy columns.
 
@@ -210,6 +211,7 @@ def full_regression(
     fit : the regression of ``outcome`` (n,) on ``regressors`` (k, n) with all effects swept out
     draws : partition within which effects must lie to be swept out; the clusters if None
     blocks : partition that products are summed over; ``draws`` if None
+    with_rows : whether columns by row are needed beside the blocks
 
     Raises
     ------
@@ -231,7 +233,7 @@ def full_regression(
             f"columns, at most {MOST_DUMMIES:,}. Use CR1 or the wild cluster bootstrap's "
             "score version, or cluster at a level within which those effects lie."
         )
-    if weights is None and slopes is None and blocks is None and len(nested) < 2:
+    if slopes is None and blocks is None and len(nested) < 2 and not with_rows:
         return FullRegression(
             crossed_blocks(fit, nested[0] if nested else None, crossing, clusters)
         )
@@ -534,6 +536,8 @@ class BlockScores:
                 f"{self.kind} is defined for one cluster dimension; this design has "
                 f"{len(self.clusters)}. Name the one at which treatment was assigned, or use CR1."
             )
+        if self.kind in ADJUSTED and self.fit.weights is not None:
+            return self.make_full(with_rows=True)
         return self.make_full()
 
     @cached_property

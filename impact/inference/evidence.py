@@ -43,6 +43,7 @@ FEW_ASSIGNMENTS = 100
 """Reassignments of so few clusters below which other dates of treatment are tried too."""
 
 _FEWEST_TO_FIT = 3
+_SAME_SIZE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +192,7 @@ class Evidence:
             other_dimension=self.other_dimension,
             unmeasured=self.unmeasured,
             scaled_arm=self.scaled_arm,
+            even=bool(np.ptp(self.sizes) <= _SAME_SIZE * self.sizes.max()),
         )
 
     @cached_property

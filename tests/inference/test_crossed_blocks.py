@@ -135,3 +135,32 @@ def test_a_cluster_without_rows_at_a_level_has_zeros_there():
     found = crossed_blocks(fit, nested[0], crossing, clusters)
     own = np.abs(found.gram).sum(axis=1) > 0
     assert own[0, 1:].sum() < own.shape[1] - 1
+
+
+WEIGHTED = [kind for kind in KINDS if kind != "none crossing"]
+
+
+@pytest.mark.parametrize("kind", WEIGHTED)
+@pytest.mark.parametrize("n_regressors", [1, 5])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_weighted_blocks_give_what_dummies_by_row_give(kind, n_regressors, fixed):
+    """Wild draws and leverages agree whichever columns span the regression."""
+    y, x, nested, crossing, clusters = make_case(kind, n_regressors)
+    rng = np.random.default_rng(5)
+    weights = rng.uniform(0.5, 3, 40)[nested[0].codes] if fixed and nested else None
+    weights = rng.uniform(0.5, 3, len(y)) if weights is None else weights
+    effects = [*nested, *crossing]
+    absorber = absorb(effects, weights)
+    fit = least_squares(y, x, weights, sweep=absorber.sweep, n_effects=absorber.rank)
+    found = crossed_blocks(fit, nested[0] if nested else None, crossing, clusters)
+    rows = full_regression(fit, y, x, weights, effects, None, clusters, with_rows=True).blocks
+    assert found.gram.shape == rows.gram.shape
+    for j in range(n_regressors):
+        contrast = np.eye(found.gram.shape[1])[j]
+        ours = wild_cluster_test(found.gram, found.cross, contrast, draws=199)
+        theirs = wild_cluster_test(rows.gram, rows.cross, contrast, draws=199)
+        assert ours.estimate == pytest.approx(fit.coefficients[j], rel=EXACT)
+        assert ours.p_value == theirs.p_value
+        assert ours.std_error == pytest.approx(theirs.std_error, rel=1e-9)
+    swept = absorber.sweep(y[None, :].copy())[0]
+    np.testing.assert_allclose(found.total.sum(), swept**2 @ weights, rtol=1e-9)

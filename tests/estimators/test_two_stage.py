@@ -176,7 +176,7 @@ def test_second_stages_of_a_table_with_gaps(second_stage, settings, tmp_path):
 
 
 def test_an_unknown_second_stage_is_refused():
-    with pytest.raises(DesignError, match='second_stage may be .*it was .evnt_time.'):
+    with pytest.raises(DesignError, match="second_stage may be .*it was .evnt_time."):
         TwoStage(second_stage="evnt_time")
 
 

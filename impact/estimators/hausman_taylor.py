@@ -126,7 +126,8 @@ class HausmanTaylor(RegressionEstimator):
             kind=bound,
             uncorrected=UNCORRECTED,
         )
-        fit = replace(first, fit=solved, uncertainty=uncertainty)
+        ready = replace(full, outcome=moved[0], regressors=moved[1:])
+        fit = replace(first, variables=ready, fit=solved, uncertainty=uncertainty)
         return coefficient_result(self, design, fit, self.estimand, extra={"components": parts})
 
     def _check(self, design: Design, names: Sequence[str]) -> None:

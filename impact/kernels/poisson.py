@@ -63,6 +63,11 @@ class PoissonFit(LeastSquares):
         return bool(falls or (self.means[zero] < VANISHING * outcome.mean()).any())
 
     @property
+    def r_squared_within(self) -> float:
+        """NaN: the deviance measures the fit."""
+        return np.nan
+
+    @property
     def sigma2(self) -> float:
         """(n - 1)/(n - K), as fixest: the variance is the mean, but for a small-sample factor."""
         return (self.n_rows - 1) / self.df_residual if self.df_residual > 0 else np.nan

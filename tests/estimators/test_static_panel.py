@@ -405,3 +405,35 @@ def test_anticipation_is_refused_by_regressions_on_the_treatment(estimator):
     design = Design(panel, outcome="outcome", cohort="cohort", covariates="x", anticipation=1)
     with pytest.raises(DesignError, match="1 period early, .* counts the anticipation periods as"):
         estimator.fit(design)
+
+
+def test_shares_explained_equal_linearmodels_and_definitions():
+    """Overall and within R-squared; adjusted as fixest's ar2 and war2."""
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"unit": np.repeat(range(15), 5), "time": np.tile(range(5), 15)})
+    frame["x"], frame["share"] = rng.normal(size=75), rng.uniform(0.5, 2, 75)
+    frame["y"] = 3 + frame["x"] + rng.normal(size=15)[frame["unit"]] + rng.normal(size=75)
+    panel = Panel(frame, unit="unit", time="time")
+    plain = Design(panel, outcome="y", covariates="x")
+    weighted = Design(panel, outcome="y", covariates="x", weights="share")
+    for design, weights in ((plain, None), (weighted, frame["share"])):
+        pooled = PooledOLS().fit(design).extra
+        x = sm.add_constant(frame[["x"]])
+        theirs = sm.WLS(frame["y"], x, weights=1.0 if weights is None else weights).fit()
+        np.testing.assert_allclose(pooled["r_squared"], theirs.rsquared, rtol=1e-10)
+        np.testing.assert_allclose(pooled["adjusted_r_squared"], theirs.rsquared_adj, rtol=1e-10)
+        assert "r_squared_within" not in pooled
+        dummies = pd.get_dummies(frame["unit"], dtype=float)
+        wide = pd.concat([frame[["x"]], dummies], axis=1)
+        lsdv = sm.WLS(frame["y"], wide, weights=1.0 if weights is None else weights).fit()
+        alone = sm.WLS(frame["y"], dummies, weights=1.0 if weights is None else weights).fit()
+        within = FixedEffects(effects="unit").fit(design).extra
+        np.testing.assert_allclose(within["r_squared"], lsdv.rsquared, rtol=1e-10)
+        np.testing.assert_allclose(within["adjusted_r_squared"], lsdv.rsquared_adj, rtol=1e-10)
+        share = 1 - lsdv.ssr / alone.ssr
+        np.testing.assert_allclose(within["r_squared_within"], share, rtol=1e-10)
+        adjusted = 1 - (lsdv.ssr / lsdv.df_resid) / (alone.ssr / alone.df_resid)
+        np.testing.assert_allclose(within["adjusted_r_squared_within"], adjusted, rtol=1e-10)
+    through = PooledOLS(constant=False).fit(plain).extra
+    theirs = sm.OLS(frame["y"], frame["x"]).fit()
+    np.testing.assert_allclose(through["r_squared"], theirs.rsquared, rtol=1e-10)

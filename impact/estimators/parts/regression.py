@@ -114,7 +114,30 @@ class Regression:
             "df_residual": fit.df_residual,
             "rss": fit.rss,
             "sigma2": fit.sigma2,
-            "r_squared_within": fit.r_squared_within,
+            **self._shares_explained(),
+        }
+
+    def _shares_explained(self) -> dict[str, float]:
+        """Return R-squared, of all that is fitted and within the effects, plain and adjusted."""
+        fit, outcome = self.fit, self.variables.outcome
+        within = fit.r_squared_within
+        if not len(outcome) or np.isnan(within):
+            return {"r_squared_within": within}
+        has_constant = self.absorber is not None or "constant" in self.variables.names
+        centre = float(np.average(outcome, weights=fit.weights)) if has_constant else 0.0
+        apart = (outcome - centre) ** 2
+        variation = float(apart.sum() if fit.weights is None else apart @ fit.weights)
+        whole = 1 - fit.rss / variation if variation > 0 else np.nan
+        spare = max(fit.df_residual, 0) or np.nan
+        shares = {
+            "r_squared": whole,
+            "adjusted_r_squared": 1 - (1 - whole) * (fit.n_rows - has_constant) / spare,
+        }
+        if self.absorber is None:
+            return shares
+        return shares | {
+            "r_squared_within": within,
+            "adjusted_r_squared_within": 1 - (1 - within) * (fit.n_rows - fit.n_effects) / spare,
         }
 
 

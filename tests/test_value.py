@@ -260,6 +260,46 @@ def test_present_value():
         value.present_value(flows, years, rate=-1.5, base=2020)
     with pytest.raises(EstimationError, match="2 flows and 1 year do not match"):
         value.present_value(flows, [2021], rate=0.1, base=2020)
+    with pytest.raises(EstimationError, match=r"below 1, such as 0.05 for 5 % a year; it was 10"):
+        value.present_value(flows, years, rate=10, base=2020)
+    with pytest.raises(EstimationError, match=r"1 flow of 2 missing.* at position 1 .*sum is not"):
+        value.present_value([110.0, np.nan], years, rate=0.1, base=2020)
+    with pytest.raises(EstimationError, match="1 year of 2 missing, infinite or no number"):
+        value.present_value(flows, [2021, "sau"], rate=0.1, base=2020)
+
+
+@pytest.mark.parametrize("amount", [np.inf, np.nan, "1e9", pd.Series([1.0, 2.0]), None])
+def test_amounts_are_single_finite_numbers(amount):
+    _, result = effects(effect=lambda e, g: 1.0, noise=0.3)
+    with pytest.raises(EstimationError, match="cost and scale must be positive"):
+        value.cost_per_unit(result, cost=amount, scale=5)
+    with pytest.raises(EstimationError, match="cost and scale must be positive"):
+        value.cost_per_unit(result, cost=1e9, scale=amount)
+    with pytest.raises(EstimationError, match="cost and funds_cost must be positive"):
+        value.benefit_cost(result, cost=amount, units={0: 1.0}, value=1, rate=0)
+    with pytest.raises(EstimationError, match="must be positive"):
+        value.additionality(700, 315, amount)
+
+
+def test_a_covariance_of_no_two_estimates_is_refused():
+    """Standard errors 1 and 1 with a covariance of 2: the set would not hold the ratio itself."""
+    with pytest.raises(InferenceError, match="covariance 2 is larger than variances of 1 and 1"):
+        value.fieller(1.0, 2.0, [[1.0, 2.0], [2.0, 1.0]])
+    whole = value.fieller(1.0, 10.0, [[4.0, 6.0], [6.0, 9.0]])
+    assert whole.contains(0.1)
+
+
+def test_projects_without_a_content_stay_in_the_leverage_table():
+    projects = pd.DataFrame(
+        {
+            "content": ["training", None, "training"],
+            "disbursed_support": [50, 40, 10],
+            "counterpart": [5, 80, 1],
+        }
+    )
+    table = value.leverage(projects)
+    assert table["support"].iloc[:-1].sum() == table["support"].iloc[-1] == 100
+    assert table["share"].iloc[:-1].sum() == pytest.approx(1.0)
 
 
 def test_benefit_cost_discounts_each_year_since_treatment():
@@ -329,7 +369,7 @@ def test_reported_costs_are_gross_and_stand_beside_the_net_one():
     assert table["per_unit"].to_list() == pytest.approx([9.04e6, 14e6, 300e6])
     assert table.loc["net", ["low", "high"]].to_list() == [200e6, np.inf]
     assert table["net_times"].to_list() == pytest.approx([300 / 9.04, 300 / 14, 1])
-    with pytest.raises(EstimationError, match='"Huế" reports 1e.09 dong for 0 units'):
+    with pytest.raises(EstimationError, match='"Huế" reports 1000000000.0 dong for 0 units'):
         value.gross_and_net(net, {"Huế": (1e9, 0)})
     lost = value.CostPerUnit(600e6, -2.0, interval(-3.0, -1.0, 0.95), "job")
     assert value.gross_and_net(lost, {"x": (1e9, 5)}).loc["net", "per_unit":].isna().all()

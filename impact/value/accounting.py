@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from impact.errors import EstimationError, listing, near, plural
 
 __all__ = [
     "additionality",
+    "are_amounts",
     "before_after",
     "check_rate",
     "check_share",
@@ -85,7 +87,7 @@ def leverage(
         )
     known = projects.dropna(subset=[paid, "counterpart"])
     known = known[known[paid] > 0]
-    groups = known.groupby(list(by), sort=True)
+    groups = known.groupby(list(by), sort=True, dropna=False)
     table = groups[[paid, "counterpart"]].sum().astype(float)
     table.insert(0, "projects", groups.size())
     total = pd.DataFrame(
@@ -151,10 +153,10 @@ def additionality(with_support: float, without: float, support: float) -> dict[s
     ------
     English Partnerships (2008), Additionality Guide, third edition.
     """
-    if not support > 0 or not with_support > 0:
+    if not are_amounts(support, with_support):
         raise EstimationError(
             f"investment with support and the support itself must be positive; they are "
-            f"{with_support:g} and {support:g}."
+            f"{with_support} and {support}."
         )
     return {
         "additionality": (with_support - without) / support,
@@ -167,14 +169,15 @@ def present_value(flows: ArrayLike, years: ArrayLike, *, rate: float, base: int)
 
     Raises
     ------
-    EstimationError : a rate of -1 or below, or flows and years of different number
+    EstimationError : a rate that is no share, flows and years of different number, or a flow or
+        year that is missing
 
     Source
     ------
     HM Treasury (2022), The Green Book, on discounting.
     """
     check_rate(rate)
-    amounts, when = np.asarray(flows, dtype=float), np.asarray(years, dtype=float)
+    amounts, when = _numbers("flow", flows), _numbers("year", years)
     if amounts.shape != when.shape:
         raise EstimationError(
             f"{plural(amounts.size, 'flow')} and {plural(when.size, 'year')} do not match; each "
@@ -184,9 +187,35 @@ def present_value(flows: ArrayLike, years: ArrayLike, *, rate: float, base: int)
 
 
 def check_rate(rate: float) -> None:
-    """Refuse a discount rate that would turn later amounts infinite or negative."""
-    if not rate > -1:
-        raise EstimationError(f"the discount rate must lie above -1; it was {rate:g}.")
+    """Refuse a discount rate that turns later amounts infinite, or that is written in percent."""
+    if not _is_number(rate) or not -1 < rate < 1:
+        raise EstimationError(
+            f"the discount rate must lie above -1 and below 1, such as 0.05 for 5 % a year; it was "
+            f"{rate}."
+        )
+
+
+def are_amounts(*values: object) -> bool:
+    """Tell whether all values are single finite numbers above zero."""
+    return all(_is_number(value) and 0 < value < np.inf for value in values)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is one number, of Python or numpy."""
+    return isinstance(value, (int, float, np.integer, np.floating))
+
+
+def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Return numbers, shape (n,), none of them missing."""
+    found = pd.to_numeric(pd.Series(np.ravel(values)), errors="coerce").to_numpy(dtype=float)
+    lost = np.flatnonzero(~np.isfinite(found))
+    if len(lost):
+        raise EstimationError(
+            f"{plural(len(lost), name)} of {len(found):,} missing, infinite or no number, first at "
+            f"position {listing(lost)} (counting from 0), so the sum is not known. Fill in what is "
+            "missing, 0 where nothing was paid."
+        )
+    return found
 
 
 def _require_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:

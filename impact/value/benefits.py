@@ -10,7 +10,7 @@ import numpy as np
 from impact.errors import EstimationError, listing
 from impact.inference.sets import ConfidenceSet
 from impact.result import Result
-from impact.value.accounting import check_rate
+from impact.value.accounting import are_amounts, check_rate
 from impact.value.costs import own_set
 from impact.value.ratios import plain
 
@@ -91,16 +91,16 @@ def benefit_cost(
     Raises
     ------
     EstimationError : a year in ``units`` has no estimated effect, a cost that is not positive, a
-        rate of -1 or below
+        rate that is no share
 
     Source
     ------
     HM Treasury (2022), The Green Book, on discounting.
     """
     check_rate(rate)
-    if not cost > 0 or not funds_cost > 0:
+    if not are_amounts(cost, funds_cost):
         raise EstimationError(
-            f"cost and funds_cost must be positive; they are {cost:g} and {funds_cost:g}. Without "
+            f"cost and funds_cost must be positive; they are {cost} and {funds_cost}. Without "
             "a cost there is no ratio."
         )
     study = result.by("event_time")

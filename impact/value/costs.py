@@ -14,7 +14,7 @@ from impact.errors import EstimationError, InferenceError, listing
 from impact.inference.sets import ConfidenceSet, interval, invert
 from impact.inference.wild import score_blocks, wild_cluster_test
 from impact.result import Result
-from impact.value.accounting import check_share
+from impact.value.accounting import are_amounts, check_share
 from impact.value.ratios import Language, fieller, inverted, plain, spell_set
 
 __all__ = [
@@ -116,9 +116,9 @@ def cost_per_unit(
     support by jobs from an estimated effect; Fieller (1954), Journal of the Royal Statistical
     Society B 16(2), for ratios whose denominator is estimated.
     """
-    if not cost > 0 or not scale > 0:
+    if not are_amounts(cost, scale):
         raise EstimationError(
-            f"cost and scale must be positive; they are {cost:g} and {scale:g}. Without money or "
+            f"cost and scale must be positive; they are {cost} and {scale}. Without money or "
             "treated units there is no cost per unit."
         )
     check_share("displacement", displacement)
@@ -264,9 +264,9 @@ def gross_and_net(net: CostPerUnit, reported: Mapping[str, tuple[float, float]])
     """
     rows = {}
     for name, (money, units) in reported.items():
-        if not money > 0 or not units > 0:
+        if not are_amounts(money, units):
             raise EstimationError(
-                f'"{name}" reports {money:g} dong for {units:g} units; both must be positive to '
+                f'"{name}" reports {money} dong for {units} units; both must be positive to '
                 "give a cost per unit. Leave it out."
             )
         rows[name] = (money, units, money / units, np.nan, np.nan)

@@ -15,6 +15,9 @@ __all__ = ["Language", "fieller", "inverted", "plain", "spell_money", "spell_set
 
 Language = Literal["en", "vi"]
 
+# A covariance may exceed what variances allow by this share where the two estimates are one.
+ROUNDING = 1e-9
+
 MONEY = {
     "en": (
         (1e12, "trillion VND"),
@@ -77,6 +80,10 @@ def fieller(
     ConfidenceSet : an interval where d differs from zero at this level; otherwise two half-lines,
         or the whole line where the data say nothing about the ratio
 
+    Raises
+    ------
+    InferenceError : parts or covariance that are not finite, or a covariance no two numbers have
+
     Source
     ------
     Fieller (1954), Journal of the Royal Statistical Society B 16(2), section 3.
@@ -90,6 +97,12 @@ def fieller(
         raise InferenceError(
             f"the ratio has no confidence set: its parts are {numerator:g} and {denominator:g} "
             "with a covariance that is not finite. Use an effect that has a standard error."
+        )
+    if matrix[0, 1] ** 2 > matrix[0, 0] * matrix[1, 1] * (1 + ROUNDING):
+        raise InferenceError(
+            f"the covariance {matrix[0, 1]:g} is larger than variances of {matrix[0, 0]:g} and "
+            f"{matrix[1, 1]:g} allow, so it is of no two estimates. Give variances on the "
+            "diagonal, not standard errors."
         )
     discriminant = b**2 - a * c
     if a == 0 and b != 0:

@@ -26,7 +26,7 @@ from impact.inference.bands import joint_wald
 from impact.inference.clusters import projected_regression
 from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups, compact
-from impact.kernels.instruments import k_class, quadratic_set
+from impact.kernels.instruments import efficient_minimum, k_class, quadratic_set
 from impact.kernels.least_squares import LeastSquares, find_redundant
 from impact.result import JointTest, Result
 
@@ -80,8 +80,9 @@ class PanelIV(RegressionEstimator):
     ``extra`` holds what a reader needs to trust the numbers: "first_stage" (one row an endogenous
     regressor: F under equal variances, the same with effects nested in clusters not counted as
     fixest prints it, Wald with the chosen covariance, effective F),
-    "overidentification" (Sargan), "exogeneity" (Wu and Hausman's F), and, with one endogenous
-    regressor, "anderson_rubin" (its test of zero) and "anderson_rubin_set", valid however weak
+    "overidentification" (Sargan), "hansen" (J, valid under the chosen covariance; None where that
+    is classical or clusters on several columns), "exogeneity" (Wu and Hausman's F), and, with one
+    endogenous regressor, "anderson_rubin" (its test of zero) and "anderson_rubin_set", valid however weak
     the instruments. HC2, HC3, CR2, CR3 and the jackknife have no definition here and are refused.
     Rows with a missing instrument are left out and counted.
 
@@ -306,6 +307,7 @@ class _Parts:
         result: dict[str, Any] = {
             "first_stage": self._first_stage(),
             "overidentification": self._sargan(structural),
+            "hansen": self._hansen(structural),
             "exogeneity": self._wu_hausman(),
         }
         if len(self.endogenous) == 1 and not self._is_exact(structural.fit):
@@ -352,6 +354,37 @@ class _Parts:
         statistic = structural.fit.n_rows * auxiliary.r_squared_within
         p_value = float(special.chdtrc(excess, statistic))
         return JointTest("All instruments are exogenous (Sargan)", statistic, excess, p_value)
+
+    def _hansen(self, structural: Regression) -> JointTest | None:
+        """Test the excess instruments by the moments' covariance under clusters or kernel."""
+        excess = len(self.instruments) - len(self.endogenous)
+        fit, own = structural.fit, structural.uncertainty
+        undefined = self.settings.covariance == "classical" or len(own.clusters) > 1
+        if not excess or undefined or self._is_exact(fit):
+            return None
+        exogenous = self.exogenous[np.isin(self.exogenous, fit.kept)]
+        used = np.concatenate((self.endogenous, exogenous))
+        columns = np.concatenate(
+            (self.variables.outcome[None, :], self.variables.regressors[used], self.instruments)
+        )
+        if self.effects:
+            columns = absorb(self.effects, self.weights).sweep(columns)
+        y, x, z = np.split(columns, [1, 1 + len(used)])
+        z = np.concatenate((z, x[len(self.endogenous) :]))
+        z /= np.sqrt(np.einsum("kn,kn->k", z, z))[:, None]
+        weighted = z if self.weights is None else z * self.weights
+        scores = weighted * fit.residuals
+        if not isinstance(own.kind, str):
+            spread = own.kind.meat(scores)
+        else:
+            summed = own.clusters[0].total(scores) if own.kind.startswith("CR") else scores
+            spread = summed @ summed.T
+        question = "All instruments are exogenous (Hansen)"
+        if np.linalg.matrix_rank(spread, hermitian=True) < len(z):
+            why = "clusters are too few to measure all moments"
+            return JointTest(question, np.nan, excess, np.nan, note=why)
+        statistic = efficient_minimum(weighted @ x.T, weighted @ y[0], spread)
+        return JointTest(question, statistic, excess, float(special.chdtrc(excess, statistic)))
 
     def _wu_hausman(self) -> JointTest:
         """Test by an F test whether first-stage residuals enter the outcome equation."""

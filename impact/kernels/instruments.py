@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impact.errors import EstimationError
 from impact.kernels.least_squares import LeastSquares
 
-__all__ = ["KClass", "ProjectedFit", "k_class", "quadratic_set"]
+__all__ = ["KClass", "ProjectedFit", "efficient_minimum", "k_class", "quadratic_set"]
 
 Floats = NDArray[np.float64]
 
@@ -123,6 +123,25 @@ def k_class(
         projections / root,
     )
     return KClass(fit, kappa)
+
+
+def efficient_minimum(cross: Floats, response: Floats, spread: Floats) -> float:
+    r"""Return Hansen's J: the least :math:`(Z'y - Z'Xb)'S^{-1}(Z'y - Z'Xb)` over b.
+
+    Parameters
+    ----------
+    cross, response : Z'WX, shape (q, k), and Z'Wy, shape (q,)
+    spread : S, covariance of the moments at consistent estimates, shape (q, q)
+
+    Source
+    ------
+    Hansen (1982), Econometrica 50(4), lemma 4.2.
+    """
+    root = np.linalg.cholesky(spread)
+    left = scipy.linalg.solve_triangular(root, np.column_stack((response, cross)), lower=True)
+    plane = np.linalg.qr(left[:, 1:])[0]
+    rest = left[:, 0] - plane @ (plane.T @ left[:, 0])
+    return float(rest @ rest)
 
 
 def quadratic_set(

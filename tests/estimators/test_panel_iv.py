@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from linearmodels.iv import IV2SLS, IVLIML
+from linearmodels.iv import IV2SLS, IVGMM, IVLIML
 
 from impact import Design, FirstDifference, Panel, PanelIV
 from impact.errors import DesignError, EstimationError, InferenceError
@@ -86,6 +86,28 @@ def test_absorbed_effects_equal_dummies():
     np.testing.assert_allclose(
         ours.extra["overidentification"].statistic, theirs.sargan.stat, rtol=CLOSED_FORM
     )
+
+
+@pytest.mark.parametrize("weights", [None, "share"])
+@pytest.mark.parametrize("kind", ["HC1", "CR1"])
+def test_hansen_equals_efficient_gmm_of_linearmodels(kind, weights):
+    """Two steps from two-stage least squares, moments not centred (Stata's ivreg2)."""
+    frame = sample()
+    weighting = (
+        {"weight_type": "robust", "center": False}
+        if kind == "HC1"
+        else {"weight_type": "clustered", "clusters": frame["unit"], "center": False}
+    )
+    theirs = IVGMM(
+        frame["y"], frame[["w"]].assign(constant=1.0), frame[["x"]], frame[["z", "z2"]],
+        weights=None if weights is None else frame[weights], **weighting,
+    ).fit(iter_limit=2)  # fmt: skip
+    estimator = PanelIV(endogenous="x", instruments=["z", "z2"], effects=(), covariance=kind)
+    ours = estimator.fit(design_of(frame, weights=weights)).extra["hansen"]
+    np.testing.assert_allclose(ours.statistic, theirs.j_stat.stat, rtol=1e-6)
+    assert ours.restrictions == 1
+    few = estimator.fit(design_of(frame[frame["unit"] < 3])).extra["hansen"]
+    assert kind == "HC1" or few.note == "clusters are too few to measure all moments"
 
 
 def test_wu_hausman_equals_linearmodels():

@@ -82,8 +82,8 @@ class PanelIV(RegressionEstimator):
     fixest prints it, Wald with the chosen covariance, effective F),
     "overidentification" (Sargan), "hansen" (J, valid under the chosen covariance; None where that
     is classical or clusters on several columns), "exogeneity" (Wu and Hausman's F), and, with one
-    endogenous regressor, "anderson_rubin" (its test of zero) and "anderson_rubin_set", valid however weak
-    the instruments. HC2, HC3, CR2, CR3 and the jackknife have no definition here and are refused.
+    endogenous regressor, "anderson_rubin" (its test of zero) and "anderson_rubin_set", valid
+    however weak the instruments. HC2, HC3, CR2, CR3 and the jackknife have no definition here and are refused.
     Rows with a missing instrument are left out and counted.
 
     Raises

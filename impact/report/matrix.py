@@ -163,6 +163,9 @@ def _build_here(files: list[Path], jobs: int | None) -> Iterator[tuple[Path, Bui
     import joblib
 
     backend, _ = joblib.parallel.get_active_backend(prefer="threads")
+    if type(backend).__name__ == "DaskDistributedBackend":
+        yield from _build_there(files, backend.client.scheduler.address)
+        return
     as_done = "generator_unordered" if backend.supports_return_generator else "list"
     workers: Any = joblib.Parallel(n_jobs=jobs, prefer="threads", return_as=as_done)
     try:

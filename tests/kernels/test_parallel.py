@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from impact import CallawaySantAnna, sensitivity
+from impact.errors import EstimationError
 from impact.kernels.parallel import run_jobs
 
 joblib = pytest.importorskip("joblib")
@@ -83,9 +84,10 @@ def test_a_worker_that_dies_costs_nothing_but_time(tmp_path):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs")
 def test_workers_that_always_die_are_an_error():
-    from concurrent.futures import BrokenExecutor
-
-    with joblib.parallel_config(backend="loky", n_jobs=2), pytest.raises(BrokenExecutor):
+    with (
+        joblib.parallel_config(backend="loky", n_jobs=2),
+        pytest.raises(EstimationError, match="ended 3 times at task [12] of 4, [01], or beside it"),
+    ):
         run_jobs(die_always, range(4))
 
 
@@ -103,5 +105,8 @@ def test_a_dask_cluster_with_a_killed_worker(tmp_path):
     ):
         assert run_jobs(partial(die_once, str(tmp_path)), range(8)) == [k * k for k in range(8)]
         assert refits() == alone
+        with pytest.raises(EstimationError, match="again and again at task 2 of 4, 1, or beside"):
+            run_jobs(die_always, range(4))
+        assert run_jobs(abs, [-1, 2]) == [1, 2]
     assert (tmp_path / "died").exists()
     assert pd.notna(alone)

@@ -170,13 +170,11 @@ def _load(plan: Evaluation) -> None:
     ):
         importlib.import_module(module)
     import nbformat
-    from PIL import Image
 
     from impact.estimators import ESTIMATORS
     from impact.report.figures import report_style
     from impact.report.html import page_fonts, report_template
 
-    Image.preinit()
     nbformat.validate(nbformat.v4.new_notebook())
     report_style()
     page_fonts("")

@@ -125,6 +125,7 @@ def unit_assignment_note(design: Design) -> tuple[str, ...]:
     if not 0 < design.facts.n_treated_units < design.n_units:
         return ()
     frame, cohort = design.sample.frame, design.cohort_codes
+    n_cohorts = np.count_nonzero(design.cohort_units)
     used = (design.panel.unit, design.panel.time, design.outcome, design.treatment_column)
     for name in frame.columns:
         if name in used or pd.api.types.is_float_dtype(frame[name]):
@@ -134,8 +135,11 @@ def unit_assignment_note(design: Design) -> tuple[str, ...]:
         except PanelError:
             continue
         count = int(groups.max()) + 1
-        together = len(np.unique(groups * (cohort.max() + 1) + cohort)) == count
-        if groups.min() >= 0 and len(np.unique(cohort)) < count <= design.n_units / 2 and together:
+        if groups.min() < 0 or not n_cohorts < count <= design.n_units / 2:
+            continue
+        any_cohort = np.empty(count, dtype=cohort.dtype)
+        any_cohort[groups] = cohort
+        if (any_cohort[groups] == cohort).all():
             return (
                 f'All units of one "{name}" share their treatment date ({count:,} of them, '
                 f"{design.n_units:,} units). If treatment was assigned to them as wholes, their "

@@ -527,6 +527,20 @@ def test_contrasts_of_another_shape_or_of_nothing_are_refused(result):
         lost.contrasts(np.ones((1, len(result))), ["sum"])
 
 
+@pytest.mark.parametrize("marks", [["att(3, 3)"], "att(3, 3)", [0, 1], [True, False], [0.5] * 12])
+def test_joint_tests_refuse_what_marks_no_estimates(marks):
+    frame = simulate.staggered_panel(1, n_units=60, periods=6, cohorts=(3, 5)).frame
+    panel = Panel(frame, unit="unit", time="time")
+    result = CallawaySantAnna().fit(Design(panel, outcome="outcome", cohort="cohort"))
+    with pytest.raises(EstimationError, match="true or false for each of the 12 estimates; it was"):
+        result.joint_test(marks)
+    base = result.cells["note"].str.startswith("base period")
+    with pytest.raises(EstimationError, match="none of the 12 estimates .* standard error"):
+        result.joint_test(base)
+    later = result.cells["event_time"] >= 0
+    assert result.joint_test(later) == result.joint_test(later.tolist())
+
+
 def test_joint_tests_in_words():
     assert str(JointTest("Zero", 9.876543, 3, 0.02)) == (
         "Zero: statistic 9.877 with 3 restrictions, p = 0.0200"

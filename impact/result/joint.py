@@ -45,7 +45,8 @@ class JointTest:
 
 def joint_wald_test(of: Estimates, keep: Booleans, question: str) -> JointTest:
     """Test that the estimates marked are zero, as ``Result.joint_test`` describes."""
-    if not keep.any():
+    keep = _marks(of, keep)
+    if not (keep & (of.std_errors > 0)).any():
         raise EstimationError(
             f"{question!r} cannot be tested: none of the {plural(len(of), 'estimate')} is of "
             "that kind with a standard error. More periods before treatment would be needed."
@@ -62,6 +63,18 @@ def joint_wald_test(of: Estimates, keep: Booleans, question: str) -> JointTest:
     if method is None and not (doubted(of)[keep].any() or (few and replicated)):
         return JointTest(question, statistic, rank, p_value, own.df)
     return _hotelling_few(of, question, statistic, rank, int(fewest) if few else None)
+
+
+def _marks(of: Estimates, keep: Booleans) -> Booleans:
+    """Return marks of estimates, shape (K,); refuse positions, names and other lengths."""
+    marks = np.asarray(keep)
+    if marks.dtype != np.bool_ or marks.shape != (len(of),):
+        raise EstimationError(
+            f"keep says true or false for each of the {plural(len(of), 'estimate')}; it was "
+            f"{plural(marks.size, 'value')} of type {marks.dtype}. Mark them by the cells, for "
+            'instance keep=result.cells["event_time"] >= 0.'
+        )
+    return marks
 
 
 def _hotelling_cr2(own: BlockScores, of: Estimates, keep: Booleans, question: str) -> JointTest:

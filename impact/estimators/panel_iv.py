@@ -83,8 +83,8 @@ class PanelIV(RegressionEstimator):
     "overidentification" (Sargan), "hansen" (J, valid under the chosen covariance; None where that
     is classical or clusters on several columns), "exogeneity" (Wu and Hausman's F), and, with one
     endogenous regressor, "anderson_rubin" (its test of zero) and "anderson_rubin_set", valid
-    however weak the instruments. HC2, HC3, CR2, CR3 and the jackknife have no definition here and are refused.
-    Rows with a missing instrument are left out and counted.
+    however weak the instruments. HC2, HC3, CR2, CR3 and the jackknife have no definition here and
+    are refused. Rows with a missing instrument are left out and counted.
 
     Raises
     ------

@@ -95,8 +95,10 @@ def regress_table(
     return Regression(_no_rows(names), fit, uncertainty, None, _lone_rows(table))
 
 
-def _full(table: TableSample, regressors: Sequence[Regressor]) -> FullRegression:
-    """Write period effects out as columns, cluster by cluster."""
+def _full(
+    table: TableSample, regressors: Sequence[Regressor], *, with_rows: bool = False
+) -> FullRegression:
+    """Write period effects out as columns, cluster by cluster; rows stay in their table."""
     sums = twoway_blocks(table, regressors)
     rows = sums.rows
     blocks = sum_blocks(

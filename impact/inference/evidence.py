@@ -41,6 +41,9 @@ MOST_SCALED = 2
 """Clusters of an arm up to which other clusters, fitted to sizes, tell how far its mean strays."""
 FEW_ASSIGNMENTS = 100
 """Reassignments of so few clusters below which other dates of treatment are tried too."""
+FEWEST_PLACES = 11
+"""Reassignments of clusters that this takes. Errors that persist stray alike at all dates, and one
+place of so few is the farthest astray too often."""
 
 _FEWEST_TO_FIT = 3
 _SAME_SIZE = 1e-9
@@ -458,8 +461,6 @@ def gather(
     regression = uncertainty if isinstance(uncertainty, BlockScores) else None
     reason = sample.without_paths or _large_arms(sample, label)
     paths = None if reason else _paths(sample, label, estimate, std_error)
-    if paths is not None and paths.are_two and paths.assignments(strata) < FEW_ASSIGNMENTS:
-        paths = replace(paths, shifted=_shifted(sample, paths, label))
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
     contributions = _contributions(uncertainty, row)
@@ -469,7 +470,7 @@ def gather(
     blocks = None if regression is None else _blocks(regression, row)
     within = sample.labels is None
     by_groups = sample.cohorts is not None if regression is None else len(regression.clusters) > 1
-    return Evidence(
+    found = Evidence(
         estimate=estimate,
         std_error=std_error,
         df=uncertainty.df,
@@ -492,6 +493,17 @@ def gather(
         split=split,
         unmeasured=blocks is None and paths is None and not (by_groups and within and of_arms),
     )
+    return _with_dates(found, sample, label)
+
+
+def _with_dates(evidence: Evidence, sample: Sample, label: Label) -> Evidence:
+    """Add the other dates at which reassignments of one or two clusters are tried, if few exist."""
+    paths = evidence.paths
+    if paths is None or paths.linear or not evidence.scaled_arm:
+        return evidence
+    if not FEWEST_PLACES <= paths.assignments(evidence.strata) < FEW_ASSIGNMENTS:
+        return evidence
+    return replace(evidence, paths=replace(paths, shifted=_shifted(sample, paths, label)))
 
 
 def _placebos(uncertainty: Uncertainty, row: int, estimate: float) -> Placebos | None:

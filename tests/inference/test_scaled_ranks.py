@@ -201,6 +201,19 @@ def test_dates_of_one_event_time_stay_in_the_panel():
     assert of_cohort.facts.assignments == 1 + 19 * 3
 
 
+@pytest.mark.parametrize(
+    ("n_clusters", "n_treated", "count"), [(6, 1, 6), (10, 1, 10), (5, 3, 10), (4, 2, 6)]
+)
+def test_other_dates_do_not_stand_in_for_places(n_clusters, n_treated, count):
+    """Where errors persist, one of six places is the farthest astray at all dates at once."""
+    sample = make_sample(np.zeros(n_clusters), np.full(n_clusters, 5.0), n_treated, periods=10)
+    evidence = evidence_of(sample)
+    found = infer(evidence)
+    assert evidence.paths.shifted == ()
+    assert found.method == "none"
+    assert f"only {count} reassignments of treatment exist" in found.reason
+
+
 def test_many_reassignments_need_no_other_dates():
     sample = make_sample(np.zeros(34), np.full(34, 5.0), 2)
     evidence = evidence_of(sample)

@@ -118,3 +118,22 @@ def test_long_names_and_numbers_leave_room_for_their_meaning(tmp_path):
     document = prepare_document(record.as_dict() | {"deviations": None}, "vi", PRINTS)
     content = render_pdf(document, tmp_path)
     assert len(re.findall(rb"/Type\s*/Page\b(?!s)", content)) <= 3
+
+
+def test_words_tables_keep_their_captions_rows_and_numbers_whole():
+    from impact.report.docx import column_widths, keep_together
+
+    body = (
+        '<w:p><w:pPr><w:pStyle w:val="BodyText"/></w:pPr>caption</w:p><w:tbl>'
+        "<w:tr><w:trPr><w:tblHeader/></w:trPr>head</w:tr><w:tr>row</w:tr></w:tbl><w:p>after</w:p>"
+    )
+    kept = keep_together(body)
+    assert '<w:pStyle w:val="BodyText"/><w:keepNext/>' in kept
+    assert kept.count("<w:cantSplit/>") == 1
+    assert kept.endswith("<w:p>after</w:p>")
+    heads = ["A column with a rather long heading", *["Interval of the estimate"] * 5, "p"]
+    row = ["words " * 20, *["\N{MINUS SIGN}12,345.6 to 23,456.7"] * 5, "<0.001"]
+    table = {"columns": [{"runs": [{"text": head}]} for head in heads], "rows": [row]}
+    widths = column_widths(table)
+    assert abs(sum(widths) - 100) <= 4
+    assert widths[-1] >= 8  # room for "<0.001" and the cell's margins

@@ -124,6 +124,10 @@ def _record_effect(record: Record, found: Findings, level: float) -> None:
     least = text("Smallest p-value possible", "Giá trị p nhỏ nhất có thể")
     record.value("p.least", draws.p_lattice, "p_value", least)
     record.value("placebos", len(draws.draws), "count", text("Placebos", "Số đơn vị giả định"))
+    beyond = int((abs(draws.draws[:, 0]) >= abs(effect)).sum())
+    larger = text("Placebos with as large a gap", "Số đơn vị giả định có chênh lệch lớn như vậy")
+    record.value("placebos.beyond", beyond, "count", larger)
+    record.value("level", round(100 * level, 6), "percent", text("Level", "Mức tin cậy"))
 
 
 def _record_quality(record: Record, found: Findings) -> None:
@@ -291,14 +295,16 @@ def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
     label = {code: f"{capital(said)}. " for code, said in found.case.label.items()}
     truth = text(" The true effect is {truth}.", " Tác động thật là {truth}.")
     answer = text(
-        "The average gap to the synthetic unit since treatment began is {effect:signed}; in the "
-        "last period, {last.period}, it is {last:signed} ({last:interval}). Taking each of "
-        "{placebos} donors as treated instead, the average gap has p {p.rank:equals}, the least "
-        "possible being {p.least}.",
-        "Chênh lệch bình quân so với đơn vị tổng hợp từ khi bắt đầu hỗ trợ là {effect:signed}; "
-        "trong kỳ cuối, {last.period}, là {last:signed} ({last:interval}). Khi lần lượt coi từng "
-        "đơn vị trong {placebos} đơn vị đối chứng là được hỗ trợ, chênh lệch bình quân có p "
-        "{p.rank:equals}, nhỏ nhất có thể là {p.least}.",
+        "Compared with the weighted mean of other units that was closest before treatment, the "
+        "treated unit differs by {effect:signed} on average since treatment began; in the last "
+        "period, {last.period}, by {last:signed} ({level} interval: {last:interval}). Units among "
+        "the {placebos} others that differ as much when taken as treated in its place: "
+        "{placebos.beyond} (p {p.rank:equals}; the least possible is {p.least}).",
+        "So với bình quân gia quyền của các đơn vị khác gần nhất trước khi có hỗ trợ, đơn vị được "
+        "hỗ trợ chênh lệch bình quân {effect:signed} từ khi bắt đầu hỗ trợ; trong kỳ cuối, "
+        "{last.period}, là {last:signed} (khoảng tin cậy {level}: {last:interval}). Trong "
+        "{placebos} đơn vị khác, số đơn vị cũng chênh lệch như vậy khi được coi là đơn vị được hỗ "
+        "trợ: {placebos.beyond} (p {p.rank:equals}; nhỏ nhất có thể là {p.least}).",
     )
     record.summary(
         answer={

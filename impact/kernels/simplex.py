@@ -34,6 +34,8 @@ CERTIFIED = 1e-10
 DEGENERATE = 1e-11
 # Donors are affinely dependent when a direction between them is shorter than this.
 DEPENDENT = 1e-6
+# A ridge below this, of the scale, cannot be seen in gradients: it only chooses among ties.
+FAINT = 1e-9
 # Singular values below this, of the largest, are rounding.
 ROUNDING = 1e-12
 # The dual divides by the ridge: beyond this ratio rounding would spoil the certificate.
@@ -108,7 +110,8 @@ def simplex_least_squares(
     A primal active set: each step solves the equality-constrained problem on the support, then
     either stops at the first bound on the way there or admits the donor of steepest gradient.
     An admitted donor is affinely independent of the support, so the systems stay regular
-    although the problem may be singular (more donors than periods). Without penalty the
+    although the problem may be singular (more donors than periods). Where the ridge is too small
+    to be told from rounding, equal fits are ranked by their norm. Without penalty the
     search starts from the support of the dual solution where there is a ridge, else of the
     equivalent nonnegative least-squares problem, so that it mostly confirms it.
 
@@ -134,11 +137,13 @@ def simplex_least_squares(
     candidates = _candidates(gradient, weights, scale)
     # Donors with weight are independent, or their system had not been solved.
     alone = len(candidates) == np.count_nonzero(weights)
-    unique = ridge > 0.0 or alone or _are_independent(gaps[:, candidates], scale)
-    if not unique and not costs.any():
+    faint = ridge <= FAINT * scale
+    tied = faint and not alone and not _are_independent(gaps[:, candidates], scale)
+    if tied and not costs.any():
         even = _evenest(gaps, candidates, weights, scale)
-        even_residual = _kkt_residual((gaps @ even) @ gaps, even, scale)
-        if even_residual <= CERTIFIED:
+        even_residual = _kkt_residual((gaps @ even) @ gaps + ridge * even, even, scale)
+        better = ridge == 0.0 or _cost(gaps, ridge, even) <= _cost(gaps, ridge, weights)
+        if even_residual <= CERTIFIED and better:
             weights, residual = even, even_residual
     if residual > CERTIFIED:
         raise EstimationError(
@@ -147,6 +152,7 @@ def simplex_least_squares(
             "differ in scale beyond double precision: rescale the outcome or the predictors."
         )
     fitted = gaps @ weights
+    unique = ridge > 0.0 or not tied
     return SimplexFit(weights, residual, loss=float(fitted @ fitted), unique=unique)
 
 
@@ -358,6 +364,11 @@ def _polished(gaps: Floats, ridge: float, costs: Floats, weights: Floats) -> Flo
     polished = np.zeros_like(weights)
     polished[others], polished[pivot] = solved, 1.0 - solved.sum()
     return polished
+
+
+def _cost(gaps: Floats, ridge: float, weights: Floats) -> float:
+    fitted = gaps @ weights
+    return float(fitted @ fitted + ridge * (weights @ weights))
 
 
 def _kkt_residuals(gradients: Floats, weights: Floats, scales: Floats) -> Floats:

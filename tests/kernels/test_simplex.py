@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 from impact.errors import EstimationError
 from impact.kernels.simplex import simplex_least_squares, simplex_ridge
@@ -200,3 +201,23 @@ def test_an_uncertified_solution_is_refused(monkeypatch):
     monkeypatch.setattr("impact.kernels.simplex.CERTIFIED", -1.0)
     with pytest.raises(EstimationError, match="miss the optimum"):
         simplex_least_squares(np.eye(3), np.zeros(3))
+
+
+def test_a_faint_ridge_chooses_the_least_norm_among_perfect_fits():
+    """Long pre-periods and few donors: many weights fit, the ridge alone tells them apart.
+
+    The least norm over equal fits is solved by bounded least squares on its own.
+    """
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        columns = rng.normal(size=(4, 15))
+        target = columns @ rng.dirichlet(np.ones(15))
+        fit = simplex_least_squares(columns, target, ridge=1e-12)
+        assert fit.unique
+        assert fit.loss < 1e-20
+        system = np.vstack((columns, np.ones(15)))
+        heavy = np.vstack((1e5 * system, np.eye(15)))
+        goal = np.concatenate((1e5 * np.append(target, 1.0), np.zeros(15)))
+        least = nnls(heavy, goal)[0]
+        np.testing.assert_allclose(fit.weights @ fit.weights, least @ least, rtol=1e-7)
+        np.testing.assert_allclose(fit.weights, least, atol=1e-6)

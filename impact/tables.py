@@ -12,7 +12,20 @@ import pandas as pd
 
 from impact.errors import ReportError
 
-__all__ = ["format_number", "to_html", "to_latex", "to_markdown", "to_text", "to_word"]
+__all__ = [
+    "SMALLEST_P",
+    "format_number",
+    "format_p_value",
+    "state_p_value",
+    "to_html",
+    "to_latex",
+    "to_markdown",
+    "to_text",
+    "to_word",
+]
+
+SMALLEST_P = 0.001
+"""p-values below this are said to be so: none is ever printed as zero."""
 
 _HEADINGS = {
     "std_error": "std. error",
@@ -50,6 +63,18 @@ def format_number(value: Any, digits: int = 4) -> str:
     return text.replace("-", "−", 1) if number < 0 else text
 
 
+def format_p_value(value: float) -> str:
+    """Write a p-value with three decimals, "<0.001" below a thousandth, nothing if there is none."""
+    if np.isnan(value):
+        return ""
+    return f"{value:.3f}" if value >= SMALLEST_P else f"<{SMALLEST_P}"
+
+
+def state_p_value(value: float) -> str:
+    """Say what a p-value is, to follow the letter: "= 0.012", or "< 0.001"."""
+    return f"= {value:.3f}" if value >= SMALLEST_P else f"< {SMALLEST_P}"
+
+
 def _cells(frame: pd.DataFrame, digits: int) -> tuple[list[str], list[list[str]], list[bool]]:
     """Return headings, formatted rows, and which columns are numeric."""
     numeric = [pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns]
@@ -58,7 +83,7 @@ def _cells(frame: pd.DataFrame, digits: int) -> tuple[list[str], list[list[str]]
         if column in _COUNTS or not is_number or pd.api.types.is_integer_dtype(frame[column]):
             writers.append(_write_plain)
         elif column == "p_value":
-            writers.append(lambda v: "" if np.isnan(v) else f"{v:.3f}" if v >= 0.001 else "<0.001")
+            writers.append(format_p_value)
         else:
             writers.append(lambda v: format_number(v, digits))
     rows = [

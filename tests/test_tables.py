@@ -49,3 +49,11 @@ def test_markup_is_escaped():
     assert "&lt;b&gt;" in html
     assert "<caption>x &amp; y</caption>" in html
     assert "n &lt; 1" in html
+
+
+def test_p_values_are_never_zero():
+    assert [tables.format_p_value(p) for p in (0.0, 0.0009999, 0.001, 0.0314, 1.0)] == [
+        "<0.001", "<0.001", "0.001", "0.031", "1.000",
+    ]  # fmt: skip
+    assert tables.format_p_value(np.nan) == ""
+    assert (tables.state_p_value(0.0), tables.state_p_value(0.5)) == ("< 0.001", "= 0.500")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from impact.errors import check_choice, plural
-from impact.tables import format_number
+from impact.tables import format_number, state_p_value
 
 __all__ = ["LANGUAGES", "TEMPLATES", "Language", "Sentence"]
 
@@ -384,7 +384,7 @@ _FORMS: Mapping[str, Callable[[float], str]] = {
     "percent0": lambda value: f"{value:.0%}",
     "percent1": lambda value: f"{value:.1%}",
     "signed1": lambda value: f"{value:+.1%}",
-    "p": lambda value: f"= {value:.3f}" if value >= 0.001 else "< 0.001",
+    "p": state_p_value,
     "two": lambda value: f"{value:.2f}",
     "plain": lambda value: f"{value:g}",
     "count": lambda value: f"{value:,.0f}",

@@ -23,6 +23,7 @@ from impact.inference.placebo import (
 )
 from impact.inference.scores import Uncertainty
 from impact.result import Result
+from impact.tables import state_p_value
 
 __all__ = [
     "BALANCED",
@@ -196,8 +197,8 @@ def with_rank_note(result: Result) -> Result:
         return result
     draws = att.uncertainty
     note = (
-        f"Rank of the average effect among {plural(len(draws.draws), 'placebo')}: two-sided p = "
-        f"{draws.p_values(att.estimates)[0]:.3f}; no smaller p than {draws.p_lattice:.3f} is "
+        f"Rank of the average effect among {plural(len(draws.draws), 'placebo')}: two-sided p "
+        f"{state_p_value(draws.p_values(att.estimates)[0])}; no smaller p than {draws.p_lattice:.3f} is "
         "possible."
     )
     return replace(result, notes=(*result.notes, note))

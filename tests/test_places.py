@@ -1,5 +1,7 @@
 """Provinces of two vintages, and the traps between them."""
 
+import datetime
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -80,6 +82,32 @@ def test_unknown_places_are_named_together_with_what_became_of_them():
 def test_vintage_at_the_day_of_the_merger():
     assert places.vintage_at("2025-06-30") == 63
     assert places.vintage_at("2025-07-01") == 34
+    assert places.vintage_at("01/07/2025") == 34
+    assert places.vintage_at("30.6.2025") == places.vintage_at("07/01/2025") == 63
+    assert places.vintage_at(pd.Timestamp("2025-07-01", tz="Asia/Ho_Chi_Minh")) == 34
+    assert places.vintage_at(datetime.date(2025, 6, 30)) == 63
+    assert places.vintage_at(np.datetime64("2025-07-01")) == 34
+
+
+def test_vintage_of_a_year():
+    assert (places.vintage_at(2024), places.vintage_at("2026")) == (63, 34)
+    assert places.vintage_at(np.int64(2026)) == 34
+    with pytest.raises(PlaceError, match="the year 2025 has both lists"):
+        places.vintage_at(2025)
+
+
+@pytest.mark.parametrize(
+    "date", [None, pd.NaT, float("nan"), "x", "31/02/2025", 202507, "2025-13-1"]
+)
+def test_what_is_no_date_has_no_vintage(date):
+    with pytest.raises(PlaceError, match="is no date, so it is not known which list"):
+        places.vintage_at(date)
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.5, "5"])
+def test_neighbours_are_counted_from_one(count):
+    with pytest.raises(PlaceError, match="how many neighbours to name, 1 or more; it was"):
+        places.neighbours("Hưng Yên", count=count)
 
 
 def test_join_refuses_mixed_vintages_and_names_the_codes_that_changed_hands():

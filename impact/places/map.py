@@ -33,7 +33,14 @@ def distances(vintage: Vintage = 63) -> pd.DataFrame:
 
 
 def neighbours(province: object, vintage: Vintage = 63, count: int = 5) -> pd.Series:
-    """Return the distances in km of the nearest provinces by centroid, nearest first."""
+    """Return the distances in km of the nearest provinces by centroid, nearest first.
+
+    Raises
+    ------
+    PlaceError : no such province, or a ``count`` that is no number from 1 up
+    """
+    if not isinstance(count, (int, np.integer)) or count < 1:
+        raise PlaceError(f"count says how many neighbours to name, 1 or more; it was {count!r}.")
     code = codes([province], vintage).iloc[0]
     nearest: pd.Series = distances(vintage)[code].drop(code).sort_values(kind="stable")
     return nearest.head(count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -9,6 +11,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
 from impact.errors import PlaceError, listing, plural
@@ -18,6 +21,8 @@ __all__ = ["Vintage", "codes", "crosswalk", "fold", "lookup", "provinces", "vint
 Vintage = Literal[63, 34]
 
 MERGER = pd.Timestamp("2025-07-01")
+_YEAR = re.compile(r"(19|20)\d\d")
+_DATES = ("%Y-%m-%d", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y")
 ALIASES = {
     "thuathienhue": "46",
     "tphcm": "79",
@@ -54,8 +59,44 @@ def _fold(text: str) -> str:
 
 
 def vintage_at(date: object) -> Vintage:
-    """Return the vintage of province codes in force on a date."""
-    return 34 if pd.Timestamp(date) >= MERGER else 63  # type: ignore[arg-type]
+    """Return the vintage of province codes in force on a date.
+
+    Parameters
+    ----------
+    date : date or timestamp; text as 2025-07-01 or, the day first, 01/07/2025; or a year other than
+        2025, which has both vintages
+
+    Raises
+    ------
+    PlaceError : no such date, or the year 2025 alone
+    """
+    written = str(date).strip()
+    if _YEAR.fullmatch(written):
+        if int(written) == MERGER.year:
+            raise PlaceError(
+                f"the year {written} has both lists: 63 provinces until 30 June, 34 since 1 July. "
+                "Give the day."
+            )
+        return 34 if int(written) > MERGER.year else 63
+    day = _day(date)
+    if day is None:
+        raise PlaceError(
+            f"{date!r} is no date, so it is not known which list of provinces was in force. Give a "
+            "date, or text such as 2025-07-01 or 01/07/2025 (day first)."
+        )
+    return 34 if day.tz_localize(None) >= MERGER else 63
+
+
+def _day(date: object) -> pd.Timestamp | None:
+    """Read a date, or text in one of the forms known; None if it is neither."""
+    found: list[object] = []
+    if isinstance(date, str):
+        read = (pd.to_datetime(date.strip(), format=form, errors="coerce") for form in _DATES)
+        found = [day for day in read if not pd.isna(day)]
+    elif isinstance(date, (datetime.date, np.datetime64)):
+        found = [pd.Timestamp(date)]
+    day = found[0] if found else None
+    return day if isinstance(day, pd.Timestamp) else None
 
 
 def provinces(vintage: Vintage = 63) -> pd.DataFrame:

@@ -64,7 +64,7 @@ def format_number(value: Any, digits: int = 4) -> str:
 
 
 def format_p_value(value: float) -> str:
-    """Write a p-value with three decimals, "<0.001" below a thousandth, nothing if there is none."""
+    """Write a p-value with three decimals, "<0.001" below a thousandth; nothing if missing."""
     if np.isnan(value):
         return ""
     return f"{value:.3f}" if value >= SMALLEST_P else f"<{SMALLEST_P}"

@@ -196,10 +196,10 @@ def with_rank_note(result: Result) -> Result:
     if not isinstance(att.uncertainty, PlaceboDraws):
         return result
     draws = att.uncertainty
+    rank = state_p_value(draws.p_values(att.estimates)[0])
     note = (
         f"Rank of the average effect among {plural(len(draws.draws), 'placebo')}: two-sided p "
-        f"{state_p_value(draws.p_values(att.estimates)[0])}; no smaller p than {draws.p_lattice:.3f} is "
-        "possible."
+        f"{rank}; no smaller p than {draws.p_lattice:.3f} is possible."
     )
     return replace(result, notes=(*result.notes, note))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,14 @@ PRELIMINARY = ("sobo", "prel", "preliminary")
 ESTIMATE = ("uoctinh", "uoc", "est", "estimate", "estimated")
 MISSING = {"", "..", "...", "…", "-", "–", ":", "x"}
 YEAR = re.compile(r"(?<!\d)(?:19|20)\d{2}(?!\d)")
+# Quarters, months, halves and sums of some months; "1 tháng" is a monthly mean, "12 tháng" a year.
+PART_OF_YEAR = re.compile(
+    r"quý|quarter|nửa năm|half|(?<!\d)([2-9]|1[01])\s*(tháng|month)|(tháng|month)\s*\d{1,2}(?!\d)"
+    r"|(?<!\w)[qmht]\s?\d{1,2}(?!\d)|(?<=\d{4})\s?[qmht]\s?\d{1,2}(?!\d)"
+    r"|(?<!\d)\d{1,2}\s?[qmht](?![^\W\d])|^\s*(i|ii|iii|iv|\d{1,2})\s*[/-]\s*\d{4}"
+    r"|^\s*\d{4}\s*[/-]\s*(i|ii|iii|iv|\d{1,2})\s*$",
+    re.IGNORECASE,
+)
 TOTALS = {
     "canuoc", "wholecountry", "canuocwholecountry", "toanquoc", "tongso", "total",
     "dongbangsonghong", "redriverdelta", "trungduvamiennuiphiabac",
@@ -36,11 +45,11 @@ TOTALS = {
 def parse_period(label: object) -> tuple[int, Status] | None:
     """Return year and status of a label such as ``2019``, ``Sơ bộ 2020`` or ``2021 (Prel.)``.
 
-    None if the label holds no year, or more than one.
+    None if the label holds no year, or more than one, or is of a quarter, month or half of it.
     """
     text = str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
     years = {int(year) for year in YEAR.findall(text)}
-    if len(years) != 1:
+    if len(years) != 1 or _is_part(text):
         return None
     words = [fold(word) for word in re.split(r"[\d()\-–/*.,]+", text)]
     if any(word.startswith(PRELIMINARY) for word in words if word):
@@ -48,6 +57,11 @@ def parse_period(label: object) -> tuple[int, Status] | None:
     if any(word in ESTIMATE for word in words):
         return years.pop(), "estimate"
     return years.pop(), "final"
+
+
+def _is_part(label: object) -> bool:
+    """Tell whether a label is of part of a year."""
+    return bool(PART_OF_YEAR.search(unicodedata.normalize("NFC", str(label))))
 
 
 def from_yearbook(
@@ -78,8 +92,8 @@ def from_yearbook(
     Raises
     ------
     PlaceError : a row that is neither province, region nor country
-    PanelError : no column names a year, two columns name the same year, a place comes twice, or a
-        value is no number
+    PanelError : no column names a year, two columns name the same year, a column is of a quarter,
+        month or half, a place comes twice, or a value is no number
     """
     if not len(table.columns):
         raise PanelError("the table has no columns; read the sheet that holds the figures.")
@@ -96,6 +110,12 @@ def from_yearbook(
         for header in table.columns
         if header != column and (parsed := parse_period(header)) is not None
     }
+    partial = [h for h in table.columns if h != column and YEAR.search(str(h)) and _is_part(h)]
+    if partial:
+        raise PanelError(
+            f"{plural(len(partial), 'column')} of part of a year, first {listing(partial)}: beside "
+            "whole years it would look like a fall. Drop it, or add up the parts of a year first."
+        )
     _check_periods(table, periods)
     kept = table.dropna(subset=[column])
     names = kept[column].astype(str).map(_main_name)

@@ -23,10 +23,51 @@ from impact.errors import PanelError, PlaceError
         ("Năm 2018", (2018, "final")),
         ("2015-2016", None),
         ("Tỉnh", None),
+        ("31/12/2020", (2020, "final")),
+        ("2019 (1)", (2019, "final")),
+        ("12 tháng 2020", (2020, "final")),
+        ("Thu nhập bình quân 1 tháng 2020", (2020, "final")),
+        ("Tổng số 2020", (2020, "final")),
+        *(
+            (part, None)
+            for part in (
+                "Quý I/2020",
+                "I/2020",
+                "2020 Q2",
+                "2020Q1",
+                "Q1/2020",
+                "2020M06",
+                "2020-06",
+                "12/2020",
+                "Tháng 12/2020",
+                "6 tháng 2020",
+                "6 tháng đầu năm 2020",
+                "9T2020",
+                "H1 2020",
+                "6T/2025",
+                "Nửa năm 2020",
+                "11 months 2020",
+                "first half of 2020",
+                "2020/IV",
+            )
+        ),
     ],
 )
 def test_periods(label, expected):
     assert outcomes.parse_period(label) == expected
+
+
+def test_parts_of_a_year_are_no_years():
+    table = pd.DataFrame(
+        {"Tỉnh": ["Hưng Yên"], "2023": [10.0], "2024": [11.0], "6 tháng đầu năm 2025": [5.0]}
+    )
+    with pytest.raises(PanelError, match="1 column of part of a year, first 6 tháng đầu năm 2025"):
+        outcomes.from_yearbook(table, indicator="iip", unit="%", vintage=63)
+    quarterly = {
+        "version": "2.0", "class": "dataset", "id": ["time"], "size": [2],
+        "dimension": {"time": {"category": {"index": ["2020Q1", "2020Q2"]}}}, "value": [1, 2],
+    }  # fmt: skip
+    assert "year" not in outcomes.from_json_stat(quarterly)
 
 
 def yearbook():

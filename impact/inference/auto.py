@@ -38,6 +38,8 @@ HIGH_LEVERAGE = 0.5
 """Share beyond which the wild bootstrap is not trusted either."""
 FEWEST_CLUSTERS = 6
 """Clusters below which even six-point weights leave too few distinct draws."""
+FEWEST_OTHER = 20
+"""Clusters of a further dimension, years as a rule, from which two-way variances are trusted."""
 FEWEST_EFFECTIVE = 3.5
 """Effective clusters below which the restricted wild bootstrap hardly ever rejects."""
 FEWEST_ASSIGNMENTS = 20
@@ -125,7 +127,8 @@ def choose(facts: Facts) -> Choice:
     treatment varies within clusters: wild cluster bootstrap, if it rests on enough clusters; else
     no p-value. Two-way clustered standard errors stand as they are where both dimensions are
     many; else (2) and (3) apply, whose validity does not depend on how errors of different
-    clusters correlate, and then the two-way wild bootstrap for (4).
+    clusters correlate, and then, with 20 clusters of the other dimension, the two-way wild
+    bootstrap for (4).
 
     Where fewer than 100 reassignments of one or two clusters exist, they are tried at every date
     of the panel. That makes p-values of 5 % possible, and the test approximate: standardised
@@ -227,8 +230,12 @@ def _choose_two_way(facts: Facts, arms: str) -> Choice:
         return Choice("cr1", f"{arms}: two-way clustered standard errors need no correction")
     if facts.assignments > 0:
         return _choose_permutation(facts, arms)
-    if fewest < FEWEST_CLUSTERS:
-        return Choice("none", f"{arms}: fewer than {FEWEST_CLUSTERS} clusters tell too little")
+    if facts.other_dimension < FEWEST_OTHER:
+        return Choice(
+            "none",
+            f"{arms}: fewer than {FEWEST_OTHER} of the other dimension do not show what its "
+            "shocks do; cluster by the level of assignment alone if they are taken out by effects",
+        )
     chosen = _choose_wild(facts, arms)
     if chosen.method == "none":
         return chosen

@@ -111,9 +111,12 @@ def test_two_way_designs_need_both_dimensions_to_be_many():
     reassigned = choose(replace(many, other_dimension=8))
     assert reassigned.method == "permutation"
     assert "and 8 of the other dimension" in reassigned.reason
-    within = replace(many, assignments=0.0, other_dimension=8)
+    within = replace(many, assignments=0.0, other_dimension=20)
     assert choose(within).method == "wild_two_way"
     assert choose(within).reason.endswith("restricted wild bootstrap with two-way variances")
     assert choose(replace(within, effective_arm=2.0)).method == "none"
-    few = choose(replace(within, other_dimension=5))
-    assert (few.method, "fewer than 6 clusters" in few.reason) == ("none", True)
+    few = choose(replace(within, other_dimension=19))
+    assert few.method == "none"
+    assert "fewer than 20 of the other dimension do not show what its shocks do" in few.reason
+    tiny = choose(replace(within, n_clusters=5))
+    assert (tiny.method, "fewer than 6 clusters" in tiny.reason) == ("none", True)

@@ -97,6 +97,8 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
 
 def _split(formula: str) -> tuple[str, str, str, str]:
     """Return outcome, regressors, effects ("0" for none), and "endogenous ~ instruments" or ""."""
+    if not isinstance(formula, str):
+        raise PanelError(f"a formula is a text, such as 'y ~ x | unit'; it was {formula!r}.")
     first, *others = [part.strip() for part in formula.split("|")]
     effects = [part for part in others if "~" not in part]
     excluded = [part for part in others if "~" in part]

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError, listing
+from impact.errors import EstimationError, listing
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT, Requirement
 from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_cells, regress
+from impact.estimators.parts.settings import column_names, whole_number
 from impact.estimators.parts.variables import Variables, design_variables, take_rows
 from impact.kernels.groups import compact
 from impact.result import Result
@@ -65,13 +66,10 @@ class DistributedLag(RegressionEstimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = (self.effects,) if isinstance(self.effects, str) else tuple(self.effects)
+        names = column_names(self.name, "effects", self.effects)
         object.__setattr__(self, "effects", names)
-        if self.lags < 0 or self.leads < 0:
-            raise DesignError(
-                f"DistributedLag: lags and leads count periods, 0 or more; they were {self.lags} "
-                f"and {self.leads}."
-            )
+        whole_number(self.name, "lags", self.lags, 0)
+        whole_number(self.name, "leads", self.leads, 0)
 
     def _estimate(self, design: Design) -> Result:
         variables = design_variables(design)

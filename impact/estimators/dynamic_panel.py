@@ -16,6 +16,7 @@ from impact.errors import DesignError, EstimationError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, Estimator, Requirement
 from impact.estimators.parts.dynamic_moments import Grid, MomentChoices, stack_moments
 from impact.estimators.parts.regression import coefficient_cells
+from impact.estimators.parts.settings import column_names, whole_number
 from impact.inference.scores import CovarianceScores
 from impact.kernels.gmm import LinearMoments, MomentFit
 from impact.kernels.least_squares import find_redundant
@@ -100,12 +101,11 @@ class ArellanoBond(Estimator):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("predetermined", "endogenous"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
-        if self.lags < 1:
-            raise DesignError(
-                f"{self.name}: lags counts lags of the outcome, 1 or more; it was {self.lags}."
-            )
+            object.__setattr__(self, name, column_names(self.name, name, getattr(self, name)))
+        whole_number(self.name, "lags", self.lags, 1)
+        whole_number(self.name, "first_instrument_lag", self.first_instrument_lag, 0)
+        if self.last_instrument_lag is not None:
+            whole_number(self.name, "last_instrument_lag", self.last_instrument_lag, 2)
         last = self.last_instrument_lag
         if self.first_instrument_lag < 2 or (last is not None and last < self.first_instrument_lag):
             raise DesignError(
@@ -115,6 +115,11 @@ class ArellanoBond(Estimator):
 
     def _estimate(self, design: Design) -> Result:
         grid = Grid.of(design, self.lags)
+        if grid.n_periods < self.lags + 2:
+            raise EstimationError(
+                f"{plural(self.lags, 'lag')} of the outcome in differences need {self.lags + 2} "
+                f"periods; the panel has {grid.n_periods}. Use fewer lags."
+            )
         self._check(design, grid)
         moments = stack_moments(self._choices(), grid)
         self._check_counts(moments, grid)

@@ -11,6 +11,7 @@ from impact.errors import DesignError
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.parts.effects import effect_groups, slope_columns, split_slopes
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.settings import column_names
 from impact.estimators.parts.table_regression import (
     covariate_regressors,
     regress_table,
@@ -57,7 +58,7 @@ class FixedEffects(RegressionEstimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = (self.effects,) if isinstance(self.effects, str) else tuple(self.effects)
+        names = column_names(self.name, "effects", self.effects)
         object.__setattr__(self, "effects", names)
         if not names:
             raise DesignError(

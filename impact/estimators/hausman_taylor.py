@@ -13,6 +13,7 @@ from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
+from impact.estimators.parts.settings import column_names
 from impact.estimators.parts.variables import design_variables
 from impact.inference.clusters import projected_regression
 from impact.kernels.absorb import absorb
@@ -68,8 +69,8 @@ class HausmanTaylor(RegressionEstimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        value = self.endogenous
-        object.__setattr__(self, "endogenous", (value,) if isinstance(value, str) else tuple(value))
+        names = column_names(self.name, "endogenous", self.endogenous)
+        object.__setattr__(self, "endogenous", names)
         if self.covariance in ("HC2", "HC3", "CR2", "CR3", "jackknife"):
             raise InferenceError(
                 f"HausmanTaylor: covariance {self.covariance!r} has no definition with "

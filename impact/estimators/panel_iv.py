@@ -21,6 +21,7 @@ from impact.estimators.parts.regression import (
     coefficient_result,
     regress,
 )
+from impact.estimators.parts.settings import column_names, whole_number
 from impact.estimators.parts.variables import Variables, design_variables, difference, take_rows
 from impact.inference.bands import joint_wald
 from impact.inference.clusters import projected_regression
@@ -111,8 +112,9 @@ class PanelIV(RegressionEstimator):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("endogenous", "instruments", "effects"):
-            value = getattr(self, name)
-            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+            object.__setattr__(self, name, column_names(self.name, name, getattr(self, name)))
+        if self.span is not None:
+            whole_number(self.name, "span", self.span, 1)
         if self.covariance in ("HC2", "HC3", "CR2", "CR3", "jackknife"):
             raise InferenceError(
                 f"PanelIV: covariance {self.covariance!r} has no definition with instruments. Use "
@@ -145,6 +147,11 @@ class PanelIV(RegressionEstimator):
         z = np.stack([design.sample.numeric(name) for name in self.instruments])
         keep = np.flatnonzero(~np.isnan(z).any(axis=0))
         n_missing = variables.n - len(keep)
+        if not len(keep):
+            raise EstimationError(
+                f"no row has all instruments ({listing(self.instruments)}); each is missing "
+                "somewhere. Check those columns, or leave one out."
+            )
         stacked = replace(
             variables,
             regressors=np.concatenate((variables.regressors, z)),

@@ -20,6 +20,7 @@ from impact.estimators.parts.regression import (
     cluster_groups,
     coefficient_result,
 )
+from impact.estimators.parts.settings import column_names
 from impact.estimators.parts.variables import Variables, design_variables, take_rows
 from impact.inference.clusters import BlockScores, count_effects, projected_regression
 from impact.kernels.groups import Groups, compact
@@ -82,7 +83,7 @@ class PoissonFixedEffects(RegressionEstimator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        names = (self.effects,) if isinstance(self.effects, str) else tuple(self.effects)
+        names = column_names(self.name, "effects", self.effects)
         object.__setattr__(self, "effects", names)
         if self.covariance in ("HC2", "HC3", "CR2", "CR3", "jackknife"):
             raise InferenceError(

@@ -86,7 +86,7 @@ def test_cohorts_serve_as_treatment():
 
 def test_refusals():
     design = design_of(responding())
-    with pytest.raises(DesignError, match="lags and leads count periods"):
+    with pytest.raises(DesignError, match="DistributedLag: lags is a whole number, 0 or more"):
         DistributedLag(lags=-1)
     with pytest.raises(EstimationError, match="no row has all of 9 lags"):
         DistributedLag(lags=9).fit(design)

@@ -225,7 +225,7 @@ def test_differences_remove_nickells_bias():
 def test_refusals():
     frame = dynamic()
     design = design_of(frame)
-    with pytest.raises(DesignError, match="lags counts lags of the outcome, 1 or more"):
+    with pytest.raises(DesignError, match="lags is a whole number, 1 or more; it was 0"):
         ArellanoBond(lags=0)
     with pytest.raises(DesignError, match="instruments are the outcome's lags from 2 on"):
         ArellanoBond(first_instrument_lag=1)

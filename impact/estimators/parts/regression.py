@@ -62,7 +62,7 @@ class RegressionEstimator(Estimator):
         super().__post_init__()
         if isinstance(self.covariance, str):
             check_choice(f"{self.name}: covariance", self.covariance, KINDS)
-        elif not hasattr(self.covariance, "kernel"):
+        elif isinstance(self.covariance, type) or not hasattr(self.covariance, "kernel"):
             raise DesignError(
                 f"{self.name}: covariance may be {listing(KINDS, 12)}, DriscollKraay(), "
                 f"NeweyWest(), BeckKatz() or Conley(cutoff=...); it was {self.covariance!r}."

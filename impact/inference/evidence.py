@@ -20,6 +20,7 @@ from impact.inference.leverage import sole_identifiers
 from impact.inference.permutation import (
     PathCells,
     path_changes,
+    path_contributions,
     path_statistics,
     two_group_cells,
 )
@@ -36,6 +37,10 @@ Corrected = Callable[[Literal["cr2", "cr3"]], tuple[float, float | None]]
 
 SAME_ESTIMATE = 0.01
 """Standard errors by which a difference in mean paths may miss the estimate it stands for."""
+SAME_FORMULA = 1e-6
+"""Standard errors within which it is the estimate, not near it by chance."""
+LEAST_ALIKE = 0.95
+"""Correlation of what clusters contribute to either that otherwise tells so."""
 
 MOST_SCALED = 2
 """Clusters of an arm up to which other clusters, fitted to sizes, tell how far its mean strays."""
@@ -453,17 +458,18 @@ def gather(
     -----
     Paths compute the estimate as a difference in cluster-mean paths. Of the usual forms (from
     the last period before treatment or from the mean of all; against clusters not yet treated
-    or never treated) the one that gives the estimate, to a hundredth of its standard error, is
-    taken. Group-time estimators without covariates have one; where no form gives the estimate
-    what clusters contribute to it takes their place (``Paths.linear``), which large samples allow
-    as they do the bootstrap of scores, if whole clusters were treated together.
+    or never treated) the one that gives the estimate is taken: to rounding, or to a hundredth of
+    its standard error if clusters contribute alike to both. Group-time estimators without
+    covariates have one; where no form gives the estimate what clusters contribute to it takes
+    their place (``Paths.linear``), which large samples allow as they do the bootstrap of scores,
+    if whole clusters were treated together.
     """
     regression = uncertainty if isinstance(uncertainty, BlockScores) else None
     reason = sample.without_paths or _large_arms(sample, label)
-    paths = None if reason else _paths(sample, label, estimate, std_error)
+    contributions = _contributions(uncertainty, row)
+    paths = None if reason else _paths(sample, label, estimate, std_error, contributions)
     if paths is None and not reason:
         reason = "no difference of mean paths gives this estimate"
-    contributions = _contributions(uncertainty, row)
     if paths is None and of_arms and contributions is not None and not _large_arms(sample, label):
         paths = _linear_paths(sample, label, estimate, contributions)
         reason = "" if paths is not None else reason
@@ -587,7 +593,13 @@ def _corrections(regression: BlockScores, row: int) -> Corrected:
     return corrected
 
 
-def _paths(sample: Sample, label: Label, estimate: float, std_error: float) -> Paths | None:
+def _paths(
+    sample: Sample,
+    label: Label,
+    estimate: float,
+    std_error: float,
+    contributions: Callable[[], Floats] | None,
+) -> Paths | None:
     """Return the difference in mean paths that gives the estimate; None if none does."""
     labels = sample.labels
     if labels is None:
@@ -606,7 +618,18 @@ def _paths(sample: Sample, label: Label, estimate: float, std_error: float) -> P
         if gap < distance * (1 - 1e-9) and found.effect[1, 0] != 0:
             nearest = Paths(labels, sample.cluster_means, treatment, cells)
             distance = gap
-    return nearest
+    if nearest is None or contributions is None or distance <= SAME_FORMULA * std_error:
+        return nearest
+    return nearest if _are_alike(nearest, sample.sizes, contributions()) else None
+
+
+def _are_alike(paths: Paths, sizes: Floats, contributions: Floats) -> bool:
+    """Whether clusters contribute to an estimate what they do to the difference in mean paths."""
+    if len(contributions) != len(sizes):
+        return False
+    own = path_contributions(paths.outcomes, sizes, paths.labels, paths.cells)
+    length = np.linalg.norm(own) * np.linalg.norm(contributions)
+    return bool(own @ contributions >= LEAST_ALIKE * length)
 
 
 def _linear_paths(

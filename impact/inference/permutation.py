@@ -19,6 +19,7 @@ __all__ = [
     "PermutationTest",
     "Statistics",
     "path_changes",
+    "path_contributions",
     "path_statistics",
     "permutation_test",
     "two_group_cells",
@@ -317,6 +318,31 @@ def path_changes(paths: Floats, cells: PathCells) -> Floats:
     member = (cells.cohort == np.arange(n_cohorts)[:, None]) * cells.incidence
     total = np.maximum(member.sum(axis=1, keepdims=True), 1e-300)
     return np.asarray(paths @ (member @ cells.contrasts / total).T)
+
+
+def path_contributions(paths: Floats, sizes: Floats, labels: Integers, cells: PathCells) -> Floats:
+    """Return what each cluster contributes to the error of one assignment's effect, shape (G,).
+
+    Parameters
+    ----------
+    paths : array, shape (G, T), mean outcome of each cluster and period
+    sizes : array, shape (G,), weight of each cluster
+    labels : array, shape (G,), cohort of each cluster, C for never treated
+    cells : how the effect is computed
+    """
+    psi, total, effect = np.zeros(len(sizes)), 0.0, 0.0
+    movers = np.zeros(len(sizes))
+    for cohort, pool, contrast, incidence in zip(
+        cells.cohort, cells.compares, cells.contrasts, cells.incidence, strict=True
+    ):
+        changes, arms = paths @ contrast, (labels == cohort, pool[labels])
+        own, other = (np.average(changes[arm], weights=sizes[arm]) for arm in arms)
+        mass = incidence * sizes[arms[0]].sum()
+        psi[arms[0]] += incidence * sizes[arms[0]] * (changes[arms[0]] - other)
+        psi[arms[1]] -= mass * sizes[arms[1]] / sizes[arms[1]].sum() * (changes[arms[1]] - other)
+        movers[arms[0]] += incidence * sizes[arms[0]]
+        total, effect = total + mass, effect + mass * (own - other)
+    return np.asarray((psi - movers * effect / total) / total)
 
 
 def _squares(arm: Floats, sizes: Floats, values: Floats, centre: Floats) -> Floats:

@@ -11,6 +11,7 @@ from impact.errors import InferenceError
 from impact.inference.dispatch import infer, joint_draws
 from impact.inference.evidence import Blocks, Evidence, Label, Sample, gather
 from impact.inference.few_treated import few_treated_test
+from impact.inference.permutation import path_contributions
 from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import Replicates, Scores
 from impact.inference.wild import wild_cluster_test
@@ -76,6 +77,20 @@ def test_paths_take_the_form_that_gives_the_estimate(base, not_yet):
     other = evidence_of(sample, estimate + 0.5, std_error=0.3)
     assert other.paths is None
     assert other.without_paths == "no difference of mean paths gives this estimate"
+
+
+def test_a_difference_of_paths_near_the_estimate_by_chance_does_not_stand_for_it():
+    """Half a hundredth of a standard error away, it must be moved by the same clusters."""
+    sample = make_panel()
+    alone = evidence_of(sample).paths
+    own = path_contributions(alone.outcomes, sample.sizes, alone.labels, alone.cells)
+    noise = np.random.default_rng(0).normal(size=len(own))
+    near = average_effect(sample) + 0.005
+    for psi, stands in ((own, True), (own + 0.1 * own.std() * noise, True), (noise, False)):
+        evidence = evidence_of(sample, near, psi, std_error=1.0, of_arms=False)
+        assert (evidence.paths is not None) == stands
+    other = np.zeros(3)
+    assert evidence_of(sample, near, other, std_error=1.0, of_arms=False).paths is None
 
 
 def test_labels_pick_their_cells():

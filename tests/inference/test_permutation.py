@@ -10,6 +10,7 @@ from impact.errors import InferenceError
 from impact.inference.assignments import assignments, comparable_assignments
 from impact.inference.permutation import (
     PathCells,
+    path_contributions,
     path_statistics,
     permutation_test,
     two_group_cells,
@@ -51,6 +52,22 @@ def staggered_panel(seed=0, n_clusters=9):
     treatment[:2, 2:] = treatment[2:4, 4:] = 1
     paths = rng.normal(size=(n_clusters, 6)) + 0.5 * treatment
     return paths, treatment, rng.integers(1, 9, n_clusters).astype(float), labels
+
+
+@pytest.mark.parametrize("compare_not_yet", [True, False])
+def test_contributions_are_derivatives_in_the_weight_of_a_cluster(compare_not_yet):
+    paths, treatment, sizes, labels = staggered_panel()
+    cells = staggered_cells((2, 4), 6, compare_not_yet)
+
+    def effect(weights):
+        found = path_statistics(paths, treatment, weights, labels[None], cells, studentise="none")
+        return found.effect[0, 0]
+
+    moved = sizes * (1 + np.array([[1e-5], [-1e-5]])[..., None] * np.eye(len(sizes)))
+    numeric = [(effect(up) - effect(down)) / 2e-5 for up, down in zip(*moved, strict=True)]
+    found = path_contributions(paths, sizes, labels, cells)
+    np.testing.assert_allclose(found, numeric, rtol=1e-7, atol=1e-9)
+    assert abs(found.sum()) < 1e-12
 
 
 def test_mixtape_exact(reference_case):

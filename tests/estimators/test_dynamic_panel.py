@@ -240,8 +240,11 @@ def test_refusals():
         ArellanoBond().fit(weighted)
     with pytest.raises(DesignError, match="at least three periods"):
         ArellanoBond().fit(design_of(frame[frame["time"] < 2]))
-    with pytest.raises(EstimationError, match="no unit is observed in 9 consecutive periods"):
+    with pytest.raises(EstimationError, match="7 lags of the outcome .* need 9 periods"):
         ArellanoBond(lags=7).fit(design)
+    gaps = design_of(frame[frame["time"] % 3 < 2])
+    with pytest.raises(EstimationError, match="no unit is observed in 3 consecutive periods"):
+        ArellanoBond().fit(gaps)
     with pytest.raises(EstimationError, match="1 instrument cannot identify 2 coefficients"):
         ArellanoBond(lags=2, last_instrument_lag=2, collapse=True, time_effects=False).fit(
             Design(Panel(frame, unit="unit", time="time"), outcome="y")

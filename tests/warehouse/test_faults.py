@@ -231,6 +231,7 @@ def test_covariates_of_a_table_leave_the_bootstrap_of_few_clusters(frame, make):
 
 def test_limits_on_what_is_brought_into_memory(frame, make, monkeypatch):
     monkeypatch.setattr("impact.warehouse.twoway.MOST_CLUSTERS", 10)
+    monkeypatch.setattr("impact.estimators.parts.cohort_sums.MOST_CLUSTERS", 10)
     monkeypatch.setattr("impact.warehouse.moments.MOST_NUMBERS", 10)
     result = TwoWayFixedEffects(accept_forbidden_comparisons=True).fit(make(frame))
     with pytest.raises(InferenceError, match="what each of 40 clusters contributes"):

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 
 from impact.design import Design, DesignRows
 from impact.errors import DesignError
+from impact.estimators.parts.cohort_sums import (
+    cohort_groups,
+    scores_of_groups,
+    sums_of_groups,
+)
 from impact.estimators.parts.regression import Regression
 from impact.estimators.parts.variables import Variables
 from impact.inference.clusters import Convention, EffectCounts, FullRegression
@@ -64,7 +69,11 @@ def regress_table(
             f"{covariance!r}, which needs rows. Draw units into memory with design.collect(share=)."
         )
     names = tuple(regressor.name for regressor in regressors)
-    sums = twoway_sums(table, regressors)
+    groups = cohort_groups(design, table, regressors)
+    if groups is None:
+        sums = twoway_sums(table, regressors)
+    else:
+        sums = sums_of_groups(design, groups, regressors)
     cross = sums.cross.sum(axis=0)
     swept = sweep_periods(sums.presence, sums.mass, sums.means, cross, sums.sums)
     within = np.diagonal(cross)[1:]
@@ -72,7 +81,11 @@ def regress_table(
     fit = fit_sums(swept, before, design.n_units, design.n_rows)
     columns = np.append(0, 1 + fit.kept)
     kept = [regressors[j] for j in fit.kept]
-    scores = twoway_scores(table, kept, swept.shifts[:, columns], fit.coefficients)
+    swept_off = (swept.shifts[:, columns], fit.coefficients)
+    if groups is None:
+        scores = twoway_scores(table, kept, *swept_off)
+    else:
+        scores = scores_of_groups(design, table, groups, kept, *swept_off)
     fit = replace(
         fit,
         coefficients=fit.coefficients + fit.bread @ scores.total,

@@ -36,6 +36,25 @@ class PriceIndex:
     source: str
     breaks: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        levels = pd.Series(self.levels)
+        values = pd.to_numeric(levels, errors="coerce").to_numpy(dtype=float)
+        years = _numbers(levels.index)
+        whole = np.isfinite(years) & (years == np.floor(years))
+        if not len(levels) or not whole.all() or levels.index.has_duplicates:
+            raise PriceError(
+                f"{self.name}: levels are indexed by year, each whole and once; the index holds "
+                f"{listing(levels.index) or 'nothing'}. Make it pd.Series({{2020: 100.0, ...}})."
+            )
+        wrong = levels.index[~(np.isfinite(values) & (values > 0))]
+        if len(wrong):
+            raise PriceError(
+                f"{self.name}: the level of {listing(wrong)} is not a number above zero, so "
+                "amounts of that year have no price. Mend it, or leave the year out."
+            )
+        index = pd.Index(years.astype(int), name=levels.index.name)
+        object.__setattr__(self, "levels", pd.Series(values, index=index))
+
     def factors(self, years: ArrayLike, base: int) -> Floats:
         """Return what an amount of each year is multiplied by to be at prices of ``base``.
 
@@ -43,8 +62,10 @@ class PriceIndex:
         ------
         PriceError : a year the index does not cover, or a break between a year and the base
         """
-        asked = np.asarray(years)
-        self._check_covered(np.append(asked.ravel(), base))
+        base_year = _numbers(base)
+        asked = _numbers(years)
+        self._check_covered(np.append(asked.ravel(), base_year))
+        base = int(base_year)
         for year in self.breaks:
             across = (asked < year) != (base < year)
             if across.any():
@@ -64,7 +85,15 @@ class PriceIndex:
         ------
         PriceError : amounts and years differ in number, or what ``factors`` refuses
         """
-        nominal, asked = np.asarray(amounts, dtype=float), np.asarray(years)
+        nominal, asked = _numbers(amounts), _numbers(years)
+        written = np.asarray(amounts)
+        lost = np.isnan(nominal) & ~np.asarray(pd.isna(written))
+        if lost.any():
+            raise PriceError(
+                f"{plural(int(lost.sum()), 'amount')} {'is' if lost.sum() == 1 else 'are'} no "
+                f"number, first {listing(written[lost])}. Convert them; where a comma stands for "
+                "the decimal point, read the file with decimal=','."
+            )
         if asked.ndim and nominal.shape != asked.shape:
             raise PriceError(
                 f"{plural(nominal.size, 'amount')} and {plural(asked.size, 'year')} do not match; "
@@ -109,6 +138,13 @@ class PriceIndex:
                 f"{'is' if len(missing) == 1 else 'are'} outside, and prices are not extrapolated. "
                 "Give an index that covers them: PriceIndex(name, levels, source)."
             )
+
+
+def _numbers(values: ArrayLike) -> Floats:
+    """Return values as numbers in their shape, NaN where they are none."""
+    given = np.asarray(values)
+    flat = pd.to_numeric(pd.Series(given.ravel().astype(object)), errors="coerce")
+    return flat.to_numpy(dtype=float).reshape(given.shape)
 
 
 def consumer_prices() -> PriceIndex:

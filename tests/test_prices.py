@@ -73,3 +73,38 @@ def test_refusals_of_tables_that_do_not_match():
     frame = pd.DataFrame({"money": [1.0], "year": [2019]})
     with pytest.raises(PriceError, match='no column mony. Did you mean "money"'):
         index.add_real(frame, "mony", year="year", base=2020)
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        (
+            pd.Series([1.0, -1.0], index=[2000, 2001]),
+            "the level of 2001 is not a number above zero",
+        ),
+        (pd.Series([1.0, np.nan], index=[2000, 2001]), "the level of 2001 is not a number above"),
+        (pd.Series(["a", 1.0], index=[2000, 2001]), "the level of 2000 is not a number above zero"),
+        (pd.Series([1.0, 2.0], index=[2000, 2000]), "indexed by year, each whole and once.* 2000"),
+        (
+            pd.Series([1.0, 2.0], index=["a", 2000]),
+            "indexed by year, each whole and once.* a",
+        ),
+        (pd.Series([1.0], index=[2000.5]), "indexed by year, each whole and once.* 2000.5"),
+        (pd.Series(dtype=float), "the index holds nothing"),
+    ],
+)
+def test_indices_without_prices_are_refused(levels, words):
+    with pytest.raises(PriceError, match=words):
+        prices.PriceIndex("made up", levels, "test")
+
+
+def test_years_and_amounts_written_as_text():
+    index = prices.PriceIndex("test", pd.Series({"2020": "100", "2021": "110"}), "made up")
+    assert index.real(["2.5"], ["2020"], "2021")[0] == pytest.approx(2.75)
+    assert np.isnan(index.real([np.nan], [2020], 2021)[0])
+    with pytest.raises(PriceError, match="1 amount is no number, first 1,5. .* decimal=','"):
+        index.real(["1,5", 2.0], [2020, 2021], 2021)
+    with pytest.raises(PriceError, match="covers 2020 to 2021; nan is outside"):
+        index.real([1.0], ["sau"], 2021)
+    with pytest.raises(PriceError, match="is outside"):
+        index.real([1.0], pd.to_datetime(["2020-01-01"]), 2021)

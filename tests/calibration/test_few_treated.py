@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from impact.inference.auto import FEWEST_OTHER
+
 FOLDER = Path(__file__).parent
 TABLE = FOLDER / "few_treated.csv"
 STORED = 1000  # samples a cell of the table
@@ -123,3 +125,22 @@ def test_stored_table_shows_what_normal_critical_values_would_do():
     with TABLE.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["treated"] == "2"]
     assert min(float(row["cr1"]) for row in rows) > 0.2
+
+
+def test_reassigned_contributions_keep_their_size():
+    """Gaps and covariates; one treated of 34 is cautious, its ranks allowing 2.9 % at most."""
+    with (FOLDER / "contributions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["panel"] for row in rows} == {"gaps", "covariate"}
+    for row in rows:
+        samples, size = 600 * float(row["given"]), float(row["size"])
+        low = 1 / 34 if row["treated"] == "1" else LOW
+        assert low - slack(low, samples) < size < HIGH + slack(HIGH, samples), tuple(row.values())
+        assert float(row["power"]) > size, tuple(row.values())
+
+
+def test_two_way_bootstrap_is_trusted_where_years_are_many_enough():
+    with (FOLDER / "two_way.csv").open(newline="") as file:
+        sizes = {int(row["years"]): float(row["size"]) for row in csv.DictReader(file)}
+    assert sizes[10] > HIGH
+    assert LOW < sizes[FEWEST_OTHER] < HIGH

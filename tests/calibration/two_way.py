@@ -21,7 +21,7 @@ from impact import Design, Panel, TwoWayFixedEffects
 from impact.errors import ImpactError
 from impact.inference.dispatch import infer
 
-CELLS = ((34, 10, "equal"), (34, 20, "equal"), (11, 8, "random"))
+CELLS = ((34, 10, "equal"), (34, 20, "equal"))
 
 
 def draw_frame(rng, n_places, n_years, kind):

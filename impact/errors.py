@@ -117,7 +117,9 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
 
 def near(name: str, known: Iterable[object]) -> str:
     """Suggest the closest known name as a sentence, or nothing."""
-    close = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    names = [str(k) for k in known]
+    spelled = [k for k in names if k.casefold() == str(name).casefold()]
+    close = spelled or difflib.get_close_matches(str(name), names, n=1)
     return f'Did you mean "{close[0]}"? ' if close else ""
 
 

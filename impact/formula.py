@@ -75,6 +75,11 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
     endogenous, instruments = (
         (reader.columns(side) for side in excluded.split("~")) if excluded else ({}, {})
     )
+    if left in frame.columns and not pd.api.types.is_numeric_dtype(frame[left]):
+        raise PanelError(
+            f'the outcome "{left}" holds {frame[left].dtype} values where numbers belong. Convert '
+            f'it, for instance frame["{left}"] = pd.to_numeric(frame["{left}"]).'
+        )
     if len(outcome) != 1:
         raise PanelError(
             f"the formula's outcome {left!r} makes {plural(len(outcome), 'column')}; it "

@@ -143,6 +143,8 @@ def test_refusals(frame):
         read_formula("log(jbos) ~ x", frame, **KEYS)
     with pytest.raises(PanelError, match="cannot be read"):
         read_formula("jobs ~ x +* z", frame, **KEYS)
+    with pytest.raises(PanelError, match='outcome "jobs" holds .* values where numbers belong'):
+        read_formula("jobs ~ x", frame.assign(jobs="many"), **KEYS)
     with pytest.raises(PanelError, match="makes 2 columns; it must be one"):
         read_formula("jobs + x ~ z", frame, **KEYS)
     with pytest.raises(DesignError, match="a Poisson regression takes no instruments"):

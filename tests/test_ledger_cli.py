@@ -14,6 +14,8 @@ def test_a_template_is_written_and_passes_its_own_check(tmp_path, capsys, lang):
     assert "Ledger(1 project, 0.3 billion VND disbursed" in capsys.readouterr().out
     assert main(["template", str(file)]) == 2
     assert "exists and is not overwritten" in capsys.readouterr().err
+    assert main(["template", str(tmp_path / "nowhere" / "ledger.xlsx")]) == 2
+    assert "cannot be written: No such file or directory" in capsys.readouterr().err
 
 
 def test_errors_of_a_ledger_come_first_and_end_with_2(tmp_path, capsys):

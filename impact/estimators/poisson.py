@@ -134,7 +134,7 @@ class PoissonFixedEffects(RegressionEstimator):
     def _check_outcome(self, design: Design, variables: Variables) -> None:
         negative = np.flatnonzero(variables.outcome < 0)
         if len(negative):
-            units = design.sample.units[variables.rows.unit_codes[negative]]
+            units = design.sample.units[np.unique(variables.rows.unit_codes[negative])]
             raise EstimationError(
                 f'outcome "{design.outcome}" is negative in {plural(len(negative), "row")}, first '
                 f"{design.panel.unit} {listing(units)}; a Poisson mean is positive. Use "

@@ -68,7 +68,7 @@ def write_template(path: str | Path, lang: Language = "vi") -> Path:
 
     Raises
     ------
-    LedgerError : the file exists, or does not end in .xlsx
+    LedgerError : the file exists, does not end in .xlsx, or cannot be written
     """
     from openpyxl import Workbook
 
@@ -90,7 +90,13 @@ def write_template(path: str | Path, lang: Language = "vi") -> Path:
     _write_guide(book, lang)
     book.properties.creator = "impact"
     book.properties.created = book.properties.modified = FIXED
-    book.save(file)
+    try:
+        book.save(file)
+    except OSError as fault:
+        raise LedgerError(
+            f"{file} cannot be written: {fault.strerror}. Name a file in a folder that exists and "
+            "may be written to."
+        ) from None
     return file
 
 

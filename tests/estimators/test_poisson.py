@@ -172,6 +172,8 @@ def test_refusals():
         PoissonFixedEffects().fit(
             design_of(frame.assign(jobs=np.where(frame.index == 0, -1.0, frame["jobs"])))
         )
+    with pytest.raises(EstimationError, match=r"rows, first unit 0, 1, 2 and \d+ more"):
+        PoissonFixedEffects().fit(design_of(frame.assign(jobs=-1.0 - frame["jobs"])))
     with pytest.raises(EstimationError, match="is 0 in all"):
         PoissonFixedEffects().fit(design_of(frame.assign(jobs=0.0)))
     with pytest.raises(EstimationError, match="no regressor varies within"):

@@ -428,6 +428,8 @@ def test_refusals(panel):
     one = compact(np.zeros(len(y), dtype=int))
     with pytest.raises(InferenceError, match="all rows belong to one cluster"):
         scores(y, x, (one,)).covariance()
+    with pytest.raises(InferenceError, match=r"it was 'cr2'. Did you mean \"CR2\""):
+        scores(y, x, (unit,), kind="cr2")
     with pytest.raises(InferenceError, match=r"covariance may be .*it was 'CR4'. Did you mean"):
         scores(y, x, (unit,), kind="CR4")
     with pytest.raises(InferenceError, match=r"convention may be .*'fixes'"):

@@ -121,6 +121,10 @@ def test_join_refuses_mixed_vintages_and_names_the_codes_that_changed_hands():
         places.join(old, new)
     same = places.keyed(pd.DataFrame({"p": [27, 24], "jobs": [5, 6]}), province="p", vintage=63)
     assert places.join(old, same)["jobs"].to_list() == [6, 5]
+    unmoved = pd.DataFrame({"province": ["Hà Nội"]})
+    ends = [places.keyed(unmoved, province="province", vintage=vintage) for vintage in (63, 34)]
+    with pytest.raises(PlaceError, match=r"without a sign\. Bring the older table"):
+        places.join(*ends)
 
 
 def test_join_refuses_bare_codes_and_repeated_keys():

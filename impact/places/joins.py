@@ -186,12 +186,17 @@ def _mixed_vintages(left: pd.DataFrame, right: pd.DataFrame) -> str:
     codes_moved = walk[walk["code_changed_hands"] & walk["code_63"].isin(present)]
     names_moved = walk[walk["name_changed_code"] & walk["code_63"].isin(present)]
     hands = [f"{r.code_63} was {r.name_63} and is {r.name_34}" for r in codes_moved.itertuples()]
+    changes = []
+    if hands:
+        changes.append(f"{plural(len(hands), 'code')} changed hands ({listing(hands, 7)})")
+    if len(names_moved):
+        names = listing(names_moved["name_63"], 7)
+        changes.append(f"{plural(len(names_moved), 'name')} changed code ({names})")
+    here = f"Here {', '.join(changes)}. " if changes else ""
     return (
         "the tables are keyed in different vintages (63 provinces until June 2025, 34 since): a "
-        f"join on the code would be wrong without a sign. Here {plural(len(hands), 'code')} "
-        f"changed hands ({listing(hands, 7)}), {plural(len(names_moved), 'name')} changed code "
-        f"({listing(names_moved['name_63'], 7)}). Bring the older table to the 34 with "
-        "places.aggregate first."
+        f"join on the code would be wrong without a sign. {here}Bring the older table to the 34 "
+        "with places.aggregate first."
     )
 
 

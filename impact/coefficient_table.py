@@ -144,6 +144,14 @@ def _effects(result: Result) -> str:
     return str(effects) if isinstance(effects, str) else ""
 
 
+def _fixed_effects(result: Result) -> str:
+    return "" if result.estimator == "RandomEffects" else _effects(result)
+
+
+def _random_effects(result: Result) -> str:
+    return _effects(result) if result.estimator == "RandomEffects" else ""
+
+
 def _rows(result: Result) -> str:
     return f"{int(result.extra.get('n_rows', result.design.n_rows)):,}"
 
@@ -155,7 +163,8 @@ def _within(result: Result) -> str:
 FACTS = {
     "Outcome": _outcome,
     "Estimator": lambda result: result.estimator,
-    "Fixed effects": _effects,
+    "Fixed effects": _fixed_effects,
+    "Random effects": _random_effects,
     "Rows": _rows,
     "Units": lambda result: f"{result.design.n_units:,}",
     "Clusters": lambda result: f"{result.uncertainty.n_clusters:,}",

@@ -18,6 +18,7 @@ from impact import (
     LocalProjectionDiD,
     Panel,
     PooledOLS,
+    RandomEffects,
     StackedDiD,
     SunAbraham,
     TwoStage,
@@ -284,6 +285,14 @@ def regressions():
     one = FixedEffects().fit(Design(panel, outcome="outcome", covariates="z"))
     both = PooledOLS(covariance="HC1").fit(Design(panel, outcome="outcome", covariates=["z", "x"]))
     return one, both
+
+
+def test_effects_taken_for_random_are_not_called_fixed(regressions):
+    one, _ = regressions
+    random = RandomEffects().fit(one.design)
+    table = compare([one, random]).coefficients(labels=["within", "random"]).frame().set_index("")
+    assert table.loc["Fixed effects"].to_list() == ["unit, time", ""]
+    assert table.loc["Random effects"].to_list() == ["", "unit"]
 
 
 def test_regressions_stand_side_by_side(regressions):

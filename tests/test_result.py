@@ -545,7 +545,29 @@ def test_joint_tests_in_words():
     assert str(JointTest("Zero", 9.876543, 3, 0.02)) == (
         "Zero: statistic 9.877 with 3 restrictions, p = 0.0200"
     )
+    assert "with 1 restriction, p" in str(JointTest("Zero", 2.0, 1, 0.16))
     assert str(JointTest("Zero", 98.0, 3, 1e-9)).endswith("restrictions, p < 0.0001")
     assert str(JointTest("Zero", 98.0, 3, np.nan, note="no p-value: few")).endswith(
         "restrictions (no p-value: few)"
     )
+
+
+def test_four_treated_clusters_and_covariates_have_no_p_value():
+    """Reassigned contributions would reject a true null in 8 to 10 % of samples."""
+    truth = simulate.staggered_panel(
+        1,
+        n_units=240,
+        periods=5,
+        cohorts={3: 4 / 30},
+        n_clusters=30,
+        assigned_by="cluster",
+        covariate_trend=1.0,
+        effect=0.0,
+    )
+    given = {"outcome": "outcome", "cohort": "cohort", "clusters": "cluster"}
+    panel = Panel(truth.frame, unit="unit", time="time")
+    att = CallawaySantAnna().fit(Design(panel, **given, covariates="x")).att()
+    assert att.design.facts.n_treated_clusters == 4
+    assert att.tidy()["inference"].tolist() == ["none"]
+    plain = CallawaySantAnna().fit(Design(panel, **given)).att()
+    assert plain.tidy()["inference"].tolist() == ["permutation"]

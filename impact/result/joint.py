@@ -38,7 +38,8 @@ class JointTest:
     def __str__(self) -> str:
         known = f", p = {self.p_value:.4f}" if self.p_value >= 5e-5 else ", p < 0.0001"
         return (
-            f"{self.question}: statistic {self.statistic:.4g} with {self.restrictions} restrictions"
+            f"{self.question}: statistic {self.statistic:.4g} with "
+            f"{plural(self.restrictions, 'restriction')}"
             f"{'' if np.isnan(self.p_value) else known}{f' ({self.note})' if self.note else ''}"
         )
 
@@ -99,7 +100,8 @@ def _hotelling_few(
     if arm <= rank or freedom < 1:
         return JointTest(
             question, statistic, rank, np.nan, float(freedom),
-            f"no p-value: {rank} restrictions and {plural(arm, 'cluster')} in the smaller arm",
+            f"no p-value: {plural(rank, 'restriction')} and {plural(arm, 'cluster')} in the "
+            "smaller arm",
         )  # fmt: skip
     scaled = statistic * (arm - 1) / arm * freedom / (rank * (clusters - 2))
     p_value = float(special.fdtrc(rank, freedom, scaled))

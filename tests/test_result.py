@@ -562,6 +562,7 @@ def test_four_treated_clusters_and_covariates_have_no_p_value():
         n_clusters=30,
         assigned_by="cluster",
         covariate_trend=1.0,
+        covariate_shift=1.0,
         effect=0.0,
     )
     given = {"outcome": "outcome", "cohort": "cohort", "clusters": "cluster"}

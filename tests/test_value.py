@@ -208,10 +208,18 @@ def test_benefits_in_few_clusters_rest_on_the_inference_that_holds_there():
     ruled = value.benefit_cost(result, cost=1.0, units={0: 1.0}, value=1.0, rate=0.0)
     study = result.event_study()
     row = (study.cells["event_time"] == 0).argmax()
-    wild = study.infer("wild").inferences()[row].confidence_set
-    assert ruled.benefit_set.intervals[0] == pytest.approx(wild.intervals[0], rel=1e-9)
-    normal = 2 * Z95 * study.std_errors[row]
-    assert ruled.benefit_set.high - ruled.benefit_set.low > normal
+    reported = study.inferences()[row].confidence_set
+    width = reported.high - reported.low
+    # One reassigns mean paths, the other what clusters contribute: alike, not the same.
+    assert ruled.benefit_set.intervals[0] == pytest.approx(reported.intervals[0], abs=width / 20)
+    assert ruled.benefit_set.high - ruled.benefit_set.low > 2 * Z95 * study.std_errors[row]
+
+
+def test_benefits_of_either_sign_in_few_clusters_have_no_interval():
+    _, result = effects(n_units=30, periods=8, cohorts={4: 1 / 6, 6: 1 / 5}, noise=0.5)
+    mixed = value.benefit_cost(result, cost=1.0, units={0: 1.0, 1: -1.0}, value=1.0, rate=0.0)
+    assert np.isnan(mixed.benefit_set.low)
+    assert np.isnan(mixed.benefit_set.high)
 
 
 def test_leverage_by_content_by_hand():

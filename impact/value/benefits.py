@@ -114,8 +114,10 @@ def benefit_cost(
     times = study.cells["event_time"].astype(int).to_numpy()
     weights = np.array([units.get(int(e), 0.0) * value * (1 + rate) ** -float(e) for e in times])
     benefit = float(np.where(weights != 0, weights * study.estimates, 0.0).sum())
+    # A sum of effects with weights of one sign is judged as their average is.
+    term = "benefit" if weights.min() < 0 < weights.max() else "att"
     cell = study.cells.iloc[:1].assign(
-        term="benefit", cohort=np.nan, time=np.nan, event_time=np.nan, estimate=benefit, note=""
+        term=term, cohort=np.nan, time=np.nan, event_time=np.nan, estimate=benefit, note=""
     )
     total = replace(
         study, cells=cell, uncertainty=study.uncertainty.combine(weights[None, :]),

@@ -570,5 +570,6 @@ def test_four_treated_clusters_and_covariates_have_no_p_value():
     att = CallawaySantAnna().fit(Design(panel, **given, covariates="x")).att()
     assert att.design.facts.n_treated_clusters == 4
     assert att.tidy()["inference"].tolist() == ["none"]
+    assert "No inference: " in repr(att)
     plain = CallawaySantAnna().fit(Design(panel, **given)).att()
     assert plain.tidy()["inference"].tolist() == ["permutation"]

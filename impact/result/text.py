@@ -33,11 +33,15 @@ def heading(of: Estimates) -> list[str]:
     ]
 
 
+def _manner(inference: Inference) -> str:
+    return "No inference" if inference.method == "none" else f"Inference by {inference.method}"
+
+
 def footing(of: Estimates, found: Sequence[Inference | None], level: float) -> list[str]:
     """Say how p-values and sets were had, and what a reader of the numbers must know."""
     others = [inference for inference in found if inference is not None]
     known = ~np.isnan(of.std_errors)
-    lines = [f"Inference by {i.method}: {i.reason}. {' '.join(i.notes)}" for i in others]
+    lines = [f"{_manner(i)}: {i.reason}. {' '.join(i.notes)}" for i in others]
     sets = [
         f"The {level:.0%} set of {i.estimate:.4g} is {i.confidence_set}."
         for i in others

@@ -87,6 +87,12 @@ def _memory(panel: TablePanel) -> int | None:
     """Return the bytes that DuckDB may take; None for other engines."""
     if panel.engine.name != "duckdb":
         return None
+    import duckdb
+
     setting = "select current_setting('memory_limit')"
-    told = re.fullmatch(r"([\d.]+) (\w+)", panel.engine.backend.con.execute(setting).fetchone()[0])
+    try:
+        stated = panel.engine.backend.con.execute(setting).fetchone()[0]
+    except duckdb.Error:  # the next query fails for the same reason, and tells it
+        return None
+    told = re.fullmatch(r"([\d.]+) (\w+)", stated)
     return None if told is None else int(float(told[1]) * _SIZES.get(told[2], 1))

@@ -86,6 +86,7 @@ class AugmentedSyntheticControl(Estimator):
     Weights may be negative: the estimate extrapolates from the donors' hull where the ridge
     allows it, the less the larger the ridge; ``quality`` says by how much. Where synthetic
     control fits exactly nothing is added. Placebos keep the ridge of the estimate.
+    A path missed before treatment gets no inference, as in ``SyntheticControl``.
 
     Source
     ------
@@ -128,15 +129,14 @@ class AugmentedSyntheticControl(Estimator):
     def _estimate(self, design: Design) -> Result:
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)
         fits = [self._fit_block(design.outcomes, block) for block in blocks]
-        stacked = np.stack([fit.path for fit in fits])[None]
+        paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
+        placebos = self._placebos(design, blocks, fits)
         description = _describe(design, blocks, fits)
         result = Result(
             estimator=self.name,
             design=design,
-            cells=cell_frame(
-                design, cohort_paths(design, blocks, stacked)[0], donor_counts(design, blocks)
-            ),
-            uncertainty=placebo_uncertainty(design, blocks, self._placebos(design, blocks, fits)),
+            cells=cell_frame(design, paths, donor_counts(design, blocks)),
+            uncertainty=placebo_uncertainty(design, blocks, paths, placebos, demeaned=self.demean),
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),

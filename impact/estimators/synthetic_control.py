@@ -83,9 +83,11 @@ class SyntheticControl(Estimator):
     With a covariate as predictor, V weighs standardised predictors (over treated and donors).
 
     Standard errors are the spread of placebo estimates, valid if units vary alike; ranks need
-    exchangeability only. The ratio of gaps after and before treatment, ranked among placebos, is
-    in ``quality``. With J donors no p-value below 1/(J + 1) is possible. A bootstrap would treat
-    one treated unit as a sample; it is not offered.
+    exchangeability only. Where the gap before treatment would itself rank as an effect, at 5 % or
+    the smallest p-value, among the placebos' gaps after it, estimates come with no standard error,
+    interval or rank, and the table says why. The ratio of gaps after and before treatment, ranked
+    among placebos, is in ``quality``. With J donors no p-value below 1/(J + 1) is possible. A
+    bootstrap would treat one treated unit as a sample; it is not offered.
 
     Source
     ------
@@ -163,7 +165,7 @@ class SyntheticControl(Estimator):
             estimator=self.name,
             design=design,
             cells=cell_frame(design, paths, donor_counts(design, blocks)),
-            uncertainty=placebo_uncertainty(design, blocks, placebos),
+            uncertainty=placebo_uncertainty(design, blocks, paths, placebos, demeaned=self.demean),
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),

@@ -21,6 +21,7 @@ __all__ = [
     "conformal_interval",
     "conformal_p_value",
     "cross_fit_t",
+    "misfit_rank",
     "no_uncertainty",
     "placebo_assignments",
     "rank_p_value",
@@ -44,6 +45,8 @@ class PlaceboDraws:
     draws : shape (B, K), each row the estimates of one placebo assignment; under the null of
         no effect and exchangeable units they have the law of the actual estimates
     n_clusters : number of units that take part
+    doubt : why the estimates cannot be read against the draws, in words; every standard error,
+        p-value and interval is then NaN. Empty where they can
 
     Notes
     -----
@@ -60,6 +63,7 @@ class PlaceboDraws:
     draws: Floats
     n_clusters: int
     df: float | None = None
+    doubt: str = ""
 
     @property
     def method(self) -> str:
@@ -68,19 +72,21 @@ class PlaceboDraws:
 
     def covariance(self) -> Floats:
         """Return the covariance of the placebo estimates, shape (K, K)."""
+        if self.doubt:
+            return np.full((self.draws.shape[1],) * 2, np.nan)
         deviations = self.draws - self.draws.mean(axis=0)
         return np.asarray(deviations.T @ deviations / len(self.draws))
 
     def variances(self) -> Floats:
         """Return the diagonal of the covariance, shape (K,)."""
-        return np.asarray(self.draws.var(axis=0))
+        return np.full(self.draws.shape[1], np.nan) if self.doubt else self.draws.var(axis=0)
 
     def contributions(self) -> None:
         """Return None: placebos do not tell what each unit contributes."""
 
     def combine(self, weights: Floats) -> PlaceboDraws:
         """Return the placebo draws of ``weights @ estimates``."""
-        return PlaceboDraws(self.draws @ weights.T, self.n_clusters, self.df)
+        return PlaceboDraws(self.draws @ weights.T, self.n_clusters, self.df, self.doubt)
 
     @property
     def p_lattice(self) -> float:
@@ -89,6 +95,8 @@ class PlaceboDraws:
 
     def p_values(self, estimates: Floats) -> Floats:
         """Return two-sided rank p-values of the estimates, shape (K,)."""
+        if self.doubt:
+            return np.full(len(estimates), np.nan)
         return np.array(
             [
                 rank_p_value(abs(e), np.abs(d))
@@ -103,6 +111,8 @@ class PlaceboDraws:
         minus the k-th largest absolute placebo, k the largest rank with a p-value of at most
         1 - level.
         """
+        if self.doubt:
+            return np.full((len(estimates), 2), np.nan)
         rank = int(np.floor((1.0 - level) * (len(self.draws) + 1) + TIE))
         if rank == 0:
             reach = np.full(len(estimates), np.inf)
@@ -136,6 +146,27 @@ def rmspe_ratios(gaps: Floats, pre: NDArray[np.bool_], post: NDArray[np.bool_]) 
     before = np.sqrt(np.mean(gaps[:, pre] ** 2, axis=1))
     after = np.sqrt(np.mean(gaps[:, post] ** 2, axis=1))
     return np.asarray(np.divide(after, before, out=np.full(len(gaps), np.inf), where=before > 0.0))
+
+
+def misfit_rank(
+    gap: Floats, placebos: Floats, pre: NDArray[np.bool_], post: NDArray[np.bool_]
+) -> float:
+    """Rank the root mean squared gap before treatment among those of placebos after it.
+
+    Parameters
+    ----------
+    gap : shape (T,), of the treated unit
+    placebos : shape (B, T)
+
+    Notes
+    -----
+    What is ranked held no effect yet. Where its p-value is small, the misfit alone would pass for
+    an effect: the weights miss the path by more than chance makes of effects in the placebos.
+    Outcomes of the treated unit after treatment have no part in it, so that turning away what
+    fails leaves the size of the rank test at most what it was.
+    """
+    before = float(np.sqrt(np.mean(gap[pre] ** 2)))
+    return rank_p_value(before, np.sqrt(np.mean(placebos[:, post] ** 2, axis=1)))
 
 
 def canonical_order(outcomes: Floats) -> Indices:

@@ -12,6 +12,7 @@ from impact.inference.auto import MANY_TREATED, choose, refuse_split
 from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer, nothing
 from impact.inference.evidence import Evidence, Label, gather
+from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import Replicates, Scores
 from impact.result.estimates import Estimates
 
@@ -44,7 +45,9 @@ OWN_ERRORS = '.std_errors has the estimator\'s own; infer("cr1") prints with the
 
 def judge(of: Estimates, level: float) -> list[Inference | None]:
     """Return the inference of each estimate; None where the estimator's own is taken."""
-    support, method = of.support, of.request.method
+    support, method, own = of.support, of.request.method, of.uncertainty
+    if isinstance(own, PlaceboDraws) and own.doubt:
+        return [nothing(own.doubt, float(estimate), level) for estimate in of.estimates]
     refuse_split_assignment(of)
     every = method is not None
     wanted = np.ones(len(of), dtype=bool) if every else doubted(of)

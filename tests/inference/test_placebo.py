@@ -10,6 +10,7 @@ from impact.inference.placebo import (
     conformal_interval,
     conformal_p_value,
     cross_fit_t,
+    misfit_rank,
     placebo_assignments,
     rank_p_value,
     rmspe_ratios,
@@ -42,6 +43,29 @@ def test_combinations_of_draws_are_draws_of_combinations():
     combined = PlaceboDraws(draws, 10).combine(weights)
     expected = weights @ PlaceboDraws(draws, 10).covariance() @ weights.T
     np.testing.assert_allclose(combined.covariance(), expected, atol=1e-14)
+
+
+def test_draws_in_doubt_tell_no_error_rank_or_interval():
+    placebos = PlaceboDraws(np.arange(8.0).reshape(4, 2), 5, doubt="the fit is bad")
+    for doubted in (placebos, placebos.combine(np.ones((2, 2)))):
+        estimates = np.array([1.0, 2.0])
+        assert doubted.covariance().shape == (2, 2)
+        for numbers in (
+            doubted.covariance(),
+            doubted.variances(),
+            doubted.p_values(estimates),
+            doubted.intervals(estimates),
+        ):
+            assert np.isnan(numbers).all()
+        assert doubted.doubt == "the fit is bad"
+
+
+def test_a_gap_before_is_ranked_among_the_placebos_gaps_after():
+    pre = np.array([True, True, False, False])
+    placebos = np.array([[9.0, 9.0, 1.0, 1.0], [9.0, 9.0, 3.0, 4.0], [0.0, 0.0, 1.0, 7.0]])
+    # Root mean squares after: 1, 3.54 and 5; the gap's before is 4.
+    gap = np.array([4.0, -4.0, 100.0, 100.0])
+    assert misfit_rank(gap, placebos, pre, ~pre) == pytest.approx(2 / 4)
 
 
 def test_interval_holds_exactly_what_the_rank_test_does_not_reject():

@@ -18,6 +18,7 @@ from impact.inference.placebo import (
     Assignment,
     PlaceboDraws,
     canonical_order,
+    misfit_rank,
     no_uncertainty,
     placebo_assignments,
 )
@@ -49,6 +50,13 @@ __all__ = [
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
+
+MISFIT = 0.05
+"""P-value, or the least possible if that is larger, at which a gap before treatment that ranks so
+among the placebos' gaps after it leaves nothing to read effects against."""
+ROUNDING = 1e-10
+"""Share of the largest outcome below which a gap before treatment is a perfect fit."""
+LEVELS = "demean=True or SyntheticDiD let levels differ"
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +157,17 @@ def cohort_paths(design: Design, blocks: Sequence[Block], paths: Floats) -> Floa
 
 
 def placebo_uncertainty(
-    design: Design, blocks: Sequence[Block], paths: Sequence[Floats]
+    design: Design,
+    blocks: Sequence[Block],
+    own: Floats,
+    paths: Sequence[Floats],
+    *,
+    demeaned: bool,
 ) -> Uncertainty:
     """Join placebo paths of blocks, each (B, T), into draws of all cells; without any, missing.
 
-    Cohort shares, which end the joint vector, do not vary over placebos.
+    Cohort shares, which end the joint vector, do not vary over placebos. Where a cohort's own
+    path, of ``own`` (C, T), misses the treated before treatment, the draws say so.
     """
     n_cohorts = len(design.cohort_values)
     if not len(paths):
@@ -161,7 +175,38 @@ def placebo_uncertainty(
     joint = cohort_paths(design, blocks, np.stack(paths, axis=1))
     draws = joint.reshape(len(joint), -1)
     draws = np.concatenate((draws, np.zeros((len(draws), n_cohorts))), axis=1)
-    return PlaceboDraws(draws, design.n_units)
+    doubt = _misfit(design, blocks, own, joint, demeaned=demeaned)
+    return PlaceboDraws(draws, design.n_units, doubt=doubt)
+
+
+def _misfit(
+    design: Design, blocks: Sequence[Block], own: Floats, placebos: Floats, *, demeaned: bool
+) -> str:
+    """Say which cohorts' paths, (C, T), are missed before treatment; empty if none is.
+
+    A path is missed whose gap before treatment would itself rank as an effect among the gaps
+    that placebos, (B, C, T), have after it.
+    """
+    least = max(MISFIT, 1.0 / (len(placebos) + 1))
+    perfect = ROUNDING * float(np.abs(design.outcomes).max())
+    missed = []
+    for k, cohort in enumerate(design.cohort_values):
+        members = [block for block in blocks if block.cohort == cohort]
+        pre, post = members[0].pre, members[0].post
+        before = float(np.sqrt(np.mean(own[k, pre] ** 2)))
+        rank = misfit_rank(own[k], placebos[:, k], pre, post)
+        if before > perfect and rank <= least * (1.0 + ROUNDING):
+            alone = len(members) == 1
+            who = block_label(design, members[0]) if alone else f"the cohort of {cohort:g}"
+            missed.append(f"{who} by {before:.4g}")
+    if not missed:
+        return ""
+    instead = "SyntheticDiD weighs periods too" if demeaned else LEVELS
+    return (
+        f"before treatment the synthetic unit misses {listing(missed)} (root mean square), which "
+        f"among {plural(len(placebos), 'placebo')} would itself rank as an effect, so the gap "
+        f"after is not the effect and its rank says nothing; {instead}"
+    )
 
 
 def donor_counts(design: Design, blocks: Sequence[Block]) -> list[int]:
@@ -193,7 +238,7 @@ def weight_frame(
 def with_rank_note(result: Result) -> Result:
     """Add where the average effect ranks among its placebos, if there are any."""
     att = result.att()
-    if not isinstance(att.uncertainty, PlaceboDraws):
+    if not isinstance(att.uncertainty, PlaceboDraws) or att.uncertainty.doubt:
         return result
     draws = att.uncertainty
     rank = state_p_value(draws.p_values(att.estimates)[0])

@@ -1,0 +1,134 @@
+"""Paths that donors miss before treatment: no interval, no rank, the reason in words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from impact import Design, Panel
+from impact.estimators.augmented_synthetic_control import AugmentedSyntheticControl
+from impact.estimators.synthetic_control import SyntheticControl
+from impact.estimators.synthetic_did import SyntheticDiD
+
+FIRST = 14
+EFFECT = 3.0
+
+
+def outcomes(seed=1, n=21, periods=20, levels=1.0):
+    rng = np.random.default_rng(seed)
+    common = 0.3 * rng.normal(size=(1, periods)).cumsum(axis=1)
+    return levels * rng.normal(size=(n, 1)) + common + 0.5 * rng.normal(size=(n, periods))
+
+
+def design_of(y, starts):
+    n, periods = y.shape
+    frame = pd.DataFrame(
+        {
+            "unit": np.repeat([f"u{i}" for i in range(n)], periods),
+            "time": np.tile(np.arange(periods), n),
+            "y": y.ravel(),
+            "since": np.repeat([starts.get(i, np.nan) for i in range(n)], periods),
+        }
+    )
+    return Design(Panel(frame, unit="unit", time="time"), outcome="y", cohort="since")
+
+
+def moved(shift, **settings):
+    y = outcomes(**settings)
+    y[0] += shift
+    y[0, FIRST:] += EFFECT
+    return design_of(y, {0: float(FIRST)})
+
+
+@pytest.mark.parametrize("method", [SyntheticControl(), AugmentedSyntheticControl()])
+def test_a_unit_far_from_its_donors_gets_an_estimate_without_interval_or_rank(method):
+    result = method.fit(moved(100.0))
+    row = result.att().tidy().iloc[0]
+    assert row["estimate"] > 10.0
+    assert row[["std_error", "p_value", "conf_low", "conf_high"]].isna().all()
+    assert row["inference"] == "none"
+    said = str(result.att())
+    assert "No inference: before treatment the synthetic unit misses u0 by" in said
+    assert "demean=True or SyntheticDiD" in said
+    assert "Rank of the average effect" not in said
+    assert result.event_study().tidy()["p_value"].isna().all()
+    assert np.isnan(result.att().std_errors).all()
+    assert result.att().infer("placebo").tidy()["p_value"].isna().all()
+
+
+@pytest.mark.parametrize("method", [SyntheticControl(demean=True), SyntheticDiD()])
+def test_methods_that_let_levels_differ_keep_their_inference(method):
+    near, far = (method.fit(moved(shift)).att().tidy().iloc[0] for shift in (0.0, 100.0))
+    assert far["p_value"] == near["p_value"] == pytest.approx(1 / 21)
+    assert far["conf_low"] < EFFECT < far["conf_high"]
+
+
+def test_a_demeaned_path_that_donors_miss_is_not_sent_to_demeaning():
+    y = outcomes()
+    y[0] += 10.0 * np.arange(y.shape[1])
+    said = str(SyntheticControl(demean=True).fit(design_of(y, {0: float(FIRST)})).att())
+    assert "No inference" in said
+    assert "demean=True" not in said
+    assert "SyntheticDiD weighs periods too" in said
+
+
+@pytest.mark.parametrize("effect", [0.0, EFFECT, 1000.0])
+def test_the_outcome_after_treatment_has_no_part_in_the_decision(effect):
+    for shift, none in ((0.0, False), (100.0, True)):
+        y = outcomes()
+        y[0] += shift
+        y[0, FIRST:] += effect
+        att = SyntheticControl().fit(design_of(y, {0: float(FIRST)})).att()
+        assert np.isnan(att.tidy()["p_value"].item()) == none
+
+
+def test_the_gap_before_is_ranked_by_hand_among_gaps_after():
+    fit = SyntheticControl().fit(moved(0.0)).extra["fit"]
+    after = fit.placebos[fit.placebos["time"] >= FIRST]
+    largest = np.sqrt((after["gap"] ** 2).groupby(after["unit"]).mean()).max()
+    told = []
+    for shift in np.linspace(0.0, 4.0, 9):
+        fitted = SyntheticControl().fit(moved(shift))
+        told.append(not np.isnan(fitted.att().tidy()["p_value"].item()))
+        assert told[-1] == (fitted.extra["fit"].quality["rmspe_before"].item() < largest)
+    assert told[0]
+    assert not told[-1]
+
+
+def test_of_several_cohorts_the_missed_one_is_named():
+    y = outcomes(n=30)
+    y[0] += 100.0
+    result = SyntheticControl(draws=60).fit(design_of(y, {0: 12.0, 1: 15.0, 2: 15.0}))
+    said = str(result.att())
+    assert "misses u0 by" in said
+    assert "cohort of 15" not in said
+    y[1:3] += 100.0
+    said = str(SyntheticControl(draws=60).fit(design_of(y, {0: 12.0, 1: 15.0, 2: 15.0})).att())
+    assert "the cohort of 15 by" in said
+
+
+def test_a_perfect_fit_is_no_misfit_however_the_placebos_do():
+    rng = np.random.default_rng(4)
+    y = np.tile(rng.normal(size=(1, 20)).cumsum(axis=1), (12, 1)) + 1000.0
+    y[0, FIRST:] += EFFECT
+    att = SyntheticControl().fit(design_of(y, {0: float(FIRST)})).att()
+    assert "No inference" not in str(att)
+
+
+@pytest.mark.slow
+def test_size_is_that_of_the_ranks_where_donors_are_near_and_below_it_where_levels_differ():
+    """19 donors, no effect: rejections at the smallest p, and how often nothing is told."""
+    draws, nominal = 200, 1 / 20
+    error = 3.0 * np.sqrt(nominal * (1 - nominal) / draws)
+    for levels, least in ((0.0, nominal - error), (1.0, 0.0)):
+        p = np.array(
+            [
+                SyntheticControl()
+                .fit(design_of(outcomes(seed, n=20, levels=levels), {0: float(FIRST)}))
+                .att()
+                .tidy()["p_value"]
+                .item()
+                for seed in range(draws)
+            ]
+        )
+        assert least <= np.mean(p <= nominal + 1e-9) <= nominal + error
+        assert np.isnan(p).mean() <= nominal + error

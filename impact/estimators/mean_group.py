@@ -53,6 +53,10 @@ class MeanGroup(Estimator):
     above the unit, with G/(G - 1) and t(G - 1). ``extra["slopes"]`` holds the units' slopes,
     ``extra["homogeneity"]`` a test that they are all the same. Weights are refused.
 
+    A treatment that lasts has no p-value by default without ``common_factors``: units are compared
+    with their own past, and shocks common to all of them are not in the spread of their slopes (a
+    true null was rejected in 43 to 70 % of samples of 20 to 60 units with autocorrelated ones).
+
     Raises
     ------
     DesignError : weights
@@ -101,6 +105,7 @@ class MeanGroup(Estimator):
             float(n_clusters - 1),
             "spread of units' slopes",
             keeps_law=bool(n_lost),
+            without_law=self._shared_shocks(design),
         )
         notes = (
             (
@@ -124,6 +129,16 @@ class MeanGroup(Estimator):
                 "homogeneity": _homogeneity(found),
                 "n_units": len(slopes),
             },
+        )
+
+    def _shared_shocks(self, design: Design) -> str:
+        """Say that units treated for good are compared with their own past alone; else nothing."""
+        if self.common_factors or not len(design.cohort_values):
+            return ""
+        return (
+            "each unit's slope compares its own periods after treatment with those before, so that "
+            "shocks common to all units move every slope alike and their spread does not show "
+            "them; common_factors=True takes them out"
         )
 
     def _own_columns(self, design: Design, variables: Variables) -> Floats:

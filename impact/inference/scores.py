@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
@@ -62,7 +62,8 @@ class Scores:
 
     The covariance is ``factor * psi' psi`` with psi of shape (G, K), scaled so that
     estimate minus truth is about the sum of its rows. ``keeps_law`` says that the t distribution
-    holds with few clusters too, so that no other method is looked for.
+    holds with few clusters too, so that no other method is looked for; ``without_law`` why no law
+    holds for coefficients of treatment however many they are, empty if one does.
     """
 
     psi: Floats
@@ -70,6 +71,7 @@ class Scores:
     df: float | None = None
     method: str = "clustered influence functions"
     keeps_law: bool = False
+    without_law: str = ""
 
     @property
     def n_clusters(self) -> int:
@@ -94,7 +96,7 @@ class Scores:
 
     def combine(self, weights: Floats) -> Scores:
         """Return the scores of ``weights @ estimates``."""
-        return Scores(self.psi @ weights.T, self.factor, self.df, self.method, self.keeps_law)
+        return replace(self, psi=self.psi @ weights.T)
 
 
 @dataclass(frozen=True, eq=False)

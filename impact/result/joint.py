@@ -13,7 +13,12 @@ from impact.inference import bands
 from impact.inference.auto import MANY_TREATED
 from impact.inference.clusters import BlockScores
 from impact.result.estimates import Estimates
-from impact.result.judgement import doubted, has_few_replicates, refuse_split_assignment
+from impact.result.judgement import (
+    doubted,
+    has_few_replicates,
+    reason_withheld,
+    refuse_split_assignment,
+)
 
 __all__ = ["JointTest", "joint_wald_test"]
 
@@ -58,6 +63,8 @@ def joint_wald_test(of: Estimates, keep: Booleans, question: str) -> JointTest:
         return _hotelling_cr2(own, of, keep, question)
     matrix = of.covariance().to_numpy()[np.ix_(keep, keep)]
     statistic, rank, p_value = bands.joint_wald(of.estimates[keep], matrix, df=own.df)
+    if reason := reason_withheld(of, keep):
+        return JointTest(question, statistic, rank, np.nan, own.df, f"no p-value: {reason}")
     support, replicated = of.support, has_few_replicates(of)
     fewest = float(support.smaller_arms[keep].min()) if support.has_cohorts else np.inf
     few = fewest < MANY_TREATED and (support.is_large or replicated)

@@ -13,7 +13,7 @@ from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer, nothing
 from impact.inference.evidence import Evidence, Label, gather
 from impact.inference.placebo import PlaceboDraws
-from impact.inference.scores import Replicates, Scores
+from impact.inference.scores import CovarianceScores, Replicates, Scores
 from impact.result.estimates import Estimates
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "has_few_replicates",
     "judge",
     "least_freedom",
+    "reason_withheld",
     "refuse_split_assignment",
 ]
 
@@ -74,6 +75,8 @@ def refuse_split_assignment(of: Estimates) -> None:
 def _judge_row(of: Estimates, row: int, level: float, *, cheap: bool) -> Inference | None:
     """Return the inference of one estimate; None where the estimator's own holds."""
     request, support, estimate = of.request, of.support, float(of.estimates[row])
+    if reason := reason_withheld(of, np.arange(len(of)) == row):
+        return nothing(f"{reason}; {OWN_ERRORS}", estimate, level)
     if not support.is_known:
         return nothing(f"{_rests_on_some(of)}, not known which; {OWN_ERRORS}", estimate, level)
     thin = request.method is None and support.is_large
@@ -136,8 +139,46 @@ def evidence_of(of: Estimates, row: int) -> Evidence:
     )
 
 
+def reason_withheld(of: Estimates, keep: Booleans) -> str:
+    """Say why marked estimates, (K,), have no p-value unless a method is named; else empty."""
+    unasked = of.request.method in (None, "auto")
+    return _without_law(of) if unasked and (_of_treatment(of) & keep).any() else ""
+
+
+def _without_law(of: Estimates) -> str:
+    """Say why no law is known for coefficients of treatment; empty where none is missing."""
+    own = of.uncertainty
+    if isinstance(own, Scores):
+        return own.without_law
+    if not _rests_on_moments(of):
+        return ""
+    treated, other = of.support.arm_sizes
+    if (min(treated, other) or (treated + other) / 2) >= MANY_TREATED:
+        return ""
+    return (
+        f"{plural(treated + other, 'cluster')}, {treated} treated: tests by moments' robust "
+        f"standard errors hold from about {MANY_TREATED} treated and {MANY_TREATED} untreated"
+    )
+
+
+def _rests_on_moments(of: Estimates) -> bool:
+    """Whether errors are the robust ones of GMM, read by the normal law."""
+    robust = of.settings.get("covariance") == "robust"
+    return robust and isinstance(of.uncertainty, CovarianceScores)
+
+
+def _of_treatment(of: Estimates) -> Booleans:
+    """Mark coefficients of the treatment among a regression's, shape (K,)."""
+    design = of.design
+    if design.treatment_column is None:
+        return np.zeros(len(of), dtype=bool)
+    return np.asarray(of.cells["term"] == (design.treated or design.dose or "treated"))
+
+
 def doubted(of: Estimates) -> Booleans:
     """Mark estimates whose own standard errors are not taken without a look, shape (K,)."""
+    if _without_law(of):
+        return _of_treatment(of)
     if _keeps_own(of):
         return np.zeros(len(of), dtype=bool)
     if not of.support.is_large:

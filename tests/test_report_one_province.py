@@ -10,10 +10,13 @@ import pytest
 
 from impact import simulate
 from impact.errors import SpecError
+from impact.estimators.synthetic_control import SyntheticControl
 from impact.evaluation import Evaluation, file_sha256
+from impact.evaluation.one_province import load_case
 from impact.places import provinces
 from impact.report.build import build_report
-from impact.report.one_province import case_of
+from impact.report.one_province import Findings, case_of, summarise
+from impact.report.results import Record
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "one_province.ipynb"
 PLAN = """
@@ -49,6 +52,15 @@ estimator = "SyntheticControl"
 case = "plan"
 """
 
+READING = """
+[inference]
+level = {level}
+
+[reading]
+credibility = {{ en = "Moderate.", vi = "Trung bình." }}
+"""
+AXIS = {"en": "Output of workshops", "vi": "Giá trị sản xuất của cơ sở"}
+
 
 @pytest.fixture
 def make(tmp_path):
@@ -78,6 +90,11 @@ def test_a_plan_of_other_data_gets_its_report(make):
     assert abs(stored["values"]["effect"]["value"] - 3.0) < 1.0
     assert stored["values"]["effect"]["unit"] == "VND billion"
     assert stored["summary"]["answer"]["vi"].startswith("Giá trị sản xuất của cơ sở. ")
+    for code, words in (("en", "({level} prediction interval"), ("vi", "(khoảng dự báo {level}")):
+        assert words in stored["summary"]["answer"][code]
+        drawn = (plan.folder / f"figures/paths.{code}.svg").read_text(encoding="utf-8")
+        assert AXIS[code] in drawn
+        assert "output<" not in drawn
     assert "map" in stored["figures"]
     assert "known" not in stored["tables"]
     assert "truth" not in stored["values"]
@@ -90,6 +107,49 @@ def test_the_case_is_that_of_the_plan(make):
     assert case_of(make(), pretended=7).pretended == 7
     renamed = make(lambda frame: frame.assign(province=frame["province"] + " B"))
     assert case_of(renamed).vintage is None
+
+
+@pytest.fixture(scope="module")
+def texas():
+    pytest.importorskip("causaldata")
+    case = load_case("texas", 7)
+    return case, SyntheticControl().fit(case.design)
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [(0.9, True), (0.8, False), (0.99, False), (0.95, True)]
+)
+def test_ranks_that_part_at_the_level_are_told_and_lower_the_credibility(texas, make, level, told):
+    case, result = texas
+    plan = make(plan=lambda words: words + READING.format(level=level))
+    record = Record.of(plan)
+    nothing = pd.DataFrame()
+    found = Findings(case, result, nothing, nothing, nothing, nothing)
+    assert (found.rank, found.ratio_rank) == (pytest.approx(1 / 51), pytest.approx(9 / 51))
+    summarise(record, plan, found)
+    front = record.front
+    for code, words in (("en", "two tests by rank disagree"), ("vi", "kết luận khác nhau")):
+        assert (words in front["answer"][code]) == told
+        assert (words in front["credibility"][code]) == told
+        assert ("{p.ratio:equals}" in front["answer"][code]) == told
+    assert front["credibility"]["en"].startswith("Moderate.")
+
+
+def far_away(frame):
+    treated = frame["since"].notna()
+    return frame.assign(output=frame["output"] + 500.0 * treated)
+
+
+def test_a_province_that_donors_miss_is_told_no_effect(make):
+    plan = make(far_away)
+    build_report(plan, progress=False)
+    stored = json.loads((plan.folder / "results.json").read_text(encoding="utf-8"))
+    assert stored["values"]["p.rank"]["value"] is None
+    front = stored["summary"]
+    assert "No effect can be told" in front["answer"]["en"]
+    assert "Không thể kết luận" in front["answer"]["vi"]
+    assert "interval" not in front["answer"]["en"]
+    assert front["credibility"]["en"].startswith("Taken down to the lowest step")
 
 
 def second_treated(frame):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,8 +49,8 @@ class OneProvince:
     design : the question
     start : first treated period
     pretended : a period before, for a placebo
+    label : what the outcome is, in each language
     neighbours : units that border on the treated one
-    label : what the outcome is, in each language; empty where the question says it
     unit : the outcome's unit in a report
     vintage : the list of provinces that the units are named in; None if they are no provinces
     """
@@ -59,8 +59,8 @@ class OneProvince:
     design: Design
     start: int
     pretended: int
+    label: Mapping[str, str]
     neighbours: tuple[str, ...] = ()
-    label: Mapping[str, str] = field(default_factory=dict)
     unit: str | dict[str, str] = "number"
     vintage: Vintage | None = None
 
@@ -88,7 +88,8 @@ def load_case(name: str, seed: int) -> OneProvince:
         frame["province"] = names[pd.factorize(frame["unit"])[0]]
         panel = Panel(frame, unit="province", time="time")
         design = Design(panel, outcome="outcome", treated="treated")
-        return OneProvince(name, design, 15, 10, vintage=63)
+        label = {"en": "simulated outcome", "vi": "kết quả mô phỏng"}
+        return OneProvince(name, design, 15, 10, label, vintage=63)
     try:
         from causaldata import texas
     except ModuleNotFoundError:
@@ -105,6 +106,7 @@ def load_case(name: str, seed: int) -> OneProvince:
         design,
         1993,
         1990,
+        {"en": "black men in prison", "vi": "nam giới da đen ở tù"},
         ("Louisiana", "Oklahoma", "New Mexico", "Arkansas"),
         unit={"en": "prisoners", "vi": "tù nhân"},
     )
@@ -160,7 +162,7 @@ def planned_case(
     vintage = _vintage([str(name) for name in design.sample.units])
     middle = before[len(before) // 2]
     return OneProvince(
-        "plan", design, start, pretended or middle, tuple(neighbours), label, unit, vintage
+        "plan", design, start, pretended or middle, label, tuple(neighbours), unit, vintage
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -41,6 +41,61 @@ _KNOWN = {
 }
 
 
+_GAP = text(
+    "Compared with the weighted mean of other units that was closest before treatment, the treated "
+    "unit differs by {effect:signed} on average since treatment began;",
+    "So với bình quân gia quyền của các đơn vị khác gần nhất trước khi có hỗ trợ, đơn vị được hỗ "
+    "trợ chênh lệch bình quân {effect:signed} từ khi bắt đầu hỗ trợ;",
+)
+_INTERVAL = text(
+    "in the last period, {last.period}, by {last:signed} ({level} prediction interval: "
+    "{last:interval}).",
+    "trong kỳ cuối, {last.period}, là {last:signed} (khoảng dự báo {level}: {last:interval}).",
+)
+_RANK = text(
+    "Units among the {placebos} others that differ as much when taken as treated in its place: "
+    "{placebos.beyond} (p {p.rank:equals}; the least possible is {p.least}).",
+    "Trong {placebos} đơn vị khác, số đơn vị cũng chênh lệch như vậy khi được coi là đơn vị được "
+    "hỗ trợ: {placebos.beyond} (p {p.rank:equals}; nhỏ nhất có thể là {p.least}).",
+)
+_ONLY_AVERAGE = text(
+    "The two tests by rank disagree at {level} confidence: by its average gap the treated unit "
+    "stands out from the others (p {p.rank:equals}), by the ratio of its gaps after and before "
+    "treatment it does not (p {p.ratio:equals}).",
+    "Hai kiểm định theo thứ hạng cho kết luận khác nhau ở độ tin cậy {level}: theo chênh lệch bình "
+    "quân, đơn vị được hỗ trợ khác hẳn các đơn vị khác (p {p.rank:equals}); theo tỷ số chênh lệch "
+    "sau và trước hỗ trợ thì không (p {p.ratio:equals}).",
+)
+_ONLY_RATIO = text(
+    "The two tests by rank disagree at {level} confidence: by the ratio of its gaps after and "
+    "before treatment the treated unit stands out from the others (p {p.ratio:equals}), by its "
+    "average gap it does not (p {p.rank:equals}).",
+    "Hai kiểm định theo thứ hạng cho kết luận khác nhau ở độ tin cậy {level}: theo tỷ số chênh "
+    "lệch sau và trước hỗ trợ, đơn vị được hỗ trợ khác hẳn các đơn vị khác (p {p.ratio:equals}); "
+    "theo chênh lệch bình quân thì không (p {p.rank:equals}).",
+)
+_LOWERED = text(
+    "Taken down one step: the two tests by rank disagree.",
+    "Hạ một bậc: hai kiểm định theo thứ hạng cho kết luận khác nhau.",
+)
+_MISSED = text(
+    "No effect can be told: already before treatment the weighted mean of other units misses the "
+    "treated unit by {before}, as much as would pass for an effect, so its gap of {effect:signed} "
+    "since is not the effect of treatment.",
+    "Không thể kết luận về tác động: ngay trước khi có hỗ trợ, bình quân gia quyền của các đơn vị "
+    "khác đã lệch so với đơn vị được hỗ trợ {before}, đủ lớn để bị nhầm là tác động, nên chênh "
+    "lệch {effect:signed} từ đó đến nay không phải là tác động của hỗ trợ.",
+)
+_LOWERED_MISSED = text(
+    "Taken down to the lowest step: the comparison missed the treated unit before treatment too.",
+    "Hạ xuống bậc thấp nhất: nhóm so sánh đã lệch so với đơn vị được hỗ trợ từ trước khi hỗ trợ.",
+)
+_NO_RANK = text(
+    "not told: the comparison misses the treated unit before treatment",
+    "không nêu: nhóm so sánh lệch so với đơn vị được hỗ trợ từ trước khi hỗ trợ",
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Findings:
     """What the notebook found.
@@ -66,6 +121,24 @@ class Findings:
     def fit(self) -> Any:
         """What lies behind the synthetic control."""
         return self.result.extra["fit"]
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the synthetic unit misses the treated one too far for a rank."""
+        draws: Any = self.result.uncertainty
+        return bool(draws.doubt)
+
+    @property
+    def rank(self) -> float:
+        """The p-value of the average gap by rank; NaN where the treated unit is missed."""
+        att = self.result.att()
+        draws: Any = att.uncertainty
+        return float(draws.p_values(att.estimates)[0])
+
+    @property
+    def ratio_rank(self) -> float:
+        """The p-value by rank of the ratio of gaps after and before treatment."""
+        return float(self.fit.quality["ratio_p_value"].iloc[0])
 
     @property
     def unit(self) -> Text | str:
@@ -120,7 +193,8 @@ def _record_effect(record: Record, found: Findings, level: float) -> None:
     )
     record.value("last.period", int(last["time"]), "year", text("Last period", "Kỳ cuối"))
     rank = text("Rank p-value, average gap", "Giá trị p theo thứ hạng, chênh lệch bình quân")
-    record.value("p.rank", float(draws.p_values(att.estimates)[0]), "p_value", rank)
+    note = _NO_RANK if found.is_missed else None
+    record.value("p.rank", found.rank, "p_value", rank, note=note)
     least = text("Smallest p-value possible", "Giá trị p nhỏ nhất có thể")
     record.value("p.least", draws.p_lattice, "p_value", least)
     record.value("placebos", len(draws.draws), "count", text("Placebos", "Số đơn vị giả định"))
@@ -219,12 +293,14 @@ def _known_table(record: Record, found: Findings) -> Block:
 
 def _drawings(record: Record, found: Findings) -> dict[str, Block]:
     """Keep the drawings, each in every language."""
-    fit, start, outcome = found.fit, found.case.start, found.case.design.outcome
+    fit, start, label = found.fit, found.case.start, found.case.label
     drawn = {
         "paths": record.figure(
             "paths",
             _in_languages(
-                lambda code: paths_and_gap(fit, start, outcome=outcome, language=code)[0]
+                lambda code: paths_and_gap(fit, start, outcome=capital(label[code]), language=code)[
+                    0
+                ]
             ),
             text("Treated and synthetic, and the gap", "Thực tế, tổng hợp và chênh lệch"),
             text(
@@ -290,29 +366,38 @@ def _in_languages(draw: Callable[[Literal["en", "vi"]], Axes]) -> dict[str, Figu
 
 
 def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
-    """Fill the first page: the average gap, its rank, the last period's interval, the reading."""
-    simulated = found.case.name == "simulated"
-    label = {code: f"{capital(said)}. " for code, said in found.case.label.items()}
-    truth = text(" The true effect is {truth}.", " Tác động thật là {truth}.")
-    answer = text(
-        "Compared with the weighted mean of other units that was closest before treatment, the "
-        "treated unit differs by {effect:signed} on average since treatment began; in the last "
-        "period, {last.period}, by {last:signed} ({level} interval: {last:interval}). Units among "
-        "the {placebos} others that differ as much when taken as treated in its place: "
-        "{placebos.beyond} (p {p.rank:equals}; the least possible is {p.least}).",
-        "So với bình quân gia quyền của các đơn vị khác gần nhất trước khi có hỗ trợ, đơn vị được "
-        "hỗ trợ chênh lệch bình quân {effect:signed} từ khi bắt đầu hỗ trợ; trong kỳ cuối, "
-        "{last.period}, là {last:signed} (khoảng tin cậy {level}: {last:interval}). Trong "
-        "{placebos} đơn vị khác, số đơn vị cũng chênh lệch như vậy khi được coi là đơn vị được hỗ "
-        "trợ: {placebos.beyond} (p {p.rank:equals}; nhỏ nhất có thể là {p.least}).",
-    )
-    record.summary(
-        answer={
-            code: label.get(code, "") + answer[code] + (truth[code] if simulated else "")
-            for code in LANGUAGES
-        },
-        **plan.reading,
-    )
+    """Fill the first page: the average gap, its rank, the last period's interval, the reading.
+
+    Where the two ranks part at the plan's level, or the treated unit is missed before treatment,
+    the answer says so and the plan's credibility is lowered.
+    """
+    level = float(plan.inference["level"])
+    parts = [{code: f"{capital(said)}." for code, said in found.case.label.items()}]
+    if found.is_missed:
+        parts.append(_MISSED)
+    else:
+        parts += [_GAP, _INTERVAL, _RANK]
+    doubt = None
+    if found.is_missed:
+        doubt = _LOWERED_MISSED
+    elif (found.rank <= 1.0 - level) != (found.ratio_rank <= 1.0 - level):
+        parts.append(_ONLY_AVERAGE if found.rank < found.ratio_rank else _ONLY_RATIO)
+        doubt = _LOWERED
+    if found.case.name == "simulated":
+        parts.append(text("The true effect is {truth}.", "Tác động thật là {truth}."))
+    reading = dict(plan.reading)
+    if doubt is not None:
+        reading["credibility"] = _joined([*_said(reading.get("credibility")), doubt])
+    record.summary(answer=_joined(parts), **reading)
+
+
+def _said(words: Text | None) -> list[Text]:
+    return [] if words is None else [words]
+
+
+def _joined(parts: Sequence[Mapping[str, str]]) -> Text:
+    """Put sentences one after the other, in every language."""
+    return {code: " ".join(part[code] for part in parts) for code in LANGUAGES}
 
 
 def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> None:

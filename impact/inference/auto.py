@@ -83,6 +83,8 @@ class Facts:
     scaled_arm : clusters of the smaller arm if one or two and every other cluster follows one
         other path; else 0
     even : whether all clusters are of one size
+    effective_contributions : 3 (sum c^2)^2 / sum c^4 of what clusters contribute to the estimate,
+        about their number if that is normal; 0 where a regression or reassignments tell more
     """
 
     n_clusters: int
@@ -100,6 +102,7 @@ class Facts:
     unmeasured: bool = False
     scaled_arm: int = 0
     even: bool = False
+    effective_contributions: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,9 @@ def choose(facts: Facts) -> Choice:
 
     Notes
     -----
-    First rule that applies: (0) hundreds of clusters in either arm: the standard error as it
-    is; (1) many clusters, many treated, none dominant: CR2; (2) whole clusters follow treatment
+    First rule that applies: (0) hundreds of clusters in either arm, or hundreds of effective
+    ones where treatment varies within clusters, by shares of treated units and by what clusters
+    contribute: the standard error as it is; (1) many clusters, many treated, none dominant: CR2; (2) whole clusters follow treatment
     paths, and the smaller arm has at least two of comparable weight: permutation, studentised
     by arms, and with two clusters of one date by the others' errors too; (3) one cluster is or
     dominates that arm: permutation scaled by cluster size, if sizes identify the scale; (4)
@@ -150,7 +154,8 @@ def choose(facts: Facts) -> Choice:
     arms = f"{plural(facts.n_clusters, 'cluster')}, {treated} treated"
     if facts.other_dimension:
         return _choose_two_way(facts, f"{arms}, and {facts.other_dimension} of the other dimension")
-    if min(treated, other) >= LARGE_ARM and facts.max_leverage < 4 / LARGE_ARM:
+    needless = min(treated, other) >= LARGE_ARM or _rests_on_hundreds(facts)
+    if needless and facts.max_leverage < 4 / LARGE_ARM:
         return Choice("cr1", f"{arms}: clustered standard errors need no correction")
     if _is_large(facts, min(treated, other)):
         return Choice("cr2", f"{arms}, none dominant: CR2 with Satterthwaite degrees of freedom")
@@ -172,6 +177,13 @@ def refuse_split(split: str) -> None:
             "shared by everything assigned together would be counted as independent. Give the "
             "design clusters= the level of assignment, or name a method to override this."
         )
+
+
+def _rests_on_hundreds(facts: Facts) -> bool:
+    """Whether an estimate that is no regression is the sum of hundreds of like contributions."""
+    if facts.assignments > 0 or facts.unmeasured:
+        return False
+    return min(facts.effective_arm, facts.effective_contributions) >= LARGE_ARM
 
 
 def _is_large(facts: Facts, smaller: int) -> bool:

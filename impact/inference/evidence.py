@@ -205,6 +205,7 @@ class Evidence:
             unmeasured=self.unmeasured,
             scaled_arm=self.scaled_arm,
             even=bool(np.ptp(self.sizes) <= _SAME_SIZE * self.sizes.max()),
+            effective_contributions=self._effective_contributions,
         )
 
     @cached_property
@@ -254,6 +255,13 @@ class Evidence:
         average: Floats = changes @ (mass / mass.sum())
         average[treated] = changes[treated, labels[treated]]
         return average
+
+    @property
+    def _effective_contributions(self) -> float:
+        told = self.blocks is not None or self.paths is not None or self.unmeasured
+        if told or self.contributions is None or len(self.sizes) < LARGE_ARM:
+            return 0.0
+        return 3.0 * _effective(self.contributions() ** 2)
 
     @property
     def _is_correctable(self) -> bool:

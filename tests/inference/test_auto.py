@@ -21,6 +21,16 @@ COMMON = Facts(
     size_gap=0.5,
 )
 
+WITHIN = {
+    "n_clusters": 3000,
+    "n_treated": 2900,
+    "effective_arm": 2950.0,
+    "effective_contributions": 900.0,
+    "assignments": 0.0,
+    "max_leverage": 0.001,
+    "correctable": False,
+}
+
 
 @pytest.mark.parametrize(
     ("changes", "method", "words"),
@@ -64,6 +74,11 @@ COMMON = Facts(
         ({"assignments": 0.0}, "cr2", "none dominant"),
         ({"assignments": 0.0, "n_clusters": 34}, "wild", "varying within them"),
         ({"assignments": 0.0, "correctable": False}, "wild", "varying within them"),
+        (WITHIN, "cr1", "3,000 clusters, 2900 treated: clustered standard errors need no"),
+        (WITHIN | {"effective_contributions": 199.0}, "wild", "varying within them"),
+        (WITHIN | {"effective_arm": 199.0}, "wild", "varying within them"),
+        (WITHIN | {"max_leverage": 0.02}, "wild", "varying within them"),
+        (WITHIN | {"unmeasured": True}, "wild", "varying within them"),
         (
             {"assignments": 0.0, "correctable": False, "unmeasured": True, "n_treated": 14},
             "none",

@@ -124,15 +124,15 @@ def choose(facts: Facts) -> Choice:
     -----
     First rule that applies: (0) hundreds of clusters in either arm, or hundreds of effective
     ones where treatment varies within clusters, by shares of treated units and by what clusters
-    contribute: the standard error as it is; (1) many clusters, many treated, none dominant: CR2; (2) whole clusters follow treatment
-    paths, and the smaller arm has at least two of comparable weight: permutation, studentised
-    by arms, and with two clusters of one date by the others' errors too; (3) one cluster is or
-    dominates that arm: permutation scaled by cluster size, if sizes identify the scale; (4)
-    treatment varies within clusters: wild cluster bootstrap, if it rests on enough clusters; else
-    no p-value. Two-way clustered standard errors stand as they are where both dimensions are
-    many; else (2) and (3) apply, whose validity does not depend on how errors of different
-    clusters correlate, and then, with 20 clusters of the other dimension, the two-way wild
-    bootstrap for (4).
+    contribute: the standard error as it is; (1) many clusters, many treated, none dominant:
+    CR2; (2) whole clusters follow treatment paths, and the smaller arm has at least two of
+    comparable weight: permutation, studentised by arms, and with two clusters of one date by
+    the others' errors too; (3) one cluster is or dominates that arm: permutation scaled by
+    cluster size, if sizes identify the scale; (4) treatment varies within clusters: wild
+    cluster bootstrap, if it rests on enough clusters; else no p-value. Two-way clustered
+    standard errors stand as they are where both dimensions are many; else (2) and (3) apply,
+    whose validity does not depend on how errors of different clusters correlate, and then, with
+    20 clusters of the other dimension, the two-way wild bootstrap for (4).
 
     Where fewer than 100 reassignments of one or two clusters exist, they are tried at every date
     of the panel. That makes p-values of 5 % possible, and the test approximate: standardised

@@ -1,4 +1,4 @@
-"""Treatment that varies within clusters: thousands of them need no bootstrap, a few loud ones do."""
+"""Treatment that varies within clusters: hundreds need no bootstrap, a few loud ones do."""
 
 import numpy as np
 import pandas as pd

@@ -145,6 +145,10 @@ def test_a_province_that_donors_miss_is_told_no_effect(make):
     build_report(plan, progress=False)
     stored = json.loads((plan.folder / "results.json").read_text(encoding="utf-8"))
     assert stored["values"]["p.rank"]["value"] is None
+    assert stored["values"]["last"]["low"] is None
+    assert stored["values"]["effect"]["label"]["en"] == "Average gap"
+    columns = stored["tables"]["intervals"]["columns"]
+    assert [column["label"]["en"] for column in columns] == ["Period", "Gap"]
     front = stored["summary"]
     assert "No effect can be told" in front["answer"]["en"]
     assert "Không thể kết luận" in front["answer"]["vi"]

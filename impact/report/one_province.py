@@ -181,20 +181,24 @@ def _record_effect(record: Record, found: Findings, level: float) -> None:
     draws: Any = att.uncertainty
     effect = float(att.estimates[0])
     last: Any = found.intervals.iloc[-1]
-    record.value("effect", effect, found.unit, text("Average effect", "Tác động bình quân"))
+    told = not found.is_missed
+    average = text("Average effect", "Tác động bình quân")
+    gap = text("Average gap", "Chênh lệch bình quân")
+    record.value("effect", effect, found.unit, average if told else gap)
     record.value(
         "last",
         last["estimate"],
         found.unit,
-        text("Effect in the last period", "Tác động trong kỳ cuối"),
-        low=last["conf_low"],
-        high=last["conf_high"],
-        level=level,
+        text("Effect in the last period", "Tác động trong kỳ cuối")
+        if told
+        else text("Gap in the last period", "Chênh lệch trong kỳ cuối"),
+        low=last["conf_low"] if told else None,
+        high=last["conf_high"] if told else None,
+        level=level if told else None,
     )
     record.value("last.period", int(last["time"]), "year", text("Last period", "Kỳ cuối"))
     rank = text("Rank p-value, average gap", "Giá trị p theo thứ hạng, chênh lệch bình quân")
-    note = _NO_RANK if found.is_missed else None
-    record.value("p.rank", found.rank, "p_value", rank, note=note)
+    record.value("p.rank", found.rank, "p_value", rank, note=None if told else _NO_RANK)
     least = text("Smallest p-value possible", "Giá trị p nhỏ nhất có thể")
     record.value("p.least", draws.p_lattice, "p_value", least)
     record.value("placebos", len(draws.draws), "count", text("Placebos", "Số đơn vị giả định"))
@@ -222,6 +226,8 @@ def _record_quality(record: Record, found: Findings) -> None:
 
 def _intervals_table(record: Record, found: Findings, level: float) -> Block:
     """Tabulate the effect of each period with its prediction interval."""
+    if found.is_missed:
+        return _gaps_table(record, found)
     rows = []
     row: Any
     for row in found.intervals.itertuples(index=False):
@@ -252,6 +258,19 @@ def _intervals_table(record: Record, found: Findings, level: float) -> Block:
             "Each interval holds for its own period, for errors uncorrelated over time.",
             "Mỗi khoảng đúng cho từng kỳ, với sai số không tương quan theo thời gian.",
         ),
+    )
+
+
+def _gaps_table(record: Record, found: Findings) -> Block:
+    """Tabulate the gap of each period, where it cannot be taken for an effect."""
+    return record.table(
+        "intervals",
+        found.intervals[["time", "estimate"]],
+        text("Gap by period", "Chênh lệch theo kỳ"),
+        {
+            "time": Column(text("Period", "Kỳ"), "year"),
+            "estimate": Column(text("Gap", "Chênh lệch"), found.unit),
+        },
     )
 
 
@@ -422,7 +441,11 @@ def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> N
         "rank",
         text("How rare is such a gap?", "Chênh lệch như vậy có hiếm không?"),
         bullets(
-            text("Average gap: p {p.rank:equals}.", "Chênh lệch bình quân: p {p.rank:equals}."),
+            text("Average gap: no rank.", "Chênh lệch bình quân: không xếp hạng.")
+            if found.is_missed
+            else text(
+                "Average gap: p {p.rank:equals}.", "Chênh lệch bình quân: p {p.rank:equals}."
+            ),
             text(
                 "Ratio of gaps after and before treatment: p {p.ratio:equals}.",
                 "Tỷ số chênh lệch sau và trước hỗ trợ: p {p.ratio:equals}.",

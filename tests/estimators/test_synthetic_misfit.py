@@ -106,6 +106,17 @@ def test_of_several_cohorts_the_missed_one_is_named():
     assert "the cohort of 15 by" in said
 
 
+def test_many_cohorts_are_not_missed_by_their_number():
+    """Ten cohorts of one unit whose levels differ as donors' do: each is judged at 5 % / 10."""
+    starts = {k: 8.0 + k for k in range(10)}
+    none = [
+        "No inference" in str(SyntheticControl(draws=200, seed=seed).fit(design).att())
+        for seed in range(6)
+        for design in [design_of(outcomes(seed, n=40), starts)]
+    ]
+    assert sum(none) <= 1
+
+
 def test_a_perfect_fit_is_no_misfit_however_the_placebos_do():
     rng = np.random.default_rng(4)
     y = np.tile(rng.normal(size=(1, 20)).cumsum(axis=1), (12, 1)) + 1000.0

@@ -52,8 +52,8 @@ Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 
 MISFIT = 0.05
-"""P-value, or the least possible if that is larger, at which a gap before treatment that ranks so
-among the placebos' gaps after it leaves nothing to read effects against."""
+"""P-value (divided by the number of cohorts; the least possible if that is larger) at which a gap
+before treatment, ranked among the placebos' gaps after it, leaves effects unread."""
 ROUNDING = 1e-10
 """Share of the largest outcome below which a gap before treatment is a perfect fit."""
 LEVELS = "demean=True or SyntheticDiD let levels differ"
@@ -187,7 +187,7 @@ def _misfit(
     A path is missed whose gap before treatment would itself rank as an effect among the gaps
     that placebos, (B, C, T), have after it.
     """
-    least = max(MISFIT, 1.0 / (len(placebos) + 1))
+    least = max(MISFIT / len(design.cohort_values), 1.0 / (len(placebos) + 1))
     perfect = ROUNDING * float(np.abs(design.outcomes).max())
     missed = []
     for k, cohort in enumerate(design.cohort_values):

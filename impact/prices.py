@@ -134,7 +134,7 @@ class PriceIndex:
         if missing:
             first, last = self.levels.index.min(), self.levels.index.max()
             raise PriceError(
-                f"{self.name} covers {first} to {last}; {listing(missing)} "
+                f'the price index "{self.name}" covers {first} to {last}; {listing(missing)} '
                 f"{'is' if len(missing) == 1 else 'are'} outside, and prices are not extrapolated. "
                 "Give an index that covers them: PriceIndex(name, levels, source)."
             )

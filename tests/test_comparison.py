@@ -260,9 +260,11 @@ def test_refusals():
     sample = design(staggered(1))
     with pytest.raises(DesignError, match="takes a Design or a list of Results; this is int"):
         compare(3)
-    with pytest.raises(DesignError, match="takes a Design or a list of Results"):
+    with pytest.raises(DesignError, match="list of Results; this is an empty list"):
         compare([])
     result = Imputation().fit(sample)
+    with pytest.raises(DesignError, match="this is a list that holds int, str"):
+        compare([result, 3, "TwoStage"])
     with pytest.raises(DesignError, match="estimators are named only where a design is given"):
         compare([result], [Imputation()])
     other = Imputation().fit(design(staggered(1), outcome="z"))

@@ -800,7 +800,7 @@ def test_units_that_cannot_be_dated_within_the_panel():
     result = assigned({}, frame=early)
     assert set(result.frame["id"]) == {"101", "102", "103"}
     assert result.waterfall["step"].to_list() == [
-        "in the ledger", "no period before treatment", "treatment",
+        "in the ledger, net of refunds", "no period before treatment", "treatment",
     ]  # fmt: skip
     one_before = outcomes(years=range(2018, 2023))
     assert "100" in set(assigned({}, frame=one_before).frame["id"])

@@ -46,7 +46,7 @@ def test_the_deflator_is_not_chained_across_2010():
 
 
 def test_years_outside_are_refused():
-    with pytest.raises(PriceError, match="consumer prices covers 2005 to 2024; 2004, 2026 are"):
+    with pytest.raises(PriceError, match=r'"consumer prices" covers 2005 to 2024; 2004, 2026 are'):
         prices.consumer_prices().factors([2004, 2020, 2026], base=2020)
     with pytest.raises(PriceError, match="2030 is outside"):
         prices.consumer_prices().factors(2020, base=2030)

@@ -74,7 +74,7 @@ def compare(
     results = list(source) if isinstance(source, Sequence) else []
     if not results or not all(isinstance(result, Result) for result in results):
         raise DesignError(
-            f"compare takes a Design or a list of Results; this is {type(source).__name__}. "
+            f"compare takes a Design or a list of Results; this is {_kind(source)}. "
             "Write compare(design) or compare([one_result, another])."
         )
     if estimators is not None:
@@ -86,6 +86,15 @@ def compare(
             "not compare. Compare results of one outcome."
         )
     return _checked(Comparison(tuple(results)))
+
+
+def _kind(source: object) -> str:
+    """Say what was given, for a message."""
+    name = type(source).__name__
+    if not isinstance(source, Sequence) or isinstance(source, str):
+        return name
+    wrong = [type(item).__name__ for item in source if not isinstance(item, Result)]
+    return f"a {name} that holds {listing(wrong, 3)}" if wrong else f"an empty {name}"
 
 
 def _checked(comparison: Comparison) -> Comparison:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import ClassVar, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,9 @@ from impact.errors import (
     VarianceError,
     check_choice,
     listing,
-    near,
     plural,
 )
+from impact.estimators.parts.settings import NamedSettings
 from impact.inference.rounding import is_additive, is_constant, is_rounding, rounding_rows
 from impact.inference.scores import Unmeasured
 from impact.result import Result
@@ -73,24 +72,8 @@ NO_VARIATION = "the outcome does not vary beyond rounding, so there is no error 
 NO_ERROR = "the model fits without error, so there is no error to measure"
 
 
-class _Settings(ABCMeta):
-    """Refuses a setting an estimator does not have, naming the nearest it has."""
-
-    @property
-    def __signature__(cls) -> inspect.Signature:
-        """The settings, for help and completion."""
-        settings = list(inspect.signature(cls.__init__).parameters.values())  # type: ignore[misc]
-        return inspect.Signature(settings[1:])
-
-    def __call__(cls, *values: Any, **settings: Any) -> Any:
-        known = list(cls.__signature__.parameters)
-        for name in settings:
-            if name not in known:
-                raise DesignError(
-                    f'{cls.__name__} has no setting "{name}". {near(name, known)}'
-                    f"Settings: {', '.join(known) or 'none'}."
-                )
-        return super().__call__(*values, **settings)
+class _Settings(NamedSettings, ABCMeta):
+    """Settings are told by name; what has no ``_estimate`` cannot be made."""
 
 
 class Estimator(metaclass=_Settings):

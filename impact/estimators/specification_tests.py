@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError, check_choice
+from impact.errors import DesignError, EstimationError, check_choice, listing
 from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.generalised import averages_test, fit_random_effects, with_unit_means
 from impact.estimators.parts.regression import regress
@@ -26,17 +26,19 @@ EXACT = 1e-25
 """Share of the outcome's sum of squares that rounding leaves in residuals."""
 
 
-def hausman_test(design: Design, *, robust: bool = True) -> JointTest:
+def hausman_test(design: Design, *others: object, robust: bool = True) -> JointTest:
     """Test that unit effects do not correlate with the regressors.
 
     Parameters
     ----------
+    others : nothing; two results, as Stata's ``hausman`` takes them, are refused in words
     robust : test the unit averages in a Mundlak regression with the design's clusters (valid
         under heteroskedasticity and serial correlation); False gives Hausman's own statistic
         from classical covariances of fixed and random effects
 
     Raises
     ------
+    DesignError : results in place of the design
     EstimationError : no regressor varies within units
 
     Notes
@@ -48,6 +50,14 @@ def hausman_test(design: Design, *, robust: bool = True) -> JointTest:
     ------
     Hausman (1978), Econometrica 46(6), eq. (2.12); Wooldridge (2010), section 10.7.3.
     """
+    if others or not isinstance(design, Design):
+        given = listing(type(each).__name__ for each in (design, *others))
+        raise DesignError(
+            f"hausman_test takes one design and fits fixed and random effects itself; it was given "
+            f"{given}. Write hausman_test(design), valid under clustering, or "
+            "hausman_test(design, robust=False) for the statistic of Stata's hausman; "
+            "a result has its design as .design."
+        )
     variables = design_variables(design)
     if robust:
         averages = with_unit_means(design, variables)

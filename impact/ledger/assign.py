@@ -36,7 +36,7 @@ class Assignment:
         date), given a price base their real counterparts, and ``<dose>_per_<column>``
     placebo : the same for units of cancelled projects beside the comparison units; their
         ``placebo_cohort`` is the year in which treatment would have begun
-    waterfall : what each step left out: step, projects, units, support
+    waterfall : what each step left out: step, projects, units, support net of refunds
     years_ahead : treated units by whole years from approval to onset
     anticipation : years that cover the approval of 95 per cent of treated units
     rules : the rules

@@ -11,13 +11,13 @@ __all__ = ["Waterfall"]
 
 @dataclass
 class Waterfall:
-    """Record, step by step, which projects led no further."""
+    """Record, step by step, which projects led no further; money is net of what was returned."""
 
     projects: pd.DataFrame
     steps: list[tuple[str, int, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._add("in the ledger", self.projects)
+        self._add("in the ledger, net of refunds", self.projects)
 
     def leave(self, step: str, projects: pd.DataFrame) -> None:
         """Record projects left out in a step; a step that leaves none is not shown."""

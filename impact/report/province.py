@@ -33,7 +33,7 @@ _UP = text("effect on the logarithm", "tác động lên logarit")
 _ESTIMATE = text("estimate, 95%", "ước lượng, 95%")
 _TRUTH = text("truth", "giá trị thật")
 _STEPS = {
-    "in the ledger": "trong sổ",
+    "in the ledger, net of refunds": "trong sổ, đã trừ hoàn trả",
     "rejected": "không được duyệt",
     "cancelled before any money": "ngừng trước khi giải ngân",
     "returned": "hoàn trả",

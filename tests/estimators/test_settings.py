@@ -6,8 +6,10 @@ import pytest
 
 from impact import (
     ArellanoBond,
+    Conley,
     Design,
     DistributedLag,
+    DonorPool,
     DriscollKraay,
     FixedEffects,
     HausmanTaylor,
@@ -15,6 +17,7 @@ from impact import (
     PanelIV,
     PoissonFixedEffects,
     fit_formula,
+    hausman_test,
 )
 from impact.errors import DesignError, EstimationError, PanelError
 
@@ -54,3 +57,32 @@ def test_what_the_data_do_not_have():
         FixedEffects(covariance=DriscollKraay)
     with pytest.raises(PanelError, match="a formula is a text"):
         fit_formula(3, frame, unit="unit", time="time")
+
+
+def test_settings_of_covariances_and_donor_pools_are_named():
+    with pytest.raises(DesignError, match=r"Conley needs cutoff, .*: Conley\(cutoff=\.\.\.\)"):
+        Conley()
+    with pytest.raises(DesignError, match='Conley has no setting "cutof". Did you mean "cutoff"'):
+        Conley(cutof=100)
+    assert Conley(100).cutoff == Conley(cutoff=100).cutoff == 100
+    with pytest.raises(
+        DesignError, match='no setting "include". Did you mean "only".*farther_than'
+    ):
+        DonorPool(include=["a"])
+    with pytest.raises(DesignError, match='no setting "exclude_units". Did you mean "exclude"'):
+        DonorPool(exclude_units=["a"])
+
+
+def test_hausman_test_of_two_results_says_what_it_takes():
+    words = r"one design .*it was given Result, Result.*Write hausman_test\(design\)"
+    frame = pd.DataFrame(
+        {"i": np.repeat(range(9), 4), "t": np.tile(range(4), 9), "x": np.arange(36) ** 2 % 11}
+    )
+    frame["y"] = np.arange(36) ** 3 % 13
+    design = Design(Panel(frame, unit="i", time="t"), outcome="y", covariates="x")
+    fitted = FixedEffects(effects="unit").fit(design)
+    with pytest.raises(DesignError, match=words):
+        hausman_test(fitted, fitted)
+    with pytest.raises(DesignError, match="it was given Result. Write"):
+        hausman_test(fitted)
+    assert 0 <= hausman_test(fitted.design).p_value <= 1

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design, DesignRows
 from impact.errors import InferenceError
+from impact.estimators.parts.settings import NamedSettings
 from impact.inference.clusters import Kernel, Kind
 from impact.inference.spatial import (
     BeckKatzKernel,
@@ -23,7 +24,7 @@ __all__ = ["BeckKatz", "Conley", "Covariance", "DriscollKraay", "NeweyWest"]
 
 
 @dataclass(frozen=True)
-class DriscollKraay:
+class DriscollKraay(metaclass=NamedSettings):
     """Ask for Driscoll and Kraay's covariance: errors correlate across units and over time.
 
     Parameters
@@ -43,7 +44,7 @@ class DriscollKraay:
 
 
 @dataclass(frozen=True)
-class NeweyWest:
+class NeweyWest(metaclass=NamedSettings):
     """Ask for Newey and West's covariance within units: errors correlate over time only.
 
     Parameters
@@ -62,7 +63,7 @@ class NeweyWest:
 
 
 @dataclass(frozen=True)
-class BeckKatz:
+class BeckKatz(metaclass=NamedSettings):
     """Ask for Beck and Katz's panel-corrected covariance; the panel must be balanced."""
 
     def kernel(self, design: Design, rows: DesignRows, fit: LeastSquares) -> Kernel:
@@ -71,7 +72,7 @@ class BeckKatz:
 
 
 @dataclass(frozen=True)
-class Conley:
+class Conley(metaclass=NamedSettings):
     """Ask for Conley's covariance: errors correlate up to a distance, within periods.
 
     Parameters

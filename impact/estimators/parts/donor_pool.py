@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, listing, near, plural
+from impact.estimators.parts.settings import NamedSettings
 from impact.places import Vintage, codes, distances
 
 __all__ = ["DonorPool"]
@@ -22,7 +24,7 @@ Indices: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class DonorPool:
+class DonorPool(metaclass=NamedSettings):
     """Say which of the units never treated may be donors.
 
     Parameters
@@ -37,6 +39,8 @@ class DonorPool:
     vintage : list of provinces the units are named in, 63 or 34; needed with ``farther_than``, and
         never guessed, since seven codes and seven names mean other places across the two
     """
+
+    also_called: ClassVar[Mapping[str, str]] = MappingProxyType({"include": "only"})
 
     only: tuple[Hashable, ...] = ()
     exclude: tuple[Hashable, ...] = ()

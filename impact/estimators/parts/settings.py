@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 
-from impact.errors import DesignError
+from impact.errors import DesignError, near
 
-__all__ = ["column_names", "whole_number"]
+__all__ = ["NamedSettings", "column_names", "whole_number"]
+
+
+class NamedSettings(type):
+    """Refuses a setting that a class does not have, naming the nearest, and one left out.
+
+    A class may say in ``also_called`` which of its settings goes by another name elsewhere.
+    """
+
+    also_called: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The settings, for help and completion."""
+        settings = list(inspect.signature(cls.__init__).parameters.values())  # type: ignore[misc]
+        return inspect.Signature(settings[1:])
+
+    def __call__(cls, *values: Any, **settings: Any) -> Any:
+        """Make an instance of settings that exist."""
+        known = cls.__signature__.parameters
+        all_of_them = f"Settings: {', '.join(known) or 'none'}."
+        for name in settings:
+            if name not in known:
+                meant = near(cls.also_called.get(name, name), known)
+                raise DesignError(f'{cls.__name__} has no setting "{name}". {meant}{all_of_them}')
+        for name, setting in list(known.items())[len(values) :]:
+            if setting.default is setting.empty and name not in settings:
+                raise DesignError(
+                    f"{cls.__name__} needs {name}, which has no default: "
+                    f"{cls.__name__}({name}=...). {all_of_them}"
+                )
+        return super().__call__(*values, **settings)
 
 
 def column_names(estimator: str, setting: str, value: str | Sequence[str]) -> tuple[str, ...]:

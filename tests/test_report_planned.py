@@ -8,7 +8,7 @@ import pytest
 
 from impact import CallawaySantAnna, EffectsByGroup, simulate
 from impact.errors import SpecError
-from impact.evaluation import Evaluation
+from impact.evaluation import LANGUAGES, Evaluation
 from impact.families import family
 from impact.report import Record, chapters, effect_tables, estimate_outcomes, planned
 from impact.report.build import check_plan
@@ -162,6 +162,10 @@ def test_a_class_of_few_treated_units_is_hidden(make):
     assert record.values["outcome.group_1_1"].value is None
     assert record.values["outcome.group_1_2"].value is not None
     assert content["warnings"]
+    # The table marks names of classes as taken from the data; labels of numbers are plain.
+    assert not any(
+        "[[" in value.label[code] for value in record.values.values() for code in LANGUAGES
+    )
 
 
 def test_a_subgroup_that_cannot_be_estimated_is_named(make):

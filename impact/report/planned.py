@@ -272,7 +272,7 @@ def _class_rows(
     rows: list[dict[str, object]] = []
     for c, line in enumerate(fitted.tidy(effect.level).to_dict("records")):
         named = str(line["term"]).rpartition(" = ")[2]
-        group = text("all", "tất cả") if c == 0 else text(f"[[{named}]]", f"[[{named}]]")
+        group = text("all", "tất cả") if c == 0 else text(named, named)
         what = text(f"effect, class {group['en']}", f"tác động, nhóm {group['vi']}")
         estimate, low, high = (float(line[x]) for x in ("estimate", "conf_low", "conf_high"))
         record.value(
@@ -293,7 +293,7 @@ def _class_rows(
             {
                 "outcome": _label(effect),
                 "by": {code: capital(label[code]) for code in LANGUAGES},
-                "class": group,
+                "class": group if c == 0 else {code: f"[[{group[code]}]]" for code in LANGUAGES},
                 "effect": f"{{{y}.group_{k}_{c}:signed}}",
                 "interval": f"{{{y}.group_{k}_{c}:interval}}",
                 "equal": f"{{{y}.group_{k}_equal}}" if c == 0 else None,

@@ -18,11 +18,14 @@ from impact.inference.rounding import EXACT
 from impact.inference.scores import Uncertainty
 from impact.result.support import Support
 
-__all__ = ["CELL_COLUMNS", "Estimates", "InferenceRequest"]
+__all__ = ["CELL_COLUMNS", "COMBINED", "Estimates", "InferenceRequest"]
 
 Floats = NDArray[np.float64]
 
 CELL_COLUMNS = ("term", "cohort", "time", "event_time", "estimate", "weight", "note")
+
+COMBINED = ", combined"
+"""How the estimand of a combination of estimates ends."""
 
 
 @dataclass(frozen=True)

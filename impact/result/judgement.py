@@ -14,7 +14,7 @@ from impact.inference.dispatch import Inference, infer, nothing
 from impact.inference.evidence import Evidence, Label, gather
 from impact.inference.placebo import PlaceboDraws
 from impact.inference.scores import CovarianceScores, Replicates, Scores
-from impact.result.estimates import Estimates
+from impact.result.estimates import COMBINED, Estimates
 
 __all__ = [
     "CLUSTERED",
@@ -168,10 +168,15 @@ def _rests_on_moments(of: Estimates) -> bool:
 
 
 def _of_treatment(of: Estimates) -> Booleans:
-    """Mark coefficients of the treatment among a regression's, shape (K,)."""
+    """Mark coefficients of the treatment among a regression's, shape (K,).
+
+    Combinations do not say what they hold of it, so each is marked.
+    """
     design = of.design
     if design.treatment_column is None:
         return np.zeros(len(of), dtype=bool)
+    if of.estimand.endswith(COMBINED):
+        return np.ones(len(of), dtype=bool)
     return np.asarray(of.cells["term"] == (design.treated or design.dose or "treated"))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impact.errors import EstimationError, check_choice, listing, plural
 from impact.inference.aggregation import share_average
 from impact.inference.treated import effective_treated
-from impact.result.estimates import CELL_COLUMNS, Estimates
+from impact.result.estimates import CELL_COLUMNS, COMBINED, Estimates
 
 __all__ = ["Grouping", "Weighting", "average_after_treatment", "average_by", "combine"]
 
@@ -90,7 +90,7 @@ def combine(of: View, weights: Floats, terms: Sequence[str]) -> View:
             f"{listing(of.cells['term'][used])}: {of.cells['note'][used].iloc[0]}. "
             "Give it weight zero."
         )
-    return _linear(of, rows, pd.DataFrame({"term": list(terms)}), ", combined")
+    return _linear(of, rows, pd.DataFrame({"term": list(terms)}), COMBINED)
 
 
 def _average(of: View, incidence: Floats, head: pd.DataFrame, how: str) -> View:

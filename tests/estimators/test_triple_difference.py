@@ -200,7 +200,7 @@ def test_refusals():
         fit(frame[(frame["small"] == 1) | frame["cohort"].isna()])
     with pytest.raises(EstimationError, match="needs places that never open"):
         fit(frame[frame["cohort"].notna()])
-    with pytest.raises(TypeError, match="eligible"):
+    with pytest.raises(DesignError, match="TripleDifference needs eligible"):
         TripleDifference()
 
 

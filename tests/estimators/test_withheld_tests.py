@@ -34,6 +34,9 @@ def test_moments_with_few_treated_have_errors_and_no_test_of_treatment(estimator
     words = result.inferences()[1].reason
     assert "40 clusters, 3 treated" in words
     assert ".std_errors has the estimator's own" in words
+    both = result.contrasts(np.array([[0.0, 1.0, 1.0]]), ["treated + x"])
+    assert np.isfinite(both.std_errors).all()
+    assert np.isnan(both.tidy()["p_value"]).all()
     joint = result.joint_test(np.array([False, True, True]))
     assert np.isnan(joint.p_value)
     assert "no p-value: 40 clusters, 3 treated" in joint.note

@@ -148,6 +148,7 @@ def test_estimators_that_are_the_same_here_differ_by_rounding_only():
     rows = comparison.differences()
     same = rows[rows["estimator"] == "TwoStage"]
     assert set(same["note"]) == {"the same number: they differ by rounding only"}
+    assert set(same["difference"]) == {0.0}
     assert same["std_error"].isna().all()
     assert "TwoStage" not in comparison.joint_tests()
     assert comparison.labels[2:] == ("SunAbraham (1)", "SunAbraham (2)")

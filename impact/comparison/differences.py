@@ -32,17 +32,20 @@ def matching_rows(study: Result, other: Result) -> list[tuple[float, int, int]]:
 
 def difference(one: Result, other: Result, mine: int, theirs: int) -> dict[str, object]:
     """Test the difference between a row of each of two results."""
-    values, psi = _joint(one, other, [(0.0, mine, theirs)])
+    (gap,), psi = _joint(one, other, [(0.0, mine, theirs)])
     error, note = np.nan, ""
+    negligible = NEGLIGIBLE * one.std_errors[mine]
+    if abs(gap) <= negligible:
+        gap = 0.0
     if psi is None:
         note = "no joint covariance: one has no contributions by the same clusters"
     else:
         error = float(np.sqrt(psi[:, 0] @ psi[:, 0]))
-        if min(error, abs(values[0])) <= NEGLIGIBLE * one.std_errors[mine]:
+        if min(error, abs(gap)) <= negligible:
             error, note = np.nan, "the same number: they differ by rounding only"
-    statistic = values[0] / error
+    statistic = gap / error
     return {
-        "difference": float(values[0]),
+        "difference": float(gap),
         "std_error": error,
         "statistic": float(statistic),
         "p_value": float(bands.two_sided_p_values(np.array([statistic]), _df(one))[0]),

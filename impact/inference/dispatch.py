@@ -9,31 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from impact.errors import InferenceError, check_choice, plural
-from impact.inference.assignments import (
-    Assignments,
-    Labels,
-    assignments,
-    comparable_assignments,
-    over_dates,
-)
 from impact.inference.auto import SIZE_IMPRECISION, Choice, Method, choose, refuse_split
 from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
-from impact.inference.evidence import Blocks, Evidence, Paths
-from impact.inference.few_treated import few_treated_test, size_variance
+from impact.inference.evidence import Blocks, Evidence
+from impact.inference.few_treated import few_treated_test
 from impact.inference.jackknife import arm_variance, pairs_cluster_bootstrap
-from impact.inference.permutation import (
-    Statistics,
-    path_changes,
-    path_statistics,
-    permutation_test,
-)
+from impact.inference.permutation import path_changes, permutation_test
 from impact.inference.power import (
     minimum_detectable_effect,
     placebo_minimum_detectable_effect,
     placebo_power,
     power_curve,
 )
-from impact.inference.scaled_ranks import ArmStatistics, Ranked, Stacked
+from impact.inference.reassign import (
+    need_paths,
+    placebo_effects,
+    reassign,
+    reassign_jointly,
+)
 from impact.inference.sets import ConfidenceSet, interval
 from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
 from impact.inference.wild_draws import WildDraws
@@ -154,12 +147,7 @@ def joint_draws(
     """
     check_choice("method", method, ("wild", "permutation"), InferenceError)
     if method == "permutation":
-        labels = _need_paths(evidence, method).labels
-        if evidence.scaled_arm:
-            drawn, actual, reassigned = _scaled(evidence, draws, seed)
-        else:
-            drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
-            actual, reassigned = _path_statistics(evidence, drawn, None)
+        drawn, actual, reassigned = reassign_jointly(evidence, draws, seed)
         signed = np.append(reassigned.signed_squares(0.0), actual.signed_squares(0.0))
         t = np.sign(signed) * np.sqrt(np.abs(signed))
         return JointDraws(float(t[-1]), t[:-1], drawn.exhaustive)
@@ -368,13 +356,13 @@ def _detectable(found: ConfidenceSet, std_error: float) -> float:
 def _permuted(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    drawn, actual, reassigned = _reassigned(evidence, choice.method, draws, seed)
+    drawn, actual, reassigned = reassign(evidence, choice.method, draws, seed)
     test = permutation_test(actual, reassigned, drawn, level=level)
     listed = "all" if drawn.exhaustive else "randomly drawn"
     alike = " whose smaller arm has about the actual size and evenness" if drawn.alike else ""
     if drawn.dates > 1:
         alike, listed = f" to places and {drawn.dates} dates of treatment", "all"
-    placebos = _placebo_effects(drawn, actual, reassigned)
+    placebos = placebo_effects(drawn, actual, reassigned)
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(
         method=choice.method,
@@ -410,54 +398,12 @@ def power_at(
     standard error elsewhere; NaN where the inference has neither.
     """
     if inference.method in ("permutation", "permutation_by_size"):
-        placebos = _placebo_effects(*_reassigned(evidence, inference.method, draws, seed))
+        placebos = placebo_effects(*reassign(evidence, inference.method, draws, seed))
         return placebo_power(placebos, effects, level=level)
     if not inference.std_error > 0:
         return np.full(len(effects), np.nan)
     df = len(evidence.sizes) - 1.0 if inference.method.startswith("wild") else inference.df
     return power_curve(effects, inference.std_error, level=level, df=df)
-
-
-def _reassigned(
-    evidence: Evidence, method: Method, draws: int, seed: int
-) -> tuple[Assignments, Ranked, Ranked]:
-    """Return reassignments, the statistic of the actual assignment, and theirs."""
-    labels, by_size = _need_paths(evidence, method).labels, method == "permutation_by_size"
-    if evidence.scaled_arm == (1 if by_size else 2):
-        return _scaled(evidence, draws, seed)
-    drawn = (
-        assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
-        if by_size
-        else _comparable(evidence, labels, draws, seed)
-    )
-    variances = _size_variances(evidence) if by_size else None
-    return drawn, *_path_statistics(evidence, drawn, variances)
-
-
-def _scaled(evidence: Evidence, draws: int, seed: int) -> tuple[Assignments, Ranked, Ranked]:
-    """Return the like for an arm of one or two clusters, other dates tried where few are others."""
-    paths = _need_paths(evidence, "permutation")
-    labels, few = paths.labels, evidence.arms[0]
-    code = labels[few][0]
-    drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
-    if paths.shifted:
-        drawn = over_dates(drawn, labels, 1 + len(paths.shifted))
-
-    def statistics(contrast: Floats, rows: Labels) -> ArmStatistics:
-        return ArmStatistics(
-            paths.outcomes @ contrast,
-            paths.treatment @ contrast,
-            evidence.sizes,
-            np.nonzero(rows == code)[1].reshape(len(rows), -1),
-            1.0 if paths.treated[few].all() else -1.0,
-        )
-
-    size = len(drawn.labels) // drawn.dates
-    every = tuple(
-        statistics(contrast, drawn.labels[date * size : (date + 1) * size])
-        for date, contrast in enumerate((paths.contrast, *paths.shifted))
-    )
-    return drawn, statistics(paths.contrast, labels[None]), Stacked(every)
 
 
 def _linear_note(evidence: Evidence) -> tuple[str, ...]:
@@ -466,57 +412,10 @@ def _linear_note(evidence: Evidence) -> tuple[str, ...]:
     return ("Contributions of clusters are reassigned, the estimator is not refitted.",)
 
 
-def _placebo_effects(drawn: Assignments, actual: Ranked, reassigned: Ranked) -> Floats:
-    """Effects found at the actual date in outcomes less the estimated effect, shape (B,)."""
-    estimate = float(actual.effect[0, 0])
-    first = reassigned.effect[:, : len(drawn.labels) // drawn.dates]
-    return np.asarray(first[0] - estimate * first[1])
-
-
-def _comparable(evidence: Evidence, labels: Integers, draws: int, seed: int) -> Assignments:
-    """Return reassignments whose smaller arm is about as large and even as the actual one."""
-    arm = np.unique(labels[evidence.arms[0]])
-    return comparable_assignments(
-        labels, evidence.sizes, arm, strata=evidence.strata, draws=draws, seed=seed
-    )
-
-
-def _path_statistics(
-    evidence: Evidence, drawn: Assignments, variances: Floats | None
-) -> tuple[Ranked, Ranked]:
-    """Return the statistics of the actual assignment and of those drawn."""
-    paths = _need_paths(evidence, "permutation")
-
-    def statistics(labels: Labels) -> Statistics:
-        return path_statistics(
-            paths.outcomes,
-            paths.treatment,
-            evidence.sizes,
-            labels,
-            paths.cells,
-            studentise="arms" if variances is None else "sizes",
-            size_variances=variances,
-        )
-
-    return statistics(paths.labels[None]), statistics(drawn.labels)
-
-
-def _size_variances(evidence: Evidence) -> Floats:
-    """Fit each cluster's error variance to its size on the larger arm, shape (G,)."""
-    few, many = evidence.arms
-    if many.sum() < 3:
-        raise InferenceError(
-            f"The larger arm has {plural(int(many.sum()), 'cluster')}; fitting how errors vary "
-            'with size takes 3. Use method="permutation".'
-        )
-    fitted = size_variance(evidence.errors_of(many), evidence.sizes[many], evidence.sizes[few])
-    return fitted.at(evidence.sizes)
-
-
 def _few_treated(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
-    paths = _need_paths(evidence, choice.method)
+    paths = need_paths(evidence, choice.method)
     treated, untreated = paths.treated, paths.untreated
     changes = path_changes(paths.outcomes, paths.cells)
     placebos = changes[untreated][:, paths.labels[treated]]
@@ -551,13 +450,3 @@ def _few_treated(
         detectable=_detectable(test.confidence_set, evidence.std_error),
         notes=notes,
     )
-
-
-def _need_paths(evidence: Evidence, method: str) -> Paths:
-    if evidence.paths is None:
-        raise InferenceError(
-            f'"{method}" compares whole treatment paths of clusters, and here '
-            f"{evidence.without_paths or 'no paths are known'}. Cluster at the level of "
-            'assignment, or use method="wild".'
-        )
-    return evidence.paths

@@ -11,8 +11,10 @@ from impact.errors import InferenceError, plural
 from impact.inference.auto import MANY_TREATED, choose, refuse_split
 from impact.inference.clusters import BlockScores
 from impact.inference.dispatch import Inference, infer, nothing
-from impact.inference.evidence import Evidence, Label, gather
+from impact.inference.evidence import Evidence
+from impact.inference.gather import gather
 from impact.inference.placebo import PlaceboDraws
+from impact.inference.sample import Label
 from impact.inference.scores import CovarianceScores, Replicates, Scores
 from impact.result.estimates import COMBINED, Estimates
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import InferenceError, PanelError, listing, plural
-from impact.inference.evidence import Sample
+from impact.inference.sample import Sample
 from impact.warehouse import TableSample
 
 __all__ = ["sample_of", "split_assignment", "strata_of_clusters", "unit_assignment_note"]

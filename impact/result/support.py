@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import PanelError
 from impact.inference.clusters import BlockScores
-from impact.inference.evidence import Sample
+from impact.inference.sample import Sample
 from impact.inference.scores import Uncertainty
 from impact.inference.treated import cohort_weights, effective_treated
 from impact.result.samples import sample_of, split_assignment, strata_of_clusters

@@ -25,7 +25,8 @@ from itertools import product
 import numpy as np
 
 from impact.inference.dispatch import infer
-from impact.inference.evidence import Label, Sample, gather
+from impact.inference.gather import gather
+from impact.inference.sample import Label, Sample
 from impact.inference.scores import Scores
 
 PERIODS, ONSET = 8, 5

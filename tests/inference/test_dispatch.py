@@ -9,10 +9,12 @@ from scipy import stats
 
 from impact.errors import InferenceError
 from impact.inference.dispatch import infer, joint_draws
-from impact.inference.evidence import Blocks, Evidence, Label, Sample, gather
+from impact.inference.evidence import Blocks, Evidence
 from impact.inference.few_treated import few_treated_test
+from impact.inference.gather import gather
 from impact.inference.permutation import path_contributions
 from impact.inference.placebo import PlaceboDraws
+from impact.inference.sample import Label, Sample
 from impact.inference.scores import Replicates, Scores
 from impact.inference.wild import wild_cluster_test
 

@@ -6,8 +6,9 @@ from scipy.optimize import nnls
 
 from impact.errors import InferenceError
 from impact.inference.dispatch import infer
-from impact.inference.evidence import Label, Sample, gather
 from impact.inference.few_treated import few_treated_test, size_variance
+from impact.inference.gather import gather
+from impact.inference.sample import Label, Sample
 from impact.inference.scores import Scores
 
 ROUNDING = 1e-12

@@ -9,7 +9,8 @@ from scipy import stats
 from scipy.optimize import nnls
 
 from impact.inference.dispatch import infer, joint_draws, power_at
-from impact.inference.evidence import Label, Sample, gather
+from impact.inference.gather import gather
+from impact.inference.sample import Label, Sample
 from impact.inference.scaled_ranks import ArmStatistics, fit_sizes, normal_equivalent
 from impact.inference.scores import Scores
 

@@ -98,6 +98,23 @@ def dense_imputation(frame, cells, *, covariates=(), weights=None, clusters="uni
     return np.array(estimates), np.stack(psi, axis=1)
 
 
+def reweighted_errors(fit, frame, *, clusters="unit", weights="w", step=1e-4):
+    """Return standard errors from how estimates move with the weight of one cluster's units.
+
+    An estimate that treats all that units bring as sampled has influence values equal to its
+    derivatives by their weights (the infinitesimal jackknife). ``fit`` takes a frame.
+    """
+    derivatives = []
+    for cluster in frame[clusters].unique():
+        own = frame[clusters] == cluster
+        up, down = (
+            fit(frame.assign(**{weights: frame[weights] * (1 + sign * step * own)})).estimates
+            for sign in (1, -1)
+        )
+        derivatives.append((up - down) / (2 * step))
+    return np.sqrt(np.square(derivatives).sum(axis=0))
+
+
 def waves(gaps=False) -> pd.DataFrame:
     """Simulate staggered adoption without random numbers, for numbers had from other programs."""
     i = np.arange(240)

@@ -221,7 +221,11 @@ def _without_rounding(result: Result) -> Result:
     )
     keep = np.ones(result.uncertainty.covariance().shape[0])
     keep[: len(exact)][exact] = 0.0
-    return replace(result, cells=cells, uncertainty=result.uncertainty.combine(np.diag(keep)))
+    uncertainty, of_rows = result.uncertainty.combine(np.diag(keep)), result.of_rows
+    if of_rows is not None:
+        every, of_all = np.append(keep, np.ones(len(exact))), of_rows
+        of_rows = lambda weights: of_all(weights * every)  # noqa: E731
+    return replace(result, cells=cells, uncertainty=uncertainty, of_rows=of_rows)
 
 
 def _without_errors(result: Result, reason: str) -> Result:
@@ -231,7 +235,7 @@ def _without_errors(result: Result, reason: str) -> Result:
     notes = result.cells["note"]
     cells = result.cells.assign(note=notes.where(notes != "", "no standard error, see the notes"))
     why = (*result.notes, f"No standard errors: {reason}")
-    return replace(result, cells=cells, uncertainty=uncertainty, notes=why)
+    return replace(result, cells=cells, uncertainty=uncertainty, notes=why, of_rows=None)
 
 
 def _fit_table(estimate: Callable[[Design], Result], design: Design, name: str) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -29,7 +29,8 @@ class TwoStage(Estimator):
     ----------
     second_stage : "cells" has one indicator a cohort and period, which all views start from;
         "event_time" one an event time and "treated" one for all treated rows, which are the
-        regressions of R did2s, each row counting alike
+        regressions of R did2s, each row counting alike: ``event_study(by_rows=True)`` and
+        ``att("row")`` of "cells"
 
     Raises
     ------
@@ -43,12 +44,10 @@ class TwoStage(Estimator):
     the second stage. Averages of "cells" treat cohort membership as sampled and weigh cells by
     cohort size: in a balanced panel ``att("cell")`` and the event study are the regressions
     of R did2s, standard errors included. With gaps those weigh cells by the rows observed in
-    them, as "event_time" and "treated" do: how many rows a cell has is then as sampled as
-    their outcomes. ``att("row")`` and ``event_study(by_rows=True)`` of "cells" have the
-    same points, but take the share of each cohort observed in a period as given, which moves
-    standard errors by a per cent or more. Cells before treatment are means of first-stage
-    residuals; they are fitted, not held out, so a test of them has less power than that of
-    ``Imputation``. Critical values are normal, without a small-sample factor.
+    them, as averages by rows do here: how many rows a cell has is then as sampled as
+    their outcomes. Cells before treatment are means of first-stage residuals; they are fitted,
+    not held out, so a test of them has less power than that of ``Imputation``. Critical values
+    are normal, without a small-sample factor.
 
     Rows that the first stage does not reach enter no second stage; ``Result.notes`` counts the
     cells they are in.
@@ -87,12 +86,10 @@ class TwoStage(Estimator):
             imputed.uncertainty,
             [str(note) for note in cell_notes],
             notes=notes,
+            of_rows=imputed.of_rows,
         )
         if self.second_stage == "cells":
             return result
         if self.second_stage == "treated":
-            together = np.asarray(cells.event_time >= 0)[None, :]
-            return replace(result.att("row"), uncertainty=imputed.of_rows(together))
-        study = result.event_study(by_rows=True)
-        together = cells.event_time == study.cells["event_time"].to_numpy()[:, None]
-        return replace(study, uncertainty=imputed.of_rows(together))
+            return result.att("row")
+        return result.event_study(by_rows=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -59,6 +59,7 @@ class Estimates:
     clusters_used: NDArray[np.int64] | None = None
     cohort_weights: Floats | None = None
     treated_clusters: Floats | None = None
+    of_rows: Callable[[Floats], Uncertainty] | None = None
 
     def __post_init__(self) -> None:
         absent = [c for c in CELL_COLUMNS if c not in self.cells.columns]

@@ -64,6 +64,9 @@ class Result(Estimates):
     cohort_weights : weight of each cohort in each estimate, shape (K, C); None where labels tell
     treated_clusters : treated clusters that each estimate rests on, shape (K,), infinite where it
         is no effect of treatment; None where cohorts tell
+    of_rows : returns the uncertainty of combinations of the K estimates, the C shares and the
+        weight of the rows in each of the K cells, given their weights, shape (J, K + C + K); None
+        where it is not sampled how many rows a cell has
 
     Notes
     -----

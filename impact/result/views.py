@@ -33,9 +33,7 @@ def average_after_treatment(of: View, weighting: Weighting | None) -> View:
     if weighting in ("event_time", "time"):
         return _mean_after(average_by(of, weighting))
     after = _after(of)
-    if weighting == "row":
-        incidence = after * _presence(of)
-    elif weighting == "cell":
+    if weighting in ("cell", "row"):
         incidence = after.astype(np.float64)
     else:
         cohorts = of.cells["cohort"].to_numpy(dtype=np.float64)
@@ -43,7 +41,8 @@ def average_after_treatment(of: View, weighting: Weighting | None) -> View:
         count = pd.Series(known).groupby(cohorts).transform("sum").to_numpy()
         incidence = np.divide(known, count, out=np.zeros(len(of)), where=count > 0)
     head = pd.DataFrame({"term": ["att"]})
-    return _average(of, incidence[None, :], head, weighting or "cohort")
+    how = weighting or "cohort"
+    return _average(of, incidence[None, :], head, how, by_rows=weighting == "row")
 
 
 def average_by(
@@ -68,9 +67,7 @@ def average_by(
     if grouping == "cohort":
         known = incidence & ~np.isnan(of.estimates)
         incidence = known / np.maximum(known.sum(axis=1, keepdims=True), 1)
-    if by_rows:
-        incidence = incidence * _presence(of)
-    return _average(of, incidence.astype(np.float64), head, grouping)
+    return _average(of, incidence.astype(np.float64), head, grouping, by_rows=by_rows)
 
 
 def combine(of: View, weights: Floats, terms: Sequence[str]) -> View:
@@ -93,27 +90,49 @@ def combine(of: View, weights: Floats, terms: Sequence[str]) -> View:
     return _linear(of, rows, pd.DataFrame({"term": list(terms)}), COMBINED)
 
 
-def _average(of: View, incidence: Floats, head: pd.DataFrame, how: str) -> View:
-    """Average cells with weights of incidence (A, K) times the shares of their cohorts."""
+def _average(of: View, incidence: Floats, head: pd.DataFrame, how: str, *, by_rows: bool) -> View:
+    """Average cells with weights of incidence (A, K) times the shares of their cohorts.
+
+    ``by_rows`` multiplies them by the share of the cohort that is observed in the period.
+    """
     index = np.searchsorted(
         of.shares.index.to_numpy(dtype=np.float64), of.cells["cohort"].to_numpy(dtype=np.float64)
     )
     shares = of.shares.to_numpy(dtype=np.float64)
-    average = share_average(of.estimates, incidence, index, shares)
+    observed = _presence(of) if by_rows else np.ones(len(of))
+    average = share_average(of.estimates, incidence * observed, index, shares)
     head = head.reindex(columns=[*CELL_COLUMNS, *head.columns.difference(list(CELL_COLUMNS))])
     head["estimate"] = average.estimates
-    head["weight"] = incidence @ shares[index]
+    head["weight"] = incidence @ (observed * shares[index])
     head["note"] = np.where(np.isnan(average.estimates), "no cell of this kind has an estimate", "")
     keeps_cohorts = bool(head["cohort"].notna().all())
     jacobian = average.jacobian() if keeps_cohorts else average.jacobian()[: len(head)]
+    if by_rows and of.of_rows is not None:
+        moves = _by_cells_and_rows(of, incidence, observed * shares[index], keeps_cohorts)
+        uncertainty = of.of_rows(moves)
+    else:
+        uncertainty = of.uncertainty.combine(jacobian)
     return replace(
         of,
         cells=head,
-        uncertainty=of.uncertainty.combine(jacobian),
+        uncertainty=uncertainty,
+        of_rows=None,
         cohort_weights=_combined_weights(of, np.nan_to_num(average.weights)),
         shares=of.shares if keeps_cohorts else pd.Series(dtype=np.float64),
         estimand=f"{of.estimand}, averaged by {how.replace('_', ' ')}",
     )
+
+
+def _by_cells_and_rows(
+    of: Estimates, incidence: Floats, rows: Floats, keeps_cohorts: bool
+) -> Floats:
+    """Return derivatives of averages (and shares) by cells, shares and rows, (J, K + C + K)."""
+    n_cells, n_shares = len(of), len(of.shares)
+    average = share_average(of.estimates, incidence, np.arange(n_cells), rows)
+    moves = average.jacobian()[: len(incidence)]
+    moves = np.insert(moves, [n_cells] * n_shares, 0.0, axis=1)
+    kept = np.eye(n_shares, n_cells + n_shares + n_cells, n_cells)
+    return np.concatenate((moves, kept)) if keeps_cohorts else moves
 
 
 def _linear(of: View, weights: Floats, head: pd.DataFrame, how: str) -> View:
@@ -128,6 +147,7 @@ def _linear(of: View, weights: Floats, head: pd.DataFrame, how: str) -> View:
         of,
         cells=head,
         uncertainty=of.uncertainty.combine(np.pad(weights, ((0, 0), (0, len(of.shares))))),
+        of_rows=None,
         shares=pd.Series(dtype=np.float64),
         cohort_weights=_combined_weights(of, np.abs(weights)),
         treated_clusters=effective_treated(weights, of.support.smaller_arms) if from_arms else None,

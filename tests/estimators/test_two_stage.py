@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from did import cell_columns, design, dummies, staggered, two_by_two, waves
+from did import cell_columns, design, dummies, reweighted_errors, staggered, two_by_two, waves
 
 from impact import Imputation, TwoStage
 from impact.errors import DesignError, EstimationError
@@ -11,6 +11,8 @@ EXACT = 1e-10
 # R did2s 1.2.1 stops its demeaning at 1e-6 of the outcome's scale; points differ by 1e-7.
 ITERATED = 1e-7
 STD_ERROR = 1e-7
+# Derivatives are central differences with steps of 1e-4, in error by their square.
+DERIVATIVE = 1e-7
 
 
 def test_two_periods_by_hand():
@@ -129,9 +131,42 @@ def test_second_stages_by_rows_equal_did2s_in_a_panel_with_gaps(name):
     att = TwoStage(second_stage="treated").fit(sample)
     assert att.estimates[0] == pytest.approx(overall, rel=EXACT)
     assert att.std_errors[0] == pytest.approx(overall_error, rel=EXACT)
-    given = TwoStage().fit(sample)
-    np.testing.assert_allclose(given.event_study(by_rows=True).estimates, estimates, rtol=EXACT)
-    assert given.att("row").estimates[0] == pytest.approx(overall, rel=EXACT)
+    cells = TwoStage().fit(sample)
+    study, att = cells.event_study(by_rows=True), cells.att("row")
+    np.testing.assert_allclose(study.estimates, estimates, rtol=EXACT)
+    np.testing.assert_allclose(study.std_errors, errors, rtol=EXACT)
+    assert att.estimates[0] == pytest.approx(overall, rel=EXACT)
+    assert att.std_errors[0] == pytest.approx(overall_error, rel=EXACT)
+
+
+VIEWS_BY_ROWS = {
+    "all rows": lambda result: result.att("row"),
+    "event time": lambda result: result.event_study(by_rows=True),
+    "period": lambda result: result.by("time", by_rows=True),
+    "cohort, then by size": lambda result: result.by("cohort", by_rows=True).att("cell"),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS_BY_ROWS)
+@pytest.mark.parametrize("clusters", ["unit", "cluster"])
+def test_errors_of_averages_by_rows_count_how_many_rows_there_are(view, clusters):
+    frame = staggered(4, n_units=40, missing=0.15)
+
+    def fit(rows):
+        sample = design(rows, weights="w", clusters=clusters, always_treated="drop")
+        return VIEWS_BY_ROWS[view](TwoStage().fit(sample))
+
+    np.testing.assert_allclose(
+        fit(frame).std_errors, reweighted_errors(fit, frame, clusters=clusters), rtol=DERIVATIVE
+    )
+
+
+def test_averages_by_rows_of_an_outcome_without_error_have_no_standard_error():
+    frame = staggered(4, n_units=60, missing=0.15)
+    exact = frame.assign(outcome=frame["unit"] % 7 + 0.5 * frame["time"])
+    result = TwoStage().fit(design(exact, always_treated="drop"))
+    assert np.isnan(result.att("row").std_errors).all()
+    assert np.isnan(result.event_study(by_rows=True).std_errors).all()
 
 
 @pytest.mark.parametrize("settings", [{}, {"clusters": "cluster", "weights": "w"}])

@@ -422,10 +422,12 @@ def cell_result(
     notes: Sequence[str] = (),
     extra: dict[str, object] | None = None,
     comparison: Booleans | None = None,
+    of_rows: Callable[[Floats], Uncertainty] | None = None,
 ) -> Result:
     """Put estimates of cells, (K,), and the uncertainty of cells and shares into a Result.
 
     ``comparison``, shape (C + 1, T), marks who serves as comparison when; all untreated if None.
+    ``of_rows`` is as in ``Result``.
 
     Raises
     ------
@@ -475,4 +477,5 @@ def cell_result(
         settings=estimator.settings(),
         notes=tuple(said),
         extra=extra or {},
+        of_rows=of_rows,
     )

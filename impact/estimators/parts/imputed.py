@@ -39,14 +39,14 @@ class ImputedCells:
     means : array, shape (K,), NaN where not identified
     uncertainty : of the K means and C cohort shares
     lone : array, shape (K,), whether one cluster is all of a cell
-    of_rows : returns the uncertainty of means over the rows of several cells, given which,
-        (A, K): which cells hold how many rows is then as sampled as the rows' outcomes
+    of_rows : the uncertainty of combinations of means, shares and weights of rows that
+        ``Result.of_rows`` describes
     """
 
     means: Floats
     uncertainty: Uncertainty
     lone: Booleans
-    of_rows: Callable[[Booleans], Uncertainty]
+    of_rows: Callable[[Floats], Uncertainty]
 
 
 def impute(
@@ -97,13 +97,13 @@ def _impute_moments(
         leave_one_out=leave_one_out,
     )
     shares = np.eye(n_cohorts + 1, n_cohorts)[moments.cohort] - cohort_shares(design)
-    linear = _with_shares(imputed.linear, shares * sampled_shares / found.size.sum())
+    total = found.size.sum()
+    linear = _with_means(imputed.linear, shares * sampled_shares / total)
 
-    def of_rows(together: Booleans) -> Uncertainty:
-        mean = _RowMeans.of(imputed.means, found.size @ members, together)
-        slopes = np.einsum("ak,pkt->pat", mean.weights, imputed.linear.slopes)
-        intercepts = imputed.linear.intercepts @ mean.weights.T + members @ mean.moves.T
-        return linear_uncertainty(design, LinearCells(slopes, intercepts), found)
+    def of_rows(weights: Floats) -> Uncertainty:
+        every = _with_means(linear, members / total)
+        chosen = LinearCells(weights @ every.slopes, every.intercepts @ weights.T)
+        return linear_uncertainty(design, chosen, found)
 
     return ImputedCells(
         imputed.means,
@@ -144,31 +144,14 @@ def _impute_rows(
     psi = own[:, None] * (member - cohort_shares(design)) * sampled_shares / own.sum()
     psi = summed_by_cluster(psi, clusters, design.n_clusters)
 
-    def of_rows(together: Booleans) -> Uncertainty:
-        held = (codes[:, None] == cells.cohort) & ~np.isnan(outcomes)[:, cells.period]
-        mass = summed_by_cluster(held * own[:, None], clusters, design.n_clusters)
-        mean = _RowMeans.of(rows.means, mass.sum(axis=0), together)
-        return Scores(rows.contributions @ mean.weights.T + mass @ mean.moves.T)
-
     scores = Scores(np.concatenate((rows.contributions, psi), axis=1))
+
+    def of_rows(weights: Floats) -> Uncertainty:
+        held = (codes[:, None] == cells.cohort) & ~np.isnan(outcomes)[:, cells.period]
+        mass = summed_by_cluster(held * own[:, None], clusters, design.n_clusters) / own.sum()
+        return Scores(np.concatenate((scores.psi, mass), axis=1) @ weights.T)
+
     return ImputedCells(rows.means, scores, rows.largest_share >= 1, of_rows)
-
-
-@dataclass(frozen=True, eq=False)
-class _RowMeans:
-    """Means over the rows of cells: derivatives by the cells' means and by their mass, (A, K)."""
-
-    weights: Floats
-    moves: Floats
-
-    @classmethod
-    def of(cls, means: Floats, mass: Floats, together: Booleans) -> _RowMeans:
-        rows = together * mass * ~np.isnan(means)
-        total = rows.sum(axis=1, keepdims=True)
-        total[total == 0] = 1.0
-        weights, effects = rows / total, np.nan_to_num(means)
-        apart = (effects - (weights @ effects)[:, None]) * (rows > 0)
-        return cls(weights, apart / total)
 
 
 def _lone(design: Design, cells: Cells, moments: GroupMoments) -> Booleans:
@@ -189,10 +172,10 @@ def _lone(design: Design, cells: Cells, moments: GroupMoments) -> Booleans:
     return np.asarray(counts[cells.cohort, cells.period] == 1)
 
 
-def _with_shares(linear: LinearCells, shares: Floats) -> LinearCells:
-    """Append what units contribute to the cohort shares, (C + 1, C)."""
-    slopes = np.zeros((len(shares), shares.shape[1], linear.slopes.shape[2]))
+def _with_means(linear: LinearCells, own: Floats) -> LinearCells:
+    """Append means over units of what is alike within groups, (P, m)."""
+    slopes = np.zeros((len(own), own.shape[1], linear.slopes.shape[2]))
     return LinearCells(
         np.concatenate((linear.slopes, slopes), axis=1),
-        np.concatenate((linear.intercepts, shares), axis=1),
+        np.concatenate((linear.intercepts, own), axis=1),
     )

@@ -51,8 +51,11 @@ class LocalProjectionDiD(Estimator):
         entry; "equal" gives every entrant the same weight, an average effect on the treated
         (by regression adjustment where there are covariates)
     comparison : "not_yet_treated" or "never_treated" units
-    composition : "any" uses at each horizon all rows there are; "fixed" only rows that every
-        horizon can use
+    composition : "any" takes at each horizon the entrants observed then and all units untreated
+        until then, so that who is compared changes along the path; "fixed" the same entrants and
+        comparison units at every horizon from ``pre`` before to ``post`` after: observed at all
+        of them, comparison units untreated until the last. State ``pre`` and ``post`` with it:
+        the longer the window, the fewer are left
     effect : "event_study", or "pooled" for one average over all horizons and one over all leads
     base_periods : periods before treatment whose mean outcomes are measured from
     unbalanced : in a panel with gaps, "pairs" takes every unit observed in the base period and
@@ -74,7 +77,9 @@ class LocalProjectionDiD(Estimator):
     ``stabilisation``, that effects are stable that many periods after a change. Covariates
     enter with their values in the last base period. A difference rests on two periods, and who
     enters in t is known from the cohort, so that a gap in t loses nothing with "pairs"; with
-    ``stabilisation`` the treatment in t must be observed. Standard errors are clustered with
+    ``stabilisation`` the treatment in t must be observed. A fixed composition is that of lpdid's
+    ``nocomp`` since 1.1.0; earlier versions, which need no outcome, and diff-diff, whose leads
+    take all rows, hold less of it. Standard errors are clustered with
     G/(G-1) (n-1)/(n-K) at each horizon and t(G-1). The effect at event time -1 (less
     anticipation) is zero by construction.
 
@@ -119,7 +124,7 @@ class LocalProjectionDiD(Estimator):
         fits = [
             Horizon(0.0, np.zeros(design.n_clusters), 0, 0, 0, design.n_clusters)
             if h == -1 - design.anticipation
-            else _fit(self, design, window, h, horizons)
+            else _fit(self, design, window, h)
             for h in horizons
         ]
         return _report(self, design, horizons, fits)
@@ -187,8 +192,12 @@ def _horizons(estimator: LocalProjectionDiD, design: Design) -> list[int]:
 def _sample(
     estimator: LocalProjectionDiD, design: Design, window: _Window, first: int, last: int
 ) -> tuple[Booleans, Booleans]:
-    """Return entrants and clean comparison rows, (N, n_periods), for horizons first to last."""
-    last = max(last, 0)
+    """Return entrants and clean comparison rows, (N, n_periods), for horizons first to last.
+
+    With a fixed composition these are the horizons of the window, whichever are asked for.
+    """
+    held = _horizons(estimator, design) if estimator.composition == "fixed" else []
+    first, last = min([first, *held]), max([last, 0, *held])
     if estimator.stabilisation is None:
         entrants = window.entrants
         clean = window.state(last + design.anticipation) == 0
@@ -202,7 +211,9 @@ def _sample(
     if estimator.comparison == "never_treated":
         clean = clean & np.isnan(design.cohorts)[:, None]
     if estimator.unbalanced == "observed_at_entry":
-        seen = ~np.isnan(window.outcome(0))
+        held = [*held, 0]
+    for h in held:
+        seen = ~np.isnan(window.outcome(h))
         entrants, clean = entrants & seen, clean & seen
     return entrants, clean
 
@@ -212,15 +223,9 @@ def _fit(
     design: Design,
     window: _Window,
     h: int,
-    horizons: list[int],
 ) -> Horizon:
     """Estimate one horizon."""
-    fixed = estimator.composition == "fixed"
-    first, last = (horizons[0], horizons[-1]) if fixed else (min(h, 0), h)
-    entrants, clean = _sample(estimator, design, window, first, last)
-    if fixed:
-        whole = np.all([~np.isnan(window.outcome(j)) for j in horizons], axis=0)
-        entrants, clean = entrants & whole, clean & whole
+    entrants, clean = _sample(estimator, design, window, min(h, 0), h)
     return _regress(estimator, design, window, window.outcome(h) - window.base, entrants, clean)
 
 
@@ -279,7 +284,7 @@ def _notes(estimator: LocalProjectionDiD, design: Design) -> tuple[str, ...]:
             "until the horizon after, of entrants and comparison units."
         )
     if estimator.composition == "fixed":
-        notes.append("The same rows at every horizon.")
+        notes.append("The same entrants and comparison units at every horizon of the window.")
     if not design.is_balanced:
         both = {"pairs": "", "observed_at_entry": ", and when treatment begins"}
         notes.append(
@@ -346,7 +351,8 @@ def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Windo
     if np.isnan(fits[0].estimate):
         raise EstimationError(
             f"{estimator.name} cannot pool horizons 0 to {horizons[-1]}: no entrant is observed "
-            "throughout beside a clean comparison unit. Set a smaller post."
+            "throughout beside a clean comparison unit. Set a smaller post"
+            f"{', and pre' if estimator.composition == 'fixed' else ''}."
         )
     frame = pd.DataFrame(
         {

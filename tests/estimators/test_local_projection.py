@@ -184,6 +184,78 @@ def test_the_same_rows_at_every_horizon():
     assert result.cells.loc[result.cells["note"] == "", "n_comparison"].nunique() == 1
 
 
+def held_by_hand() -> pd.DataFrame:
+    """Two enter in period 3, one of them unseen in 4; one in 5; two never, one unseen in 1."""
+    paths = {
+        1: (3, [1, 2, 6, 7]),
+        2: (3, [1, 3, 9, None]),
+        3: (5, [0, 1, 3, 6, 9]),
+        4: (None, [2, 2, 3, 5]),
+        5: (None, [None, 4, 9, 9]),
+    }
+    return pd.DataFrame(
+        [
+            {"unit": u, "time": t + 1, "outcome": y, "cohort": g}
+            for u, (g, path) in paths.items()
+            for t, y in enumerate(path)
+            if y is not None
+        ]
+    ).astype({"cohort": float})
+
+
+@pytest.mark.parametrize("weighting", ["variance", "equal"])
+def test_a_fixed_composition_by_hand(weighting):
+    """Over -2 to 1 only unit 1 enters; 3 and 4 are untreated and seen in periods 1 to 4."""
+    estimator = LocalProjectionDiD(composition="fixed", pre=2, post=1, weighting=weighting)
+    cells = estimator.fit(design(held_by_hand())).cells.set_index("event_time")
+    others = {-2: (-1 + 0) / 2, 0: (2 + 1) / 2, 1: (5 + 3) / 2}
+    for h, own in {-2: -1, 0: 4, 1: 5}.items():
+        assert cells["estimate"][h] == pytest.approx(own - others[h], abs=EXACT)
+        assert (cells["n_treated"][h], cells["n_comparison"][h]) == (1, 2)
+    pooled = LocalProjectionDiD(composition="fixed", pre=2, post=1, effect="pooled")
+    att, before = pooled.fit(design(held_by_hand())).estimates
+    assert att == pytest.approx((4 + 5) / 2 - (1.5 + 4) / 2, abs=EXACT)
+    assert before == pytest.approx(-1 - others[-2], abs=EXACT)
+
+
+def test_any_composition_by_hand():
+    """Units 2 and 5 count where they are seen; unit 3 enters beside nobody seen."""
+    cells = LocalProjectionDiD(pre=2, post=1).fit(design(held_by_hand())).cells
+    at = cells.set_index("event_time")
+    assert at["estimate"][0] == pytest.approx((4 + 6) / 2 - (2 + 1 + 5) / 3, abs=EXACT)
+    assert at["estimate"][1] == pytest.approx(5 - (5 + 3 + 5) / 3, abs=EXACT)
+    assert (at["n_treated"][0], at["n_treated"][1]) == (2, 1)
+
+
+# diff-diff 3.13.0, LPDiD(pre_window=2, post_window=2, no_composition=True), and reweight=True, on
+# waves(gaps=True): horizons 0, 1, 2 with estimate, standard error and rows. Its leads are not held.
+HELD = {
+    "variance": [
+        (0, 1.3652582023497315, 0.10842797739735416, 190),
+        (1, 2.137900836154791, 0.189099526908878, 190),
+        (2, 2.842310190357196, 0.2206433528505655, 190),
+    ],
+    "equal": [
+        (0, 1.36525820234973, 0.10836693552568395, 115),
+        (1, 2.13790083615479, 0.18899306924609072, 115),
+        (2, 2.8423101903571952, 0.22051913690969047, 115),
+    ],
+}
+
+
+@pytest.mark.parametrize("weighting", HELD)
+def test_a_fixed_composition_equals_diff_diff_where_no_lead_is_asked_for(weighting):
+    estimator = LocalProjectionDiD(
+        composition="fixed", pre=0, post=2, weighting=weighting, unbalanced="observed_at_entry"
+    )
+    result = estimator.fit(design(waves(gaps=True), never_treated=0))
+    for h, estimate, error, rows in HELD[weighting]:
+        k = result.cells["event_time"].tolist().index(h)
+        assert result.estimates[k] == pytest.approx(estimate, rel=1e-9)
+        assert result.std_errors[k] == pytest.approx(error, rel=1e-9)
+        assert result.cells.loc[k, ["n_treated", "n_comparison"]].sum() == rows
+
+
 def test_never_treated_comparison_and_a_mean_of_base_periods():
     frame = staggered(7, n_units=60, cohorts=(4, 6))
     result = LocalProjectionDiD(comparison="never_treated", base_periods=3, pre=2, post=0).fit(

@@ -12,7 +12,7 @@ from impact.errors import InferenceError, check_choice
 from impact.inference.assignments import Assignments, Labels
 from impact.inference.bands import check_level
 from impact.inference.scaled_ranks import Ranked
-from impact.inference.sets import ConfidenceSet, invert
+from impact.inference.sets import ConfidenceSet, invert_together
 
 __all__ = [
     "PathCells",
@@ -49,8 +49,9 @@ class Statistics:
     effect: Floats
     variance: Floats | None = None
 
-    def signed_squares(self, value: float) -> Floats:
-        """Return sign(t) t^2 of each assignment under the effect ``value``, shape (B,)."""
+    def signed_squares(self, value: Floats | float) -> Floats:
+        """Return sign(t) t^2 of each assignment under each effect, ``value``'s shape + (B,)."""
+        value = np.asarray(value)[..., None]
         top = self.effect[0] - value * self.effect[1]
         signed: Floats = top * np.abs(top)
         if self.variance is None:
@@ -167,26 +168,30 @@ def permutation_test(
     # Rounding in statistics that are zero in exact arithmetic must not break their tie.
     floor = float(np.median(np.abs(reassigned.signed_squares(centre)))) * _TIE**2
 
-    def p_values(value: float) -> tuple[float, float]:
-        ranked, observed = reassigned.signed_squares(value), actual.signed_squares(value)[0]
+    def shares(values: Floats) -> tuple[Floats, Floats]:
+        ranked, observed = reassigned.signed_squares(values), actual.signed_squares(values)
         if alternative == "two_sided":
-            ranked, observed = np.abs(ranked), abs(observed)
+            ranked, observed = np.abs(ranked), np.abs(observed)
         elif alternative == "less":
             ranked, observed = -ranked, -observed
-        slack = _TIE * abs(observed) + floor
-        count = int(np.count_nonzero(ranked >= observed - slack))
-        strict = int(np.count_nonzero(ranked > observed + slack))
-        return (own + count) / (own + len(ranked)), strict / len(ranked)
+        slack = _TIE * np.abs(observed) + floor
+        count = np.count_nonzero(ranked >= observed - slack, axis=1)
+        strict = np.count_nonzero(ranked > observed + slack, axis=1)
+        return (own + count) / (own + ranked.shape[1]), strict / ranked.shape[1]
 
-    p_value, p_strict = p_values(null)
+    width = max(1, _CELLS // reassigned.effect.shape[1])
+
+    def p_values(values: Floats) -> Floats:
+        parts = [values[start : start + width] for start in range(0, len(values), width)]
+        return np.concatenate([shares(part)[0] for part in parts])
+
+    p_value, p_strict = (float(share[0]) for share in shares(np.array([null])))
     return PermutationTest(
         estimate=estimate,
         null=null,
         p_value=p_value,
         p_strict=p_strict,
-        confidence_set=invert(
-            lambda value: p_values(value)[0], scale=spread, level=level, centre=centre
-        ),
+        confidence_set=invert_together(p_values, scale=spread, level=level, centre=centre),
         draws=len(drawn.labels),
         exhaustive=drawn.exhaustive,
         lattice=drawn.lattice,

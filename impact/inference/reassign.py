@@ -17,7 +17,7 @@ from impact.inference.evidence import Evidence
 from impact.inference.few_treated import size_variance
 from impact.inference.paths import Paths
 from impact.inference.permutation import Statistics, path_statistics
-from impact.inference.scaled_ranks import ArmStatistics, Ranked, Stacked
+from impact.inference.scaled_ranks import ArmStatistics, Ranked
 
 __all__ = ["need_paths", "placebo_effects", "reassign", "reassign_jointly"]
 
@@ -66,21 +66,18 @@ def _scaled(evidence: Evidence, draws: int, seed: int) -> tuple[Assignments, Ran
     if paths.shifted:
         drawn = over_dates(drawn, labels, 1 + len(paths.shifted))
 
-    def statistics(contrast: Floats, rows: Labels) -> ArmStatistics:
+    def statistics(rows: Labels, *contrasts: Floats) -> ArmStatistics:
         return ArmStatistics(
-            paths.outcomes @ contrast,
-            paths.treatment @ contrast,
+            np.stack([paths.outcomes @ contrast for contrast in contrasts]),
+            np.stack([paths.treatment @ contrast for contrast in contrasts]),
             evidence.sizes,
             np.nonzero(rows == code)[1].reshape(len(rows), -1),
             1.0 if paths.treated[few].all() else -1.0,
         )
 
-    size = len(drawn.labels) // drawn.dates
-    every = tuple(
-        statistics(contrast, drawn.labels[date * size : (date + 1) * size])
-        for date, contrast in enumerate((paths.contrast, *paths.shifted))
-    )
-    return drawn, statistics(paths.contrast, labels[None]), Stacked(every)
+    rows = drawn.labels[: len(drawn.labels) // drawn.dates]
+    everywhere = statistics(rows, paths.contrast, *paths.shifted)
+    return drawn, statistics(labels[None], paths.contrast), everywhere
 
 
 def placebo_effects(drawn: Assignments, actual: Ranked, reassigned: Ranked) -> Floats:

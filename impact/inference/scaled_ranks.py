@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ArmStatistics", "Ranked", "SizeFit", "Stacked", "fit_sizes", "normal_equivalent"]
+__all__ = ["ArmStatistics", "Ranked", "SizeFit", "fit_sizes", "normal_equivalent"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,8 +26,8 @@ class Ranked(Protocol):
         """Return (2, B): the effect found in outcomes less r is effect[0] - r effect[1]."""
         ...
 
-    def signed_squares(self, value: float) -> Floats:
-        """Return the signed square of each statistic under the effect ``value``, shape (B,)."""
+    def signed_squares(self, value: Floats | float) -> Floats:
+        """Return the signed square of each statistic under each effect, value's shape + (B,)."""
         ...
 
 
@@ -35,12 +35,13 @@ class Ranked(Protocol):
 class SizeFit:
     """Weighted least squares of squared errors on one and one over size, over all clusters.
 
-    ``common`` and ``individual`` are the parts of the variance at size n, common + individual / n,
-    and ``precision``, shape (G,), the squares' weights, one over the squared variance.
+    ``common`` and ``individual``, shape (...), are the parts of the variance at size n, common +
+    individual / n, and ``precision``, shape (..., G), the squares' weights, one over the squared
+    variance.
     """
 
-    common: float
-    individual: float
+    common: Floats
+    individual: Floats
     precision: Floats
 
 
@@ -49,34 +50,38 @@ def fit_sizes(outcomes: Floats, sizes: Floats) -> SizeFit:
 
     Parameters
     ----------
-    outcomes, sizes : arrays, shape (G,)
+    outcomes : array, shape (..., G)
+    sizes : array, shape (G,)
     """
-    squares = (outcomes - np.average(outcomes, weights=sizes)) ** 2
+    mean = np.sum(outcomes * sizes, axis=-1, keepdims=True) / sizes.sum()
+    squares = (outcomes - mean) ** 2
     inverse = 1.0 / sizes
-    weights = np.ones(len(sizes))
-    common, individual = 1.0, 0.0
+    weights = np.ones(outcomes.shape)
+    least = _LEAST * squares.max(axis=-1, initial=0.0, keepdims=True)
     for _ in range(2):
-        s0, s1, s2 = (np.asarray(np.sum(weights * inverse**k)) for k in range(3))
-        r0, r1 = (np.asarray(np.sum(weights * squares * inverse**k)) for k in range(2))
-        found = _non_negative(s0, s1, s2, r0, r1)
-        common, individual = float(found[0]), float(found[1])
-        fitted = np.maximum(common + individual * inverse, _LEAST * squares.max(initial=0.0))
-        if not fitted.any():
-            break
-        weights = 1.0 / (fitted / fitted.mean()) ** 2
+        by_size = weights * inverse
+        parts = (weights, by_size, by_size * inverse, weights * squares, by_size * squares)
+        common, individual = _non_negative(*np.stack(parts).sum(axis=-1))
+        fitted = np.maximum(common[..., None] + individual[..., None] * inverse, least)
+        scale = fitted.mean(axis=-1, keepdims=True)
+        relative = np.divide(fitted, scale, out=np.ones(fitted.shape), where=scale > 0)
+        weights = 1.0 / relative**2
     return SizeFit(common, individual, weights)
 
 
-def _non_negative(s0: Floats, s1: Floats, s2: Floats, r0: Floats, r1: Floats) -> Floats:
-    """Solve two normal equations each, coefficients no less than zero, shape (2, B)."""
+def _non_negative(
+    s0: Floats, s1: Floats, s2: Floats, r0: Floats, r1: Floats
+) -> tuple[Floats, Floats]:
+    """Solve two normal equations each, coefficients no less than zero, both shape (...)."""
     determinant = s0 * s2 - s1**2
     flat = determinant <= _FLAT * s0 * s2
     safe = np.where(flat, 1.0, determinant)
     common, individual = (s2 * r0 - s1 * r1) / safe, (s0 * r1 - s1 * r0) / safe
-    alone = flat | (individual < 0)
-    found = np.stack((np.where(alone, r0 / s0, common), np.where(alone, 0.0, individual)))
-    by_size = found[0] < 0
-    return np.where(by_size, np.stack((0.0 * found[0], r1 / s2)), found)
+    alone, by_size = flat | (individual < 0), common < 0
+    return (
+        np.where(alone, r0 / s0, np.maximum(common, 0.0)),
+        np.where(alone, 0.0, np.where(by_size, r1 / s2, individual)),
+    )
 
 
 def normal_equivalent(effect: Floats, variance: Floats, freedom: Floats) -> Floats:
@@ -97,7 +102,7 @@ def normal_equivalent(effect: Floats, variance: Floats, freedom: Floats) -> Floa
 
 @dataclass(frozen=True, eq=False)
 class ArmStatistics:
-    """Statistics of B choices of an arm of one or two clusters out of G.
+    """Statistics of B choices of an arm of one or two clusters out of G, at each of D dates.
 
     The effect is the difference in size-weighted means. Its error is learnt from the other
     clusters, whose squared errors are fitted to their sizes without the arm; where the arm is two
@@ -107,8 +112,8 @@ class ArmStatistics:
 
     Parameters
     ----------
-    outcomes : array, shape (G,), change of each cluster
-    treatment : array, shape (G,), what an effect of one added to them
+    outcomes : array, shape (G,) or (D, G), change of each cluster
+    treatment : array of that shape, what an effect of one added to them
     sizes : array, shape (G,)
     members : array, shape (B, 1) or (B, 2), clusters of the arm
     sign : 1 if the arm is the treated one, -1 if it is the other
@@ -135,64 +140,75 @@ class ArmStatistics:
 
     @cached_property
     def effect(self) -> Floats:
-        """Effect in the outcomes and what an effect of one adds to it, shape (2, B)."""
-        return np.stack([self._difference(values)[0] for values in (self.outcomes, self.treatment)])
+        """Effect in the outcomes and what an effect of one adds to it, shape (2, D B)."""
+        both = np.stack((self.outcomes, self.treatment))
+        return self._difference(both)[0].reshape(2, -1)
 
-    def signed_squares(self, value: float) -> Floats:
-        """Return the signed square of each statistic under the effect ``value``, shape (B,)."""
-        values = self.outcomes - value * self.treatment
+    def signed_squares(self, value: Floats | float) -> Floats:
+        """Return the signed square of each statistic under each effect, value's shape + (D B,)."""
+        at = np.asarray(value)
+        values = self.outcomes - at.reshape(at.shape + (1,) * self.outcomes.ndim) * self.treatment
         effect, own, other = self._difference(values)
         fit = fit_sizes(values, self.sizes)
-        least = _LEAST * float(np.mean((values - values.mean()) ** 2))
+        least = _LEAST * values.var(axis=-1, keepdims=True)
         variance, freedom = self._fitted(values, other, fit)
         z = normal_equivalent(effect, np.maximum(variance, least), freedom)
         if self.members.shape[1] > 1:
             spread = self._spread(values, own, other)
             z = z + normal_equivalent(effect, np.maximum(spread, least), self._geometry.freedom)
-        return np.asarray(np.sign(effect) * z**2)
+        return np.asarray(np.sign(effect) * z**2).reshape((*at.shape, -1))
 
     def _difference(self, values: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the effect and the means of the arm and of the others, all (B,)."""
+        """Return the effect and the means of the arm and of the others, all (..., B)."""
         mass = self.sizes * values
-        own = mass[self.members].sum(axis=1)
+        own = self._inside(mass)
         g = self._geometry
-        first, second = own / g.mass, (mass.sum() - own) / g.rest
+        first, second = own / g.mass, (mass.sum(axis=-1, keepdims=True) - own) / g.rest
         return self.sign * (first - second), first, second
 
+    def _inside(self, values: Floats) -> Floats:
+        """Sum over the clusters of the arm, shape (..., B)."""
+        first, *others = (np.take(values, member, axis=-1) for member in self.members.T)
+        return np.asarray(sum(others, first))
+
     def _outside(self, values: Floats) -> Floats:
-        """Sum over the clusters outside the arm, shape (B,)."""
-        return np.asarray(values.sum() - values[self.members].sum(axis=1))
+        """Sum over the clusters outside the arm, shape (..., B)."""
+        return np.asarray(values.sum(axis=-1, keepdims=True) - self._inside(values))
 
     def _fitted(self, values: Floats, mean: Floats, fit: SizeFit) -> tuple[Floats, Floats]:
-        """Return the variance of the effect fitted without the arm, and its freedom, both (B,)."""
+        """Return the variance of the effect fitted without the arm, and its freedom, (..., B)."""
         inverse, g = 1.0 / self.sizes, self._geometry
-        sums = []
-        for weight in (fit.precision, fit.precision * inverse):
-            total, linear, square = (self._outside(weight * values**k) for k in (0, 1, 2))
-            sums.append((total, square - 2 * mean * linear + mean**2 * total))
-        (s0, r0), (s1, r1) = sums
-        s2 = self._outside(fit.precision * inverse**2)
+        weights = np.stack((fit.precision, fit.precision * inverse))
+        totals, linear, square = self._outside(
+            np.stack((weights, weights * values, weights * values**2))
+        )
+        (s0, s1), s2 = totals, self._outside(weights[1] * inverse)
+        r0, r1 = square - 2 * mean * linear + mean**2 * totals
         count = len(self.sizes) - self.members.shape[1]
-        common, individual = _non_negative(s0, s1, s2, r0, r1) * count / (count - 1)
-        expected = g.common * fit.common + g.individual * fit.individual
+        common, individual = _non_negative(s0, s1, s2, r0, r1)
+        expected = g.common * fit.common[..., None] + g.individual * fit.individual[..., None]
         determinant = s0 * s2 - s1**2
         flat = determinant <= _FLAT * s0 * s2
         error = g.common**2 * s2 - 2 * g.common * g.individual * s1 + g.individual**2 * s0
-        scale = float(np.mean(fit.common + fit.individual * inverse))
+        scale = (fit.common + fit.individual * inverse.mean())[..., None]
         relative = 2 * error * scale**2 / np.where(flat, 1.0, determinant)
-        relative = np.divide(relative, expected**2, out=np.zeros(len(s0)), where=expected > 0)
+        relative = np.divide(relative, expected**2, out=np.zeros(s0.shape), where=expected > 0)
         alike = 2.0 / count
         imprecision = np.where(flat, alike, 0.5 * (relative + alike))
-        return g.common * common + g.individual * individual, 2.0 / imprecision
+        variance = (g.common * common + g.individual * individual) * count / (count - 1)
+        return variance, 2.0 / imprecision
 
     def _spread(self, values: Floats, own: Floats, other: Floats) -> Floats:
-        """Return the variance of the effect by the spread within either arm, shape (B,)."""
+        """Return the variance of the effect by the spread within either arm, shape (..., B)."""
         g, squares = self._geometry, self.sizes**2
-        inside = (self.sizes[self.members] * (values[self.members] - own[:, None])) ** 2
-        outside = [self._outside(squares * values**k) for k in (0, 1, 2)]
-        rest = outside[2] - 2 * other * outside[1] + other**2 * outside[0]
+        inside = sum(
+            (self.sizes[member] * (np.take(values, member, axis=-1) - own)) ** 2
+            for member in self.members.T
+        )
+        linear, square = self._outside(np.stack((squares * values, squares * values**2)))
+        rest = square - 2 * other * linear + other**2 * self._outside(squares)
         return np.asarray(
-            g.corrections[0] * inside.sum(axis=1) / g.mass**2
+            g.corrections[0] * inside / g.mass**2
             + g.corrections[1] * np.maximum(rest, 0.0) / g.rest**2
         )
 
@@ -237,19 +253,3 @@ def _geometry(sizes: Floats, members: Integers) -> _Geometry:
         corrections=corrections,
         freedom=s2.sum(axis=0) ** 2 / spread,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Stacked:
-    """Statistics of several sets of choices one after another, such as of several dates."""
-
-    parts: tuple[Ranked, ...]
-
-    @cached_property
-    def effect(self) -> Floats:
-        """Effects of all parts, shape (2, B)."""
-        return np.concatenate([part.effect for part in self.parts], axis=1)
-
-    def signed_squares(self, value: float) -> Floats:
-        """Return the statistics of all parts under the effect ``value``, shape (B,)."""
-        return np.concatenate([part.signed_squares(value) for part in self.parts])

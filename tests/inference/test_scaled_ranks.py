@@ -105,6 +105,20 @@ def test_statistics_equal_a_loop_over_arms(width, seed):
     np.testing.assert_allclose(found, expected, rtol=CLOSED_FORM)
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_dates_and_effects_at_once_are_those_one_by_one(width):
+    rng = np.random.default_rng(8)
+    sizes, treatment = rng.integers(2, 40, 9).astype(float), np.zeros((3, 9))
+    outcomes = rng.normal(size=(3, 9))
+    treatment[:, :width] = rng.random((3, 1))
+    arms, effects = np.array(list(combinations(range(9), width))), np.array([-1.0, 0.0, 0.7, 1e5])
+    together = ArmStatistics(outcomes, treatment, sizes, arms)
+    alone = [ArmStatistics(y, d, sizes, arms) for y, d in zip(outcomes, treatment, strict=True)]
+    np.testing.assert_allclose(together.effect, np.hstack([one.effect for one in alone]), rtol=SAME)
+    expected = [np.hstack([one.signed_squares(effect) for one in alone]) for effect in effects]
+    np.testing.assert_allclose(together.signed_squares(effects), expected, rtol=CLOSED_FORM)
+
+
 def test_one_of_five_equal_clusters_by_hand():
     """Changes 4, 0, 1, 2, 3: the others' mean is 1.5 and their variance 5/3."""
     y, ones = np.array([4.0, 0.0, 1.0, 2.0, 3.0]), np.ones(5)

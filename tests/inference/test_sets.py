@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from impact.errors import InferenceError
-from impact.inference.sets import ConfidenceSet, interval, invert
+from impact.inference.sets import ConfidenceSet, interval, invert, invert_together
 
 
 def test_interval_ends_where_the_p_value_crosses():
@@ -33,6 +33,22 @@ def test_disjoint_unbounded_and_empty_sets():
     assert np.isnan(empty.low)
     assert np.isnan(empty.high)
     assert (str(split), str(half), str(empty)) == ("[-3, -1] and [1, 3]", "[-2, inf)", "empty")
+
+
+def test_values_together_give_the_set_of_values_one_by_one():
+    def p_value(value):
+        return float(np.abs(np.sin(value)) + np.exp(-abs(value)))
+
+    calls = []
+
+    def p_values(values):
+        calls.append(len(values))
+        return np.array([p_value(value) for value in values])
+
+    one = invert(p_value, scale=0.4, level=0.7, centre=0.3)
+    assert len(one.intervals) > 2
+    assert invert_together(p_values, scale=0.4, level=0.7, centre=0.3) == one
+    assert len(calls) < 70
 
 
 def test_shift_and_mirror():

@@ -10,8 +10,9 @@ from impact import CallawaySantAnna, EffectsByGroup, simulate
 from impact.errors import SpecError
 from impact.evaluation import LANGUAGES, Evaluation
 from impact.families import family
-from impact.report import Record, chapters, effect_tables, estimate_outcomes, planned
+from impact.report import Record, chapters, effect_tables, estimate_outcomes
 from impact.report.build import check_plan
+from impact.report.cost import check_cost, cost_sentence, plan_cost
 from impact.report.values import render_template
 from impact.value import cost_per_unit
 
@@ -101,7 +102,7 @@ def told(plan):
     effects = estimate_outcomes(plan, plan.load())
     record = Record.of(plan)
     effect_tables.record_effects(record, effects)
-    sentence = planned.cost_sentence(record, plan, effects)
+    sentence = cost_sentence(record, plan, effects)
     chapters.add_planned(record, plan, effects)
     return record, effects, sentence, record.as_dict()
 
@@ -210,7 +211,7 @@ def test_an_effect_that_may_be_none_has_no_upper_limit(make, shift, said):
     effects = estimate_outcomes(plan, frame)
     record = Record.of(plan)
     effect_tables.record_effects(record, effects)
-    sentence = planned.cost_sentence(record, plan, effects)
+    sentence = cost_sentence(record, plan, effects)
     chapters.add_planned(record, plan, effects)
     record.as_dict()
     assert said in words_of(record, sentence)[0]
@@ -230,7 +231,7 @@ def test_without_valid_inference_the_cost_and_families_are_told_with_that(make, 
     record = Record.of(plan)
     record.smallest_cell = 1
     effect_tables.record_effects(record, effects)
-    sentence = planned.cost_sentence(record, plan, effects)
+    sentence = cost_sentence(record, plan, effects)
     chapters.add_planned(record, plan, effects)
     content = record.as_dict()
     english, vietnamese = words_of(record, sentence)
@@ -276,9 +277,9 @@ def test_a_cost_of_an_effect_on_a_logarithm_needs_its_base(make):
         return words.replace('unit = "jobs"\nprimary', 'unit = "jobs"\ntransform = "log"\nprimary')
 
     plan = make(COST, edit=in_logs)
-    assert any("cost.scale is missing" in said for said in planned.check_planned(plan))
+    assert any("cost.scale is missing" in said for said in check_cost(plan))
     with pytest.raises(SpecError, match=r"cost\.scale is missing"):
-        planned.plan_cost(plan, {})
+        plan_cost(plan, {})
 
 
 def test_only_the_analyses_of_the_plan_are_told(make):

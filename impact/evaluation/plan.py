@@ -294,22 +294,7 @@ class Evaluation:
         """
         import numpy as np
 
-        if self.scan is not None:
-            raise SpecError(
-                f"{self.path}: the data stay where data.scan says, and are not loaded. Use "
-                "plan.table(), or Design.from_table(plan.table(), ...).collect(share=...)."
-            )
-        if self.dataset is not None:
-            frame = datasets.load(self.dataset)
-        elif len(self.data_files) == 1:
-            frame = self._read_csv(next(iter(self.data_files.values())))
-        else:
-            raise SpecError(
-                f"{self.path}: [data] names {len(self.data_files)} files and no dataset; an "
-                "evaluation needs one table of units by time. Name it as data.dataset or one "
-                "data.files."
-            )
-        frame = self._rows_of_interest(frame)
+        frame = self._rows_of_interest(self.rows())
         for outcome in self.outcomes:
             if outcome.name not in frame.columns:
                 raise SpecError(
@@ -326,6 +311,29 @@ class Evaluation:
                     )
                 frame[outcome.column] = np.log(frame[outcome.name])
         return frame
+
+    def rows(self) -> pd.DataFrame:
+        """Load the plan's data as they are: all rows, whichever of them [data.where] keeps.
+
+        Raises
+        ------
+        SpecError : the plan leaves its data in a table, or names neither a data set nor exactly
+            one CSV file
+        """
+        if self.scan is not None:
+            raise SpecError(
+                f"{self.path}: the data stay where data.scan says, and are not loaded. Use "
+                "plan.table(), or Design.from_table(plan.table(), ...).collect(share=...)."
+            )
+        if self.dataset is not None:
+            return datasets.load(self.dataset)
+        if len(self.data_files) != 1:
+            raise SpecError(
+                f"{self.path}: [data] names {len(self.data_files)} files and no dataset; an "
+                "evaluation needs one table of units by time. Name it as data.dataset or one "
+                "data.files."
+            )
+        return self._read_csv(next(iter(self.data_files.values())))
 
     def _read_csv(self, path: Path) -> pd.DataFrame:
         """Read the plan's table."""

@@ -50,6 +50,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "strings": ((list,), "a list of strings"),
     "text": ((dict,), "a table with a text for each language, {en = ..., vi = ...}"),
     "texts": ((list,), "a list of texts, each {en = ..., vi = ...}"),
+    "labels": ((dict,), "a table of texts by class, {class = {en = ..., vi = ...}}"),
     "table": ((dict,), "a table"),
     "tables": ((list,), "a list of tables"),
     "free": ((dict,), "a table"),
@@ -181,7 +182,11 @@ PLAN: dict[str, Key] = {
     ),
     "subgroups": Key(
         "tables",
-        table={"by": Key("string", required=True), "label": Key("text", required=True)},
+        table={
+            "by": Key("string", required=True),
+            "label": Key("text", required=True),
+            "classes": Key("labels"),
+        },
     ),
     "robustness": Key(
         "table",
@@ -266,6 +271,11 @@ def _check_value(value: Any, key: Key, path: str, findings: list[str]) -> Any:
             _check_value(entry, Key("text"), f"{path}.{number}", findings)
             for number, entry in enumerate(value, start=1)
         ]
+    if key.kind == "labels":
+        return {
+            name: _check_value(entry, Key("text"), f"{path}.{name}", findings)
+            for name, entry in value.items()
+        }
     if key.kind == "text":
         missing = [code for code in LANGUAGES if not str(value.get(code, "")).strip()]
         if missing or set(value) - set(LANGUAGES):

@@ -131,8 +131,10 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
     ------
     SpecError : all findings at once
     """
+    from impact.report.cost import check_cost
     from impact.report.effects import check_effects
-    from impact.report.planned import check_planned
+    from impact.report.families import check_families
+    from impact.report.subgroups import check_subgroups
 
     findings: list[str] = []
     parameters: dict[str, Any] = {}
@@ -149,7 +151,7 @@ def check_plan(plan: Evaluation) -> dict[str, Any]:
     makes_its_data = plan.data_kind == "simulated" and not has_data
     if plan.outcomes and not makes_its_data:
         findings += check_effects(plan)
-        findings += check_planned(plan)
+        findings += check_families(plan) + check_subgroups(plan) + check_cost(plan)
     if findings:
         said = (finding.removeprefix(f"{plan.path}: ") for finding in findings)
         raise SpecError("\n- ".join([f"{plan.path} cannot run:", *said]))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from impact.evaluation import Evaluation
-from impact.report import charts, effect_tables, narrative, planned
+from impact.report import charts, effect_tables, narrative
+from impact.report.cost import add_cost, cost_sentence
 from impact.report.credibility import (
     Credibility,
     credibility_reasons,
@@ -14,10 +15,12 @@ from impact.report.credibility import (
     record_credibility,
 )
 from impact.report.effects import OutcomeEffect
+from impact.report.families import add_families
 from impact.report.figures import Drawing
 from impact.report.population import Population
 from impact.report.results import Block, Record, bullets
 from impact.report.robustness import robustness_sentences, robustness_table
+from impact.report.subgroups import add_subgroups
 from impact.report.text import Text, text
 from impact.report.textbook import TextbookFit, textbook_table
 
@@ -47,7 +50,7 @@ def summarise(record: Record, plan: Evaluation, effects: Effects, population: Po
     """
     graded, labels = _graded(plan, effects, population)
     reading = {key: said for key, said in plan.reading.items() if key not in _CREDIBILITY}
-    cost = planned.cost_sentence(record, plan, effects)
+    cost = cost_sentence(record, plan, effects)
     if cost is not None:
         reading["cost"] = cost
     record.summary(
@@ -80,9 +83,9 @@ def add_credibility(
 
 def add_planned(record: Record, plan: Evaluation, effects: Effects) -> None:
     """Add what the plan asks for beyond effects: subgroups, families of outcomes, cost."""
-    planned.add_subgroups(record, plan, effects)
-    planned.add_families(record, plan, effects)
-    planned.add_cost(record, plan, effects)
+    add_subgroups(record, plan, effects)
+    add_families(record, plan, effects)
+    add_cost(record, plan, effects)
 
 
 def _present(block: Block | None) -> list[Block]:
@@ -210,7 +213,8 @@ def add_textbook(
     if not fits:
         return
     source = plan.textbook["source"]
-    table = textbook_table(record, fits, effects)
+    results = {name: effect.result for name, effect in effects.items()}
+    table = textbook_table(record, fits, results)
     record.section(
         "textbook",
         text("Beside the textbook", "So với giáo trình"),

@@ -20,6 +20,7 @@ from impact.inference.multiplicity import adjust
 from impact.report.effect_tables import warn_of_breaks
 from impact.report.effects import plan_design, plan_panel
 from impact.report.figures import report_style
+from impact.report.headings import ESTIMATOR, INTERVAL, OUTCOME, P_HOLM, capitalised, of_outcome
 from impact.report.narrative import estimator_name
 from impact.report.results import Block, Column, Record, bullets
 from impact.report.text import LANGUAGES, Text, capital, text
@@ -60,8 +61,6 @@ _WORDS = {
     "cannot be tested": "không kiểm định được",
     "the same number: they differ by rounding only": "cùng một số, chỉ khác do làm tròn",
 }
-_INTERVAL = text("{level} interval", "Khoảng tin cậy {level}")
-_ESTIMATOR = text("Estimator", "Phương pháp")
 
 
 def compare_outcomes(plan: Evaluation, frame: pd.DataFrame) -> dict[str, Comparison]:
@@ -131,11 +130,11 @@ def _record_averages(
         ("estimators", len(estimates), text("estimators", "số phương pháp")),
         ("clear", clear, text("intervals without zero", "số khoảng tin cậy không chứa số không")),
     ):
-        record.value(f"{outcome.name}.{id}", count, "count", _joined(outcome, what))
+        record.value(f"{outcome.name}.{id}", count, "count", of_outcome(outcome, what))
     shared = comparison.common_event_times
     last = text("last period since treatment in the average", "kỳ cuối trong mức bình quân")
     if shared:
-        record.value(f"{outcome.name}.last", int(shared[-1]), "count", _joined(outcome, last))
+        record.value(f"{outcome.name}.last", int(shared[-1]), "count", of_outcome(outcome, last))
 
 
 def _record_events(record: Record, outcome: Outcome, comparison: Comparison) -> None:
@@ -177,7 +176,7 @@ def _record_differences(record: Record, outcome: Outcome, comparison: Comparison
             label = what if not id else {c: f"{less[c]}: {what[c]}" for c in LANGUAGES}
             record.value(
                 f"{outcome.name}.{_slug(str(line['estimator']))}.difference{id}",
-                value, kind, _joined(outcome, label),
+                value, kind, of_outcome(outcome, label),
                 decimals=None if kind == "p_value" else 1,
                 note=note if math.isnan(value) else None,
                 units=_treated(comparison.results[0], 0),
@@ -197,7 +196,7 @@ def summarise(record: Record, plan: Evaluation, comparisons: Comparisons) -> Non
 def _answer(outcome: Outcome, comparison: Comparison) -> Text:
     """Say between which numbers the estimators' averages lie, and whether they differ."""
     y = outcome.name
-    label = {code: capital(outcome.label[code]) for code in LANGUAGES}
+    label = capitalised(outcome.label)
     spread = text(
         f"**{label['en']}**: {{{y}.estimators}} estimators put the average effect between "
         f"{{{y}.lowest:signed}} and {{{y}.highest:signed}}.",
@@ -312,7 +311,7 @@ def add_side_by_side(record: Record, plan: Evaluation, comparisons: Comparisons)
 def _average_table(record: Record, plan: Evaluation, comparisons: Comparisons) -> Block:
     rows = [
         {
-            "outcome": {c: capital(outcome.label[c]) for c in LANGUAGES},
+            "outcome": capitalised(outcome.label),
             "estimator": _named(label),
             "average": f"{{{outcome.name}.{_slug(label)}:signed}}",
             "interval": f"{{{outcome.name}.{_slug(label)}:interval}}",
@@ -325,10 +324,10 @@ def _average_table(record: Record, plan: Evaluation, comparisons: Comparisons) -
         pd.DataFrame(rows),
         text("Average effects", "Tác động trung bình"),
         {
-            "outcome": Column(text("Outcome", "Kết quả")),
-            "estimator": Column(_ESTIMATOR),
+            "outcome": OUTCOME,
+            "estimator": ESTIMATOR,
             "average": Column(text("Average", "Bình quân"), "count"),
-            "interval": Column(_INTERVAL, "count"),
+            "interval": INTERVAL,
         },
         note=text(
             "The mean over the periods since treatment began that all estimators have, each with "
@@ -360,7 +359,7 @@ def _event_table(record: Record, outcome: Outcome, comparison: Comparison) -> Bl
             f"{capital(label['en'])}: effects by periods since treatment began",
             f"{capital(label['vi'])}: tác động theo số kỳ kể từ khi được hỗ trợ",
         ),
-        {"estimator": Column(_ESTIMATOR), **periods},
+        {"estimator": ESTIMATOR, **periods},
     )
 
 
@@ -368,7 +367,7 @@ def add_differences(record: Record, plan: Evaluation, comparisons: Comparisons) 
     """Add the estimators' differences from the first one, with tests."""
     rows = [
         {
-            "outcome": {c: capital(outcome.label[c]) for c in LANGUAGES},
+            "outcome": capitalised(outcome.label),
             "estimator": _named(label),
             "difference": f"{{{outcome.name}.{_slug(label)}.difference:signed}}",
             "error": f"{{{outcome.name}.{_slug(label)}.difference_error}}",
@@ -397,12 +396,12 @@ def add_differences(record: Record, plan: Evaluation, comparisons: Comparisons) 
             pd.DataFrame(rows),
             text(f"Averages less [[{first['en']}]]", f"Bình quân trừ [[{first['vi']}]]"),
             {
-                "outcome": Column(text("Outcome", "Kết quả")),
-                "estimator": Column(_ESTIMATOR),
+                "outcome": OUTCOME,
+                "estimator": ESTIMATOR,
                 "difference": Column(text("Difference", "Khác biệt"), "count"),
                 "error": Column(text("Standard error", "Sai số chuẩn"), "count"),
                 "p": Column(text("p", "p"), "count"),
-                "holm": Column(text("p by Holm", "p theo Holm"), "count"),
+                "holm": P_HOLM,
                 "joint": Column(text("p, every period", "p, mọi kỳ"), "count"),
             },
             note=text(
@@ -452,7 +451,7 @@ def add_estimands(record: Record, plan: Evaluation, comparisons: Comparisons) ->
             pd.DataFrame(rows),
             text("From what each measures", "Cơ sở so sánh của từng phương pháp"),
             {
-                "estimator": Column(_ESTIMATOR),
+                "estimator": ESTIMATOR,
                 "measured": Column(text("Changes measured from", "Kỳ gốc")),
                 "compared": Column(text("Compared with units", "So sánh với đơn vị")),
                 "weighted": Column(text("Waves weighted by", "Trọng số của các đợt")),
@@ -480,7 +479,7 @@ def _effect(
     said = what or text(f"average effect, {name['en']}", f"tác động trung bình, {name['vi']}")
     unit = "percent" if outcome.is_relative else outcome.unit
     record.value(
-        id, estimate, unit, _joined(outcome, said),
+        id, estimate, unit, of_outcome(outcome, said),
         low=low, high=high, level=level, decimals=1, units=units,
     )  # fmt: skip
 
@@ -516,10 +515,6 @@ def _named(label: str) -> Text:
 def in_words(said: str) -> Text:
     """Put what a comparison says of an estimator into the report's languages."""
     return text(f"[[{said}]]", f"[[{_WORDS.get(said, said)}]]")
-
-
-def _joined(outcome: Outcome, what: Text) -> Text:
-    return {c: f"{capital(outcome.label[c])}: {what[c]}" for c in LANGUAGES}
 
 
 def _together(sentences: list[Text]) -> Text:

@@ -11,6 +11,7 @@ import pandas as pd
 from impact.design import Design
 from impact.evaluation import Evaluation, Outcome
 from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
+from impact.report.headings import EFFECT, INTERVAL, OUTCOME, capitalised, of_outcome
 from impact.report.narrative import estimator_name, unit_name
 from impact.report.results import Block, Column, Record
 from impact.report.text import LANGUAGES, Text, capital, text
@@ -40,7 +41,6 @@ _FEW = text(
     "no inference holds with so few units treated or untreated",
     "quá ít đơn vị được hoặc không được hỗ trợ nên không có suy luận nào đáng tin",
 )
-_INTERVAL = text("{level} interval", "Khoảng tin cậy {level}")
 
 
 def record_effects(record: Record, effects: Mapping[str, OutcomeEffect]) -> None:
@@ -73,14 +73,13 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
     outcome = effect.outcome
     unit = "percent" if outcome.is_relative else outcome.unit
     decimals = 1
-    label = outcome.label
 
     def effect_value(id: str, number: EffectNumber, what: Text) -> None:
         record.value(
             id,
             number.estimate,
             unit,
-            _joined(label, what),
+            of_outcome(outcome, what),
             low=number.low,
             high=number.high,
             level=effect.level,
@@ -118,7 +117,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             f"{name}.{id}",
             size,
             unit,
-            _joined(label, what),
+            of_outcome(outcome, what),
             decimals=decimals,
             note=_FEW if math.isnan(size) else None,
             units=effect.design.facts.n_treated_units,
@@ -128,7 +127,9 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             f"{name}.smallest",
             round(outcome.smallest_effect * (100 if outcome.is_relative else 1), 9),
             unit,
-            _joined(label, text("smallest effect of interest", "tác động nhỏ nhất đáng quan tâm")),
+            of_outcome(
+                outcome, text("smallest effect of interest", "tác động nhỏ nhất đáng quan tâm")
+            ),
         )
     test = effect.pre_trends
     p_value = math.nan if test is None else test.p_value
@@ -137,7 +138,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
         f"{name}.pretrend",
         p_value,
         "p_value",
-        _joined(label, text("p of no effect before", "p của không có tác động trước")),
+        of_outcome(outcome, text("p of no effect before", "p của không có tác động trước")),
         note=missing if math.isnan(p_value) else None,
     )
     facts = effect.design.facts
@@ -145,14 +146,14 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
         ("units", facts.n_units, text("units observed", "số đơn vị quan sát")),
         ("treated", facts.n_treated_units, text("units treated", "số đơn vị được hỗ trợ")),
     ):
-        record.value(f"{name}.{id}", count, "count", _joined(label, what), units=count)
+        record.value(f"{name}.{id}", count, "count", of_outcome(outcome, what), units=count)
 
 
 def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, OutcomeEffect]) -> Block:
     """Keep the table of all outcomes: units, effects with intervals, what could be found."""
     rows = [
         {
-            "outcome": _named(effect),
+            "outcome": capitalised(effect.outcome.label),
             "effect": f"{{{name}:signed}}",
             "interval": f"{{{name}:interval}}",
             "reading": _VERDICTS[effect.verdict],
@@ -164,9 +165,9 @@ def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
         for name, effect in effects.items()
     ]
     columns = {
-        "outcome": Column(text("Outcome", "Kết quả")),
-        "effect": Column(text("Effect", "Tác động"), "count"),
-        "interval": Column(_INTERVAL, "count"),
+        "outcome": OUTCOME,
+        "effect": EFFECT,
+        "interval": INTERVAL,
         "reading": Column(text("Reading", "Kết luận")),
         "detectable": Column(text("Detectable rise", "Mức tăng phát hiện được"), "count"),
         "detectable_fall": Column(text("Detectable fall", "Mức giảm phát hiện được"), "count"),
@@ -194,20 +195,20 @@ def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
     beside = list(dict.fromkeys(name for effect in effects.values() for name in effect.beside))
     main = _heading(next(iter(effects.values())).result.estimator)
     rows = [
-        {"outcome": _named(effect), "average": f"{{{name}.average:signed}}"}
+        {"outcome": capitalised(effect.outcome.label), "average": f"{{{name}.average:signed}}"}
         | {"interval": f"{{{name}.average:interval}}", "pretrend": f"{{{name}.pretrend}}"}
         | {other.lower(): f"{{{name}.{other.lower()}:signed}}" for other in beside}
         | {f"{other.lower()}_interval": f"{{{name}.{other.lower()}:interval}}" for other in beside}
         for name, effect in effects.items()
     ]
     columns = {
-        "outcome": Column(text("Outcome", "Kết quả")),
+        "outcome": OUTCOME,
         "average": Column(main, "count"),
-        "interval": Column(_INTERVAL, "count"),
+        "interval": INTERVAL,
     }
     for other in beside:
         columns[other.lower()] = Column(_heading(other), "count")
-        columns[f"{other.lower()}_interval"] = Column(_INTERVAL, "count")
+        columns[f"{other.lower()}_interval"] = INTERVAL
     columns["pretrend"] = Column(text("p before", "p trước"), "count")
     return record.table(
         "comparison",
@@ -243,7 +244,7 @@ def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
             )  # fmt: skip
             rows.append(
                 {
-                    "outcome": _named(effect),
+                    "outcome": capitalised(effect.outcome.label),
                     "cohort": cohort,
                     "time": time,
                     "effect": f"{{{id}:signed}}",
@@ -259,11 +260,11 @@ def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
         pd.DataFrame(rows),
         text("Effects by wave of treatment and year", "Tác động theo đợt hỗ trợ và năm"),
         {
-            "outcome": Column(text("Outcome", "Kết quả")),
+            "outcome": OUTCOME,
             "cohort": Column(text("First treated", "Bắt đầu"), "year"),
             "time": Column(text("Year", "Năm"), "year"),
-            "effect": Column(text("Effect", "Tác động"), "count"),
-            "interval": Column(_INTERVAL, "count"),
+            "effect": EFFECT,
+            "interval": INTERVAL,
             "treated": Column(text("Treated compared", "Được hỗ trợ"), "count"),
             "comparison": Column(text("Compared with", "So với"), "count"),
         },
@@ -296,7 +297,7 @@ def event_study_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> B
             )  # fmt: skip
             rows.append(
                 {
-                    "outcome": _named(effect),
+                    "outcome": capitalised(effect.outcome.label),
                     "since": since,
                     "effect": f"{{{id}:signed}}",
                     "interval": f"{{{id}:interval}}",
@@ -307,10 +308,10 @@ def event_study_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> B
         pd.DataFrame(rows, columns=["outcome", "since", "effect", "interval"]),
         text("Effects by periods since treatment began", "Tác động theo số kỳ từ khi hỗ trợ"),
         {
-            "outcome": Column(text("Outcome", "Kết quả")),
+            "outcome": OUTCOME,
             "since": Column(text("Periods since", "Số kỳ"), "count"),
-            "effect": Column(text("Effect", "Tác động"), "count"),
-            "interval": Column(_INTERVAL, "count"),
+            "effect": EFFECT,
+            "interval": INTERVAL,
         },
         note=text(
             "The period before treatment, from which changes are counted, is left out.",
@@ -345,7 +346,7 @@ def _record_line(
         id,
         line["estimate"],
         "percent" if outcome.is_relative else outcome.unit,
-        _joined(outcome.label, what),
+        of_outcome(outcome, what),
         low=line["conf_low"],
         high=line["conf_high"],
         level=effect.level,
@@ -359,11 +360,3 @@ def _heading(estimator: str) -> Text:
     """Name an estimator at the head of a column."""
     name = estimator_name(estimator)
     return {code: f"[[{capital(name[code])}]]" for code in LANGUAGES}
-
-
-def _named(effect: OutcomeEffect) -> Text:
-    return {code: capital(effect.outcome.label[code]) for code in LANGUAGES}
-
-
-def _joined(label: Text, what: Text) -> Text:
-    return {code: f"{capital(label[code])}: {what[code]}" for code in LANGUAGES}

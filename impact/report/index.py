@@ -15,6 +15,7 @@ import numpy as np
 
 from impact.errors import PlaceError
 from impact.evaluation import LANGUAGES, Outcome
+from impact.report.cells import Matrix
 from impact.report.effects import Verdict, verdict_of
 from impact.report.figures import Drawing, report_style
 from impact.report.html import html_name, locale_words, page_fonts, template_environment
@@ -25,7 +26,6 @@ from impact.report.values import Value, format_value
 
 if TYPE_CHECKING:
     from impact.places import Vintage
-    from impact.report.matrix import Matrix
 
 __all__ = ["write_index"]
 

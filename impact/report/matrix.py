@@ -10,66 +10,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from impact.errors import ImpactError, ReportError
 from impact.evaluation import Evaluation
 from impact.report.build import build_report, is_current
+from impact.report.cells import Cell, Matrix
 from impact.report.cluster import cluster_outcomes
-from impact.report.derive import derived_plans, slug, varied_values
+from impact.report.derive import derived_plans, varied_values
+from impact.report.index import write_index
 from impact.report.nested import nested_counts
 from impact.report.notebook import notebook_parameters
 from impact.report.preloaded import Built, Preloaded, can_fork
 from impact.report.suppression import is_small
 
-__all__ = ["Cell", "Matrix", "build_matrix"]
-
-Status = Literal["built", "current", "failed", "hidden"]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One report of a matrix.
-
-    Parameters
-    ----------
-    value : the province, or whatever is varied
-    status : "built"; "current" (nothing had changed); "failed", with the ``error``; or "hidden"
-        (so few units that a report would disclose them)
-    folder : where the report is; None if it is hidden
-    error : why it failed
-    """
-
-    value: object
-    status: Status
-    folder: Path | None
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """The reports of an evaluation by the values of ``over``, in the values' order."""
-
-    plan: Evaluation
-    over: str
-    cells: tuple[Cell, ...]
-
-    @property
-    def folder(self) -> Path:
-        """The folder that holds the reports and their index."""
-        return self.plan.folder / f"by-{slug(self.over)}"
-
-    def having(self, *status: Status) -> tuple[Cell, ...]:
-        """Return the reports that ended so."""
-        return tuple(cell for cell in self.cells if cell.status in status)
-
-    def counts(self) -> str:
-        """Count the reports by how they ended: "2 built, 61 up to date"."""
-        numbers = {status: len(self.having(status)) for status in get_args(Status)}
-        words = {"current": "up to date"}
-        return ", ".join(f"{n} {words.get(status, status)}" for status, n in numbers.items() if n)
+__all__ = ["build_matrix"]
 
 
 def build_matrix(
@@ -105,8 +61,6 @@ def build_matrix(
     ``with joblib.parallel_config(backend=...)`` around the call puts the reports wherever that
     backend computes. The bytes are the same for any backend and any number of jobs.
     """
-    from impact.report.index import write_index
-
     units = varied_values(plan, over, values)
     smallest = plan.smallest_cell
     shown = [v for v, n in units.items() if not (n is not None and is_small(n, smallest))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,10 @@ from impact.errors import ImpactError, SpecError, near
 from impact.estimators import estimator_class
 from impact.evaluation import Evaluation, Outcome
 from impact.panel import Panel
+from impact.report.headings import OUTCOME, capitalised
 from impact.report.results import Block, Column, Record
-from impact.report.text import LANGUAGES, Text, capital, text
+from impact.report.text import LANGUAGES, Text, text
 from impact.result import Result
-
-if TYPE_CHECKING:
-    from impact.report.effects import OutcomeEffect
 
 __all__ = ["TextbookFit", "check_textbook", "fit_textbook", "textbook_table"]
 
@@ -82,7 +80,7 @@ def check_textbook(plan: Evaluation, frame: pd.DataFrame) -> list[str]:
 
 
 def textbook_table(
-    record: Record, fits: Mapping[str, TextbookFit], effects: Mapping[str, OutcomeEffect]
+    record: Record, fits: Mapping[str, TextbookFit], results: Mapping[str, Result]
 ) -> Block:
     """Keep the table of textbook coefficients beside the report's estimates, in their scale.
 
@@ -92,7 +90,7 @@ def textbook_table(
     rows = []
     for name, fit in fits.items():
         _record_counts(record, name, fit)
-        report = effects[name].result.event_study().cells.set_index("event_time")["estimate"]
+        report = results[name].event_study().cells.set_index("event_time")["estimate"]
         for position, (term, since, words) in enumerate(_TERMS):
             id = f"textbook.{name}.{term}"
             numbers = {
@@ -120,7 +118,7 @@ def textbook_table(
         pd.DataFrame(rows),
         text("The textbook's regressions, and this report", "Hồi quy của giáo trình và báo cáo"),
         {
-            "outcome": Column(text("Outcome", "Kết quả")),
+            "outcome": OUTCOME,
             "term": Column(text("Effect in", "Tác động trong")),
             "coefficient": Column(text("Textbook", "Giáo trình"), "count"),
             "std_error": Column(text("Std. error", "Sai số chuẩn"), "count"),
@@ -209,7 +207,7 @@ def _record_number(
 
 def _scale(outcome: Outcome) -> Text:
     """Name an outcome and the scale in which its coefficients are."""
-    label = {code: capital(outcome.label[code]) for code in LANGUAGES}
+    label = capitalised(outcome.label)
     if not outcome.is_relative:
         return label
     return text(f"{label['en']}, logarithm", f"{label['vi']}, logarit")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from impact.errors import TableError, plural
+from impact.warehouse.counted import CountedRows
 from impact.warehouse.presence import add_presence, by_period, read_presence
-
-if TYPE_CHECKING:
-    from impact.warehouse.sample import TableSample
 
 __all__ = ["ClusterMeans", "TableMoments", "cluster_means", "pattern_means", "table_moments"]
 
@@ -68,7 +66,7 @@ class ClusterMeans:
     clusters: Integers
 
 
-def table_moments(sample: TableSample) -> TableMoments:
+def table_moments(sample: CountedRows) -> TableMoments:
     """Let the engine add up each group's cross-products of outcomes over periods.
 
     Deviations are taken from the mean of all units in each period, then re-centred exactly at the
@@ -113,7 +111,7 @@ def table_moments(sample: TableSample) -> TableMoments:
     return TableMoments(cohort, seen, counts, size, mean, second)
 
 
-def _deviations(sample: TableSample, rows: Any) -> Any:
+def _deviations(sample: CountedRows, rows: Any) -> Any:
     """Lay each unit's outcomes, less the period's mean and zero where missing, side by side."""
     import ibis
 
@@ -130,12 +128,12 @@ def _deviations(sample: TableSample, rows: Any) -> Any:
     return units.mutate(one=ibis.literal(1).cast("float64"))
 
 
-def _keys(sample: TableSample) -> list[str]:
+def _keys(sample: CountedRows) -> list[str]:
     words = [] if sample.is_balanced else add_presence(sample.rows.time, sample.when)
     return ["cohort", *words]
 
 
-def _groups(sample: TableSample) -> tuple[Integers, Booleans]:
+def _groups(sample: CountedRows) -> tuple[Integers, Booleans]:
     """Return the cohort (P,) and presence (P, T) of units alike in both."""
     n_cohorts = len(sample.cohort_values) + 1
     if sample.is_balanced:
@@ -145,7 +143,7 @@ def _groups(sample: TableSample) -> tuple[Integers, Booleans]:
 
 
 def _positions(
-    sample: TableSample, cohort: Integers, seen: Booleans, found: pd.DataFrame
+    sample: CountedRows, cohort: Integers, seen: Booleans, found: pd.DataFrame
 ) -> Integers:
     """Find the group of each row of a query's answer."""
     own = _cohort_positions(sample, found["cohort"])
@@ -173,7 +171,7 @@ def _products(units: Any, weighted: bool) -> dict[str, Any]:
     return told
 
 
-def cluster_means(sample: TableSample) -> ClusterMeans:
+def cluster_means(sample: CountedRows) -> ClusterMeans:
     """Let the engine average outcomes by cluster, cohort and period.
 
     Raises
@@ -214,17 +212,16 @@ def cluster_means(sample: TableSample) -> ClusterMeans:
     )
 
 
-def pattern_means(sample: TableSample) -> ClusterMeans:
+def pattern_means(sample: CountedRows, moments: TableMoments) -> ClusterMeans:
     """Let the engine average outcomes by cluster, cohort and periods observed.
 
-    ``codes`` are positions among the groups of `table_moments`; where units are not observed,
+    ``codes`` are positions among the groups of ``moments``; where units are not observed,
     the outcome is that of all rows.
 
     Raises
     ------
     TableError : so many clusters that their means do not fit into memory
     """
-    moments = sample.moments
     key = "cluster" if sample.roles.cluster else "unit"
     names = [f"d{t}" for t in range(sample.n_periods)]
     keys = [key, *_keys(sample)]
@@ -253,7 +250,7 @@ def pattern_means(sample: TableSample) -> ClusterMeans:
     )
 
 
-def _sizes(sample: TableSample, name: str, found: pd.DataFrame) -> Floats:
+def _sizes(sample: CountedRows, name: str, found: pd.DataFrame) -> Floats:
     """Sum the weights of each cluster's units by cohort, whenever they are observed, (M,)."""
     keys = [name, "cohort"]
 
@@ -268,7 +265,7 @@ def _sizes(sample: TableSample, name: str, found: pd.DataFrame) -> Floats:
     return counted["size"].to_numpy(dtype=np.float64)
 
 
-def _cohort_positions(sample: TableSample, cohorts: pd.Series) -> Integers:
+def _cohort_positions(sample: CountedRows, cohorts: pd.Series) -> Integers:
     values = cohorts.to_numpy(dtype=np.float64)
     found = np.searchsorted(sample.cohort_values, values)
     return np.where(np.isnan(values), len(sample.cohort_values), found).astype(np.int64)

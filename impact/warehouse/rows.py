@@ -8,7 +8,7 @@ from typing import Any, Literal
 from impact.errors import DesignError, TableError, listing
 from impact.warehouse.panel import TablePanel
 
-__all__ = ["Roles", "lay_rows"]
+__all__ = ["Roles", "lay_rows", "used_rows"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,11 @@ def lay_rows(panel: TablePanel, roles: Roles) -> Any:
 
         rows = rows.mutate(cohort=ibis.null("float64"))
     return _with_causes(rows, roles)
+
+
+def used_rows(rows: Any) -> Any:
+    """Keep the rows that nothing leaves out."""
+    return rows.filter(rows.cause == 0)
 
 
 def _periods(panel: TablePanel) -> Any:

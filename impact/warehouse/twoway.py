@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from impact.errors import TableError, plural
+from impact.warehouse.counted import CountedRows
 from impact.warehouse.presence import add_presence, by_period, read_presence
-
-if TYPE_CHECKING:
-    from impact.warehouse.sample import TableSample
 
 __all__ = [
     "MOST_CLUSTERS",
@@ -90,7 +88,7 @@ class TableScores:
     squares: float
 
 
-def twoway_sums(sample: TableSample, regressors: Sequence[Regressor]) -> TwoWaySums:
+def twoway_sums(sample: CountedRows, regressors: Sequence[Regressor]) -> TwoWaySums:
     """Add up unit means, deviations from them and period sums, in two queries."""
     rows, names = _columns(sample, sample.rows, regressors)
     words = list(add_presence(rows.time, sample.when))
@@ -108,7 +106,7 @@ def twoway_sums(sample: TableSample, regressors: Sequence[Regressor]) -> TwoWayS
 
 
 def twoway_scores(
-    sample: TableSample, regressors: Sequence[Regressor], shifts: Floats, coefficients: Floats
+    sample: CountedRows, regressors: Sequence[Regressor], shifts: Floats, coefficients: Floats
 ) -> TableScores:
     """Add up each cluster's scores in one query.
 
@@ -152,7 +150,7 @@ def twoway_scores(
 
 
 def _scores(
-    sample: TableSample,
+    sample: CountedRows,
     rows: Any,
     regressors: Sequence[Regressor],
     shifts: Floats,
@@ -184,7 +182,7 @@ def _unit_sums(names: Sequence[str]) -> int:
     return 4 + m + 2 * m * (m + 1)
 
 
-def twoway_blocks(sample: TableSample, regressors: Sequence[Regressor]) -> ClusterSums:
+def twoway_blocks(sample: CountedRows, regressors: Sequence[Regressor]) -> ClusterSums:
     """Add up the sums of `twoway_sums` cluster by cluster, in two queries.
 
     Raises
@@ -221,7 +219,7 @@ def twoway_blocks(sample: TableSample, regressors: Sequence[Regressor]) -> Clust
 
 
 def _columns(
-    sample: TableSample, rows: Any, regressors: Sequence[Regressor]
+    sample: CountedRows, rows: Any, regressors: Sequence[Regressor]
 ) -> tuple[Any, list[str]]:
     """Add the outcome, less its mean, and the regressors as columns v0, v1, ..."""
     import ibis
@@ -245,7 +243,7 @@ def _columns(
     return rows.mutate(**columns), list(columns)
 
 
-def _by_unit(sample: TableSample, rows: Any, names: Sequence[str]) -> Any:
+def _by_unit(sample: CountedRows, rows: Any, names: Sequence[str]) -> Any:
     """Aggregate rows to units: presence, rows, weight, means and covariances."""
     told = add_presence(rows.time, sample.when) | {"n": rows.count()}
     if sample.roles.weights:

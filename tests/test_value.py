@@ -336,13 +336,15 @@ def test_benefit_cost_discounts_each_year_since_treatment():
         value.benefit_cost(result, cost=1, units={40: 1.0}, value=1, rate=0)
 
 
-def test_pooled_cost_adds_gains_and_squares_of_half_widths():
+def test_pooled_cost_of_parts_made_by_hand_is_a_bound_unless_they_are_independent():
     small = value.CostPerUnit(100e6, 10.0, interval(4.0, 16.0, 0.95), "job", 2020)
     large = value.CostPerUnit(200e6, 5.0, interval(-3.0, 13.0, 0.95), "job", 2020)
-    both = value.pooled_cost([small, large])
+    both = value.pooled_cost([small, large], independent=True)
     assert (both.cost, both.gained) == (300e6, 15.0)
     assert both.gained_set.intervals[0] == pytest.approx((5.0, 25.0))
     assert both.confidence_set.intervals[0] == pytest.approx((12e6, 60e6))
+    bound = value.pooled_cost([small, large])
+    assert bound.gained_set.intervals[0] == pytest.approx((1.0, 29.0))
     with pytest.raises(EstimationError, match="only costs of one unit, price base and level"):
         value.pooled_cost([small, value.CostPerUnit(1.0, 1.0, interval(0, 2, 0.9), "job", 2020)])
     with pytest.raises(EstimationError, match="have no part"):
@@ -350,6 +352,62 @@ def test_pooled_cost_adds_gains_and_squares_of_half_widths():
     halves = ConfidenceSet(((-np.inf, -1.0), (2.0, np.inf)), 0.95)
     with pytest.raises(EstimationError, match="no bounded interval cannot be added"):
         value.pooled_cost([value.CostPerUnit(1.0, 1.0, halves, "job")])
+
+
+def spent_in(frame, clusters, scale):
+    """Return the cost of a class with its interval of 1.96 clustered standard errors."""
+    panel = Panel(frame, unit="unit", time="time")
+    design = Design(panel, outcome="outcome", cohort="cohort", clusters=clusters)
+    result = CallawaySantAnna().fit(design)
+    average = result.att()
+    reach = Z95 * average.std_errors[0]
+    own = interval(average.estimates[0] - reach, average.estimates[0] + reach, 0.95)
+    return value.cost_per_unit(result, cost=1e9, scale=scale, effect_set=own), average
+
+
+SCALES = (10.0, 12.0)
+
+
+def two_classes():
+    """Halves of an establishment panel that lie in the same communes."""
+    frame = staggered_panel(5, n_units=160, n_clusters=20, cluster_noise=1.0).frame
+    return [frame[frame["unit"] % 2 == k] for k in (0, 1)]
+
+
+def reach_of(spent):
+    return spent.gained_set.high - spent.gained
+
+
+def test_pooled_cost_counts_the_clusters_that_classes_share():
+    halves = two_classes()
+    found = [spent_in(half, "cluster", k) for half, k in zip(halves, SCALES, strict=True)]
+    parts = [spent for spent, _ in found]
+    together = sum(
+        k * pd.Series(average.uncertainty.contributions()[:, 0], np.unique(half["cluster"]))
+        for half, k, (_, average) in zip(halves, SCALES, found, strict=True)
+    )
+    pooled = value.pooled_cost(parts)
+    assert reach_of(pooled) == pytest.approx(Z95 * np.sqrt(together @ together), rel=1e-12)
+    assert reach_of(pooled) != pytest.approx(np.hypot(*map(reach_of, parts)), rel=0.01)
+    # Costs that are sums themselves keep their clusters.
+    nested = value.pooled_cost([pooled, parts[0]])
+    twice = together + SCALES[0] * pd.Series(
+        found[0][1].uncertainty.contributions()[:, 0], np.unique(halves[0]["cluster"])
+    )
+    assert reach_of(nested) == pytest.approx(Z95 * np.sqrt(twice @ twice), rel=1e-12)
+
+
+def test_pooled_cost_of_classes_without_common_clusters_adds_squares():
+    parts = [spent_in(half, None, k)[0] for half, k in zip(two_classes(), SCALES, strict=True)]
+    assert reach_of(value.pooled_cost(parts)) == pytest.approx(
+        np.hypot(*map(reach_of, parts)), rel=1e-12
+    )
+
+
+def test_pooled_cost_of_parts_clustered_by_different_columns_is_a_bound():
+    one, other = two_classes()
+    parts = [spent_in(one, "cluster", 10.0)[0], spent_in(other, None, 12.0)[0]]
+    assert reach_of(value.pooled_cost(parts)) == pytest.approx(sum(map(reach_of, parts)), rel=1e-12)
 
 
 def test_before_and_after_by_hand():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -41,6 +42,8 @@ class CostPerUnit:
     gained_set : their confidence set
     unit : the unit, in words such as "job"
     price_base : year of the prices
+    contributions : what each cluster adds to the error of ``gained``, indexed by the values of the
+        design's cluster column; None if unknown
     """
 
     cost: float
@@ -48,6 +51,7 @@ class CostPerUnit:
     gained_set: ConfidenceSet
     unit: str
     price_base: int | None = None
+    contributions: pd.Series | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cost", float(self.cost))
@@ -133,7 +137,21 @@ def cost_per_unit(
     factor = scale * (1 - displacement)
     gained = tuple((factor * low, factor * high) for low, high in effect_set.intervals)
     gains = factor * float(average.estimates[0])
-    return CostPerUnit(cost, gains, ConfidenceSet(gained, effect_set.level), unit, price_base)
+    found = ConfidenceSet(gained, effect_set.level)
+    return CostPerUnit(cost, gains, found, unit, price_base, _by_cluster(average, factor))
+
+
+def _by_cluster(average: Result, factor: float) -> pd.Series | None:
+    """Return a multiple of each cluster's contribution, by cluster; None where unknown."""
+    design, psi = average.design, average.uncertainty.contributions()
+    if psi is None or design.table is not None or len(design.cluster_columns) > 1:
+        return None
+    column = design.cluster_columns[0]
+    values = design.sample.units if column == design.panel.unit else design.sample.column(column)
+    clusters = pd.Index(pd.factorize(values, sort=True)[1], name=column)
+    if average.clusters_used is not None:
+        clusters = clusters[average.clusters_used]
+    return pd.Series(factor * psi[:, 0], clusters) if len(psi) == len(clusters) else None
 
 
 def own_set(average: Result, level: float) -> ConfidenceSet:
@@ -145,17 +163,29 @@ def own_set(average: Result, level: float) -> ConfidenceSet:
     return interval(row["conf_low"], row["conf_high"], level)
 
 
-def pooled_cost(parts: Sequence[CostPerUnit]) -> CostPerUnit:
+def pooled_cost(parts: Sequence[CostPerUnit], *, independent: bool = False) -> CostPerUnit:
     """Add up costs and gains of groups without common units, such as size classes.
 
     An effect in logarithms stands for more jobs in a large establishment than in a small one, so
-    it is estimated and scaled within classes; the half-widths of independent intervals add up as
-    the root of their squares.
+    it is estimated and scaled within classes. The half-widths h of the parts' intervals add up to
+    the root of h'Rh, R being the correlations of their errors.
+
+    Parameters
+    ----------
+    independent : whether parts of unknown correlation are independent. If not, their half-widths
+        add up, which is the largest that any correlation makes of them
 
     Raises
     ------
     EstimationError : no part, parts of several units, prices or levels, or a gain whose set is
         not one bounded interval
+
+    Notes
+    -----
+    Correlations come from the clusters that parts have in common: small and large establishments
+    of one commune share its shocks. Parts without common clusters are independent. Correlations
+    are unknown where a part was made by hand, its estimator tells no contributions of clusters,
+    or two are clustered by different columns.
     """
     kinds = {(part.unit, part.price_base, part.gained_set.level) for part in parts}
     if len(kinds) != 1:
@@ -168,9 +198,9 @@ def pooled_cost(parts: Sequence[CostPerUnit]) -> CostPerUnit:
             "a gain whose confidence set is no bounded interval cannot be added to another; "
             "estimate all groups with one design instead."
         )
-    half_widths = [(p.gained_set.high - p.gained_set.low) / 2 for p in parts]
+    half_widths = np.array([(p.gained_set.high - p.gained_set.low) / 2 for p in parts])
     centre = sum((p.gained_set.high + p.gained_set.low) / 2 for p in parts)
-    reach = float(np.sqrt(np.sum(np.square(half_widths))))
+    reach = float(np.sqrt(half_widths @ _correlations(parts, independent) @ half_widths))
     unit, price_base, level = kinds.pop()
     return CostPerUnit(
         sum(p.cost for p in parts),
@@ -178,7 +208,33 @@ def pooled_cost(parts: Sequence[CostPerUnit]) -> CostPerUnit:
         interval(centre - reach, centre + reach, level),
         unit,
         price_base,
+        _sum_by_cluster(parts),
     )
+
+
+def _correlations(parts: Sequence[CostPerUnit], independent: bool) -> Floats:
+    """Return correlations of the parts' errors, shape (P, P), one where unknown unless told."""
+    found = np.eye(len(parts))
+    for i, j in combinations(range(len(parts)), 2):
+        one, other = parts[i].contributions, parts[j].contributions
+        if one is None or other is None or one.index.name != other.index.name:
+            found[i, j] = found[j, i] = 0.0 if independent else 1.0
+            continue
+        sizes = np.linalg.norm(one.to_numpy()) * np.linalg.norm(other.to_numpy())
+        together = float(one.mul(other, fill_value=0.0).to_numpy().sum())
+        found[i, j] = found[j, i] = together / float(sizes) if sizes > 0 else 0.0
+    return found
+
+
+def _sum_by_cluster(parts: Sequence[CostPerUnit]) -> pd.Series | None:
+    """Add up what clusters contribute to the parts; None where some part's are unknown."""
+    known = [part.contributions for part in parts if part.contributions is not None]
+    if len(known) < len(parts) or len({own.index.name for own in known}) > 1:
+        return None
+    total = known[0]
+    for own in known[1:]:
+        total = total.add(own, fill_value=0.0)
+    return total
 
 
 def ratio_of_effects(

@@ -120,7 +120,7 @@ def _one_stage(problem: Instrumented, column: Floats) -> dict[str, float]:
     slopes = chosen.coefficients[:q]
     spread = chosen.uncertainty.covariance()[:q, :q]
     equal = classical.uncertainty.covariance()[:q, :q]
-    information: Floats = np.linalg.inv(classical.fit.bread[:q, :q])
+    information = np.asarray(np.linalg.inv(classical.fit.bread[:q, :q]), dtype=np.float64)
     f = full_rank_wald(slopes, equal) / q
     return {
         "f": f,

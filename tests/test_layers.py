@@ -1,6 +1,7 @@
 """Who may import whom: a module imports only from its left, imports inside functions included."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import impact
@@ -86,6 +87,19 @@ def test_modules_import_only_from_their_left():
         if layer in RANK and layer != layer_of(path) and RANK[layer] >= RANK[layer_of(path)]
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def named_modules(path, known):
+    """Name the modules of ours that a file imports, for types alone too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from {node.module, *(f"{node.module}.{a.name}" for a in node.names)} & known
+
+
+def test_no_two_modules_need_each_other_be_it_for_types():
+    homes = {home_of(path): path for path in modules() if path.stem not in ENTRY}
+    graph = {home: set(named_modules(path, set(homes))) for home, path in homes.items()}
+    TopologicalSorter(graph).prepare()  # a circle raises CycleError, which names it
 
 
 def test_kernels_and_inference_see_arrays_only():

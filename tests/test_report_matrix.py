@@ -23,7 +23,9 @@ from impact.cli import main
 from impact.errors import ReportError, SpecError
 from impact.evaluation import Evaluation
 from impact.report.build import build_report
+from impact.report.cells import Cell, Matrix
 from impact.report.derive import derived_plans, slug, to_toml, varied_values
+from impact.report.index import write_index
 from impact.report.manifest import changed_outputs, read_manifest
 from impact.report.matrix import build_matrix
 from impact.report.preloaded import Preloaded
@@ -216,6 +218,34 @@ def test_a_parameter_is_varied_over_the_values_named(tmp_path):
     found = json.loads((done.folder / "4/results.json").read_text(encoding="utf-8"))
     assert found["values"]["jobs"]["value"] == 4
     assert not (done.folder / "figures/map.en.svg").exists()
+
+
+def test_classes_are_called_what_the_plan_calls_them(matrix, tmp_path):
+    labels = """
+[[subgroups]]
+by = "province"
+label = {en = "province", vi = "tỉnh"}
+classes."Huế" = {en = "Hue", vi = "TP. Huế"}
+"""
+    folder = tmp_path / "firms"
+    folder.mkdir()
+    for name in ("firms.csv", NOTEBOOK.name):
+        shutil.copy(matrix.plan.folder / name, folder)
+    words = matrix.plan.path.read_text(encoding="utf-8") + labels
+    (folder / "evaluation.toml").write_text(words, encoding="utf-8")
+    plan = Evaluation.read(folder)
+    file = derived_plans(plan, "province", ["Huế"])["Huế"]
+    title = Evaluation.read(file).title
+    assert (title["en"][-5:], title["vi"][-9:]) == (": Hue", ": TP. Huế")
+    cells = (Cell("Huế", "failed", file.parent, "why"), Cell("Lai Châu", "hidden", None))
+    named = Matrix(plan, "province", cells)
+    write_index(named)
+    for page, words in (
+        ("index.html", ("Hue", "Province")),
+        ("index.vi.html", ("TP. Huế", "Tỉnh")),
+    ):
+        written = (named.folder / page).read_text(encoding="utf-8")
+        assert all(word in written for word in (*words, "Lai Châu"))
 
 
 def test_derived_plans_say_what_the_plan_says_for_some_rows(matrix):

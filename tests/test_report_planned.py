@@ -1,6 +1,5 @@
 """Families, subgroups and cost that a plan asks for: numbers of the package, told and named."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from impact.families import family
 from impact.report import Record, chapters, effect_tables, estimate_outcomes
 from impact.report.build import check_plan
 from impact.report.cost import check_cost, cost_sentence, plan_cost
+from impact.report.subgroups import check_subgroups
 from impact.report.values import render_template
 from impact.value import cost_per_unit
 
@@ -63,6 +63,10 @@ SUBGROUPS = """
 [[subgroups]]
 by = "sector"
 label = {en = "sector", vi = "ngành"}
+"""
+CLASSES = """
+classes.stone = {en = "stone carving", vi = "chạm khắc đá"}
+classes.wood = {en = "woodwork", vi = "đồ gỗ"}
 """
 COST = """
 [cost]
@@ -169,6 +173,34 @@ def test_a_class_of_few_treated_units_is_hidden(make):
     )
 
 
+def test_classes_are_called_what_the_plan_calls_them(make):
+    record, _, _, content = told(make(SUBGROUPS + CLASSES))
+    cells = [row[2] for row in content["tables"]["subgroups"]["rows"]]
+    assert [cell["vi"] for cell in cells] == ["tất cả", "[[chạm khắc đá]]", "[[đồ gỗ]]"]
+    assert [cell["en"] for cell in cells] == ["all", "[[stone carving]]", "[[woodwork]]"]
+    assert record.values["outcome.group_1_1"].label["vi"].endswith("nhóm chạm khắc đá")
+
+
+def test_whole_numbers_name_classes_without_decimals(make):
+    plan = make(SUBGROUPS + CLASSES.replace("stone =", "1 =").replace("wood =", "0 ="))
+    frame = plan.load()
+    frame["sector"] = frame["sector"].map({"stone": 1.0, "wood": 0.0})
+    frame.loc[frame["unit"] == 1, "sector"] = np.nan
+    frame.to_csv(plan.folder / "small.csv", index=False)
+    assert check_subgroups(plan) == []
+    effects = estimate_outcomes(plan, frame)
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    chapters.add_planned(record, plan, effects)
+    cells = [row[2]["en"] for row in record.tables["subgroups"]["rows"]]
+    assert cells == ["all", "[[woodwork]]", "[[stone carving]]"]
+
+
+def test_labels_of_classes_that_only_other_rows_have_are_no_fault(make):
+    plan = make(SUBGROUPS + CLASSES, "\n[data.where]\nsector = 'stone'\n")
+    assert check_subgroups(plan) == []
+
+
 def test_a_subgroup_that_cannot_be_estimated_is_named(make):
     plan = make(SUBGROUPS)
     frame = plan.load()
@@ -262,14 +294,26 @@ def test_the_first_page_shows_the_cost(make):
         (FAMILY.replace('"other"', '"othr"'), r"families\.1 names othr.*Did you mean .other"),
         (FAMILY.replace(', "other"', ""), r"families\.1 needs two outcomes"),
         (SUBGROUPS.replace('by = "sector"', 'by = "sectr"'), r'"sectr".*Did you mean .sector'),
+        (
+            SUBGROUPS + CLASSES.replace("wood =", "wod ="),
+            r"subgroups\.1\.classes labels wod, which no unit has.*are: stone, wood",
+        ),
+        (
+            SUBGROUPS + CLASSES.split("classes.wood", maxsplit=1)[0],
+            r"subgroups\.1\.classes has no label for wood; label every class",
+        ),
+        (
+            SUBGROUPS + 'classes.wood = {en = "woodwork"}',
+            r"subgroups\.1\.classes\.wood must have a text for each of en, vi; it has en",
+        ),
+        (SUBGROUPS + 'classes = "wood"', r"classes must be a table of texts by class"),
         (COST.replace('"outcome"', '"outcom"'), r'"outcom".*Did you mean .outcome'),
         (COST.replace("spent = 1_000_000_000", ""), r"cost\.spent is missing.*no ledger"),
     ],
 )
 def test_what_cannot_be_computed_is_found_before_anything_runs(make, part, said):
-    plan = make(part)
     with pytest.raises(SpecError, match=said):
-        check_plan(replace(plan))
+        check_plan(make(part))
 
 
 def test_a_cost_of_an_effect_on_a_logarithm_needs_its_base(make):

@@ -20,7 +20,7 @@ from impact import datasets
 from impact.errors import ImpactError, SpecError, listing, near
 from impact.estimators import ESTIMATORS
 from impact.evaluation.scanned import check_scan, open_scanned
-from impact.evaluation.schema import ANALYSES, PLAN, check_table
+from impact.evaluation.schema import ANALYSES, LANGUAGES, PLAN, check_table
 from impact.warehouse import address_files
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from impact.calendar import Outcome as SeriesKind
 
-__all__ = ["Evaluation", "Outcome", "file_sha256", "is_evaluation_id"]
+__all__ = ["Evaluation", "Outcome", "class_name", "file_sha256", "is_evaluation_id"]
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,13 @@ class Evaluation:
         """The characteristics of units by whose classes effects are shown."""
         return list(self.content.get("subgroups", []))
 
+    def class_label(self, column: str, value: object) -> dict[str, str]:
+        """Return what readers call a class of a column: its label, or the value itself."""
+        name = class_name(value)
+        stated = (entry for entry in self.subgroups if entry["by"] == column)
+        labels: dict[str, dict[str, str]] = next(stated, {}).get("classes", {})
+        return dict(labels.get(name, dict.fromkeys(LANGUAGES, name)))
+
     @property
     def analyses(self) -> tuple[str, ...]:
         """The analyses that say what the answer hangs on."""
@@ -372,6 +379,11 @@ class Evaluation:
             self.content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str
         )
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def class_name(value: object) -> str:
+    """Name a class of units as a plan does: whole numbers without decimals."""
+    return re.sub(r"^(-?\d+)\.0$", r"\1", str(value))
 
 
 def is_evaluation_id(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from impact.evaluation import Evaluation
 from impact.report.derive import slug
+from impact.report.text import Text, text
 
 __all__ = ["Cell", "Matrix", "Status"]
 
@@ -45,6 +46,16 @@ class Matrix:
     def folder(self) -> Path:
         """The folder that holds the reports and their index."""
         return self.plan.folder / f"by-{slug(self.over)}"
+
+    @property
+    def heading(self) -> Text:
+        """What is varied, as readers call it."""
+        stated = (e["label"] for e in self.plan.subgroups if e["by"] == self.over)
+        return dict(next(stated, text(self.over, self.over)))
+
+    def label_of(self, cell: Cell) -> Text:
+        """Return what readers call the value of a report."""
+        return self.plan.class_label(self.over, cell.value)
 
     def having(self, *status: Status) -> tuple[Cell, ...]:
         """Return the reports that ended so."""

@@ -139,7 +139,8 @@ def _derived(
     content: dict[str, Any] = copy.deepcopy(plan.content)
     head = content["evaluation"]
     head["id"] = name
-    head["title"] = {code: f"{title}: {value}" for code, title in head["title"].items()}
+    label = plan.class_label(over, value)
+    head["title"] = {code: f"{title}: {label[code]}" for code, title in head["title"].items()}
     head["notebook"] = _seen_from(folder, plan.notebook)
     for entry in content["data"]["files"]:
         entry["path"] = _seen_from(folder, plan.folder / entry["path"])

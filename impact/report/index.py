@@ -15,7 +15,7 @@ import numpy as np
 
 from impact.errors import PlaceError
 from impact.evaluation import LANGUAGES, Outcome
-from impact.report.cells import Matrix
+from impact.report.cells import Cell, Matrix
 from impact.report.effects import Verdict, verdict_of
 from impact.report.figures import Drawing, report_style
 from impact.report.html import html_name, locale_words, page_fonts, template_environment
@@ -73,13 +73,14 @@ class Line:
     """What the index says of one report: its name, and its values by id."""
 
     name: str
+    label: Text
     address: str
     values: dict[str, Value]
 
 
 def write_index(matrix: Matrix) -> Path:
     """Write the index of a matrix beside its reports, each file whole; return the page to open."""
-    lines = [_line(str(cell.value), cell.folder) for cell in matrix.having("built", "current")
+    lines = [_line(matrix, cell, cell.folder) for cell in matrix.having("built", "current")
              if cell.folder is not None]  # fmt: skip
     outcomes = [o for o in matrix.plan.outcomes if any(o.name in line.values for line in lines)]
     shown = [outcome for outcome in outcomes if outcome.primary] or outcomes[:1]
@@ -103,11 +104,11 @@ def write_index(matrix: Matrix) -> Path:
     return matrix.folder / "index.html"
 
 
-def _line(name: str, folder: Path) -> Line:
+def _line(matrix: Matrix, cell: Cell, folder: Path) -> Line:
     """Read what a report found."""
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     values = {id: Value(id=id, **entry) for id, entry in results["values"].items()}
-    return Line(name, folder.name, values)
+    return Line(str(cell.value), matrix.label_of(cell), folder.name, values)
 
 
 def _reading(line: Line, outcome: Outcome) -> Verdict:
@@ -225,13 +226,13 @@ def _page(
         page_name=html_name(language),
         title=matrix.plan.title[language],
         data_kind=matrix.plan.data_kind,
-        over=capital(matrix.over),
+        over=capital(matrix.heading[language]),
         question=matrix.plan.question[language],
         sentences=_sentences(matrix, lines, shown, language),
         outcomes=[capital(outcome.label[language]) for outcome in shown],
         rows=[_row(line, shown, language) for line in lines],
         missing=[
-            (str(cell.value), own[cell.status], cell.error)
+            (matrix.label_of(cell)[language], own[cell.status], cell.error)
             for cell in matrix.having("failed", "hidden")
         ],
         figure=None if figures is None else figures[language],
@@ -259,7 +260,7 @@ def _row(line: Line, shown: list[Outcome], language: str) -> dict[str, Any]:
         )
     units = line.values.get("design.units")
     return {
-        "name": line.name,
+        "name": line.label[language],
         "address": line.address,
         "units": "–" if units is None else format_value(units, language),
         "units_key": "" if units is None or units.value is None else repr(units.value),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import pandas as pd
 
 from impact.errors import DesignError, EstimationError, listing, near
 from impact.estimators import EffectsByGroup, estimator_class
-from impact.evaluation import Evaluation
+from impact.evaluation import Evaluation, class_name
 from impact.inference.multiplicity import adjust
 from impact.report.effects import OutcomeEffect
 from impact.report.families import record_p_value
@@ -76,11 +75,7 @@ def _label_faults(
 
 def _classes(values: pd.Series) -> list[str]:
     """Name the classes of a column, whole numbers without decimals."""
-    return sorted({_class_name(str(value)) for value in values.dropna().unique()})
-
-
-def _class_name(value: str) -> str:
-    return re.sub(r"^(-?\d+)\.0$", r"\1", value)
+    return sorted({class_name(value) for value in values.dropna().unique()})
 
 
 def add_subgroups(record: Record, plan: Evaluation, effects: Mapping[str, OutcomeEffect]) -> None:
@@ -104,7 +99,7 @@ def add_subgroups(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
             except (DesignError, EstimationError) as error:
                 missing.append(_not_made(effect, entry["label"], str(error)))
                 continue
-            rows += _class_rows(record, effect, fitted, k, entry)
+            rows += _class_rows(record, plan, effect, fitted, k)
             tests[f"{name}.group_{k}"] = float(fitted.extra["equality"].p_value)
     adjusted = adjust(np.array(list(tests.values())))
     equal, by_holm = text("p of equal effects", "p của tác động như nhau"), P_HOLM.label
@@ -127,14 +122,17 @@ def add_subgroups(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
 
 
 def _class_rows(
-    record: Record, effect: OutcomeEffect, fitted: Result, k: int, entry: dict[str, Any]
+    record: Record, plan: Evaluation, effect: OutcomeEffect, fitted: Result, k: int
 ) -> list[dict[str, object]]:
     """Record one outcome's effects by class; return the rows of the table."""
     outcome, y = effect.outcome, effect.outcome.name
     read = (lambda v: 100 * math.expm1(v)) if outcome.is_relative else float
+    entry = plan.subgroups[k - 1]
+    by = entry["by"]
     rows: list[dict[str, object]] = []
     for c, line in enumerate(fitted.tidy(effect.level).to_dict("records")):
-        group = _ALL if c == 0 else _label_of(entry, str(line["term"]))
+        value = str(line["term"]).removeprefix(f"{by} = ")
+        group = _ALL if c == 0 else check_text(plan.class_label(by, value), f"the label of {value}")
         what = text(f"effect, class {group['en']}", f"tác động, nhóm {group['vi']}")
         estimate, low, high = (float(line[x]) for x in ("estimate", "conf_low", "conf_high"))
         record.value(
@@ -163,13 +161,6 @@ def _class_rows(
             }
         )
     return rows
-
-
-def _label_of(entry: dict[str, Any], term: str) -> Text:
-    """Return what a reader calls the class of a term such as "union = 1"."""
-    name = _class_name(term.removeprefix(f"{entry['by']} = "))
-    label = entry.get("classes", {}).get(name, {"en": name, "vi": name})
-    return check_text(label, f'the label of class "{name}"')
 
 
 def _class_table(record: Record, rows: list[dict[str, object]]) -> Block:

@@ -22,7 +22,7 @@ from impact.estimators.base import (
 )
 from impact.estimators.parts.cells import BASE_NOTE
 from impact.inference.linear import small_sample_factor
-from impact.inference.scores import Scores
+from impact.inference.scores import CovarianceScores
 from impact.kernels.local_projection import Horizon, fit_horizon
 from impact.result import Result
 
@@ -260,15 +260,17 @@ def _earlier_covariates(design: Design, window: _Window) -> Floats:
     return result
 
 
-def _scores(design: Design, fits: list[Horizon]) -> Scores:
-    """Join the horizons' contributions, each with its own small-sample factor."""
-    columns = []
-    for fit in fits:
-        factor = 1.0
+def _uncertainty(design: Design, fits: list[Horizon]) -> CovarianceScores:
+    """Join the horizons' contributions; each has its own small-sample factor in the covariance."""
+    factors = np.ones(len(fits))
+    for j, fit in enumerate(fits):
         if fit.n_parameters and fit.n_clusters > 1:
-            factor = small_sample_factor(fit.n_clusters, fit.n_rows, fit.n_parameters)
-        columns.append(fit.contributions * np.sqrt(factor))
-    return Scores(np.stack(columns, axis=1), 1.0, float(design.n_clusters - 1))
+            factors[j] = small_sample_factor(fit.n_clusters, fit.n_rows, fit.n_parameters)
+    psi = np.stack([fit.contributions for fit in fits], axis=1)
+    scaled = psi * np.sqrt(factors)
+    return CovarianceScores(
+        scaled.T @ scaled, lambda: psi, design.n_clusters, float(design.n_clusters - 1)
+    )
 
 
 def _notes(estimator: LocalProjectionDiD, design: Design) -> tuple[str, ...]:
@@ -380,7 +382,7 @@ def _result(
         estimator=estimator.name,
         design=design,
         cells=frame,
-        uncertainty=_scores(design, fits),
+        uncertainty=_uncertainty(design, fits),
         estimand=estimator.estimand,
         settings=estimator.settings(),
         notes=_notes(estimator, design),

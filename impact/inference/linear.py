@@ -33,14 +33,14 @@ def moment_uncertainty(
     outcomes, codes, weights : what ``moments`` were made of
     clusters : array, shape (N,); None makes every unit its own, and the covariance comes from
         the moments alone
-    factor : what the sum of squared contributions is multiplied by
+    factor : what the sum of squared contributions is multiplied by; contributions are without it
     df : degrees of freedom of critical values; None for the normal distribution
     """
     if clusters is not None:
         return Scores(linear.contributions(outcomes, codes, moments, weights, clusters), factor, df)
     return CovarianceScores(
         factor * linear.covariance(moments),
-        lambda: np.sqrt(factor) * linear.contributions(outcomes, codes, moments, weights),
+        lambda: linear.contributions(outcomes, codes, moments, weights),
         len(codes),
         df,
     )

@@ -43,15 +43,16 @@ def sample_of(design: Design) -> Sample:
 def _sample_of_table(design: Design, table: TableSample, absorbing: bool) -> Sample:
     """Return a sample whose rows are each cluster's units of one cohort, by their mean outcome."""
     rows = table.cluster_means
-    cohorts = np.append(design.cohort_values, np.nan)[rows.codes] if absorbing else None
+    cohorts = np.append(design.cohort_values, np.nan)[rows.codes]
     return Sample(
         rows.outcomes,
-        cohorts,
+        cohorts if absorbing else None,
         rows.clusters,
         rows.sizes,
         design.periods,
         design.anticipation,
         irregular="covariates stay in their table" if design.covariates else "",
+        treated=~np.isnan(cohorts) if design.n_treated_clusters else None,
     )
 
 

@@ -67,6 +67,35 @@ def test_few_clusters_get_the_same_inference(tmp_path):
             )
 
 
+@pytest.mark.parametrize(
+    ("estimator", "treatment"),
+    [
+        (CallawaySantAnna(), {"dose": "dose"}),
+        (ExtendedTWFE(), {"dose": "dose"}),
+        (STATIC, {"treated": "off"}),
+    ],
+    ids=["group-time, dose", "regression, dose", "two-way, off"],
+)
+def test_few_units_whose_treatment_follows_no_path_get_the_same_inference(
+    estimator, treatment, tmp_path
+):
+    frame = enrich(did.staggered(n_units=30, periods=6, cohorts=(3, 5)))
+    here, there = in_memory(frame, **treatment), scanned(frame, tmp_path, **treatment)
+    ours, theirs = assert_same(estimator, here, there, views=("att",))
+    assert ours.att().inferences()[0].reason == theirs.att().inferences()[0].reason
+
+
+@pytest.mark.parametrize("balanced", [True, False], ids=["balanced", "gaps"])
+def test_methods_for_few_units_take_contributions_without_small_sample_factors(balanced, tmp_path):
+    frame = did.staggered(n_units=60, periods=6, cohorts=(4,))
+    frame = frame if balanced else gaps(frame)
+    here, there = in_memory(frame, cohort="cohort"), scanned(frame, tmp_path, cohort="cohort")
+    ours, theirs = (ExtendedTWFE().fit(design).att() for design in (here, there))
+    for method in ("cr2", "cr3", "permutation", "wild"):
+        found = (result.infer(method, draws=99).tidy() for result in (ours, theirs))
+        assert_equal_frames(*found)
+
+
 def test_all_treated_in_the_end(tmp_path):
     frame = did.staggered(n_units=120, periods=7, cohorts=(3, 5))
     frame = frame[frame["cohort"].notna()]

@@ -211,7 +211,7 @@ def linear_uncertainty(
         return Scores(by_cluster(), factor, df)
     return CovarianceScores(
         factor * linear.covariance(moments),
-        lambda: np.sqrt(factor) * by_cluster(),
+        by_cluster,
         design.n_units,
         df,
     )

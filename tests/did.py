@@ -148,7 +148,7 @@ def by_hand() -> pd.DataFrame:
     )
 
 
-def switching(step: int = 1) -> pd.DataFrame:
+def switching(step: int = 1, *, gaps: bool = True) -> pd.DataFrame:
     """Treatments in three steps that change at most twice, with rows absent."""
     rows = []
     for i in range(96):
@@ -157,6 +157,6 @@ def switching(step: int = 1) -> pd.DataFrame:
             dose = start if t < first else (start + 1 + i % 3) % 3 if t < back else start
             x = np.cos(1.3 * i + 2.1 * t)
             y = np.cos(0.9 * i) + 0.2 * t + 0.7 * dose + 0.4 * x + np.sin(3.1 * i + 5.3 * t)
-            if (5 * i + 3 * t) % 17:
+            if not gaps or (5 * i + 3 * t) % 17:
                 rows.append((i, step * t, dose, x, y, 1.0 + i % 4, i // 3))
     return pd.DataFrame(rows, columns=["unit", "time", "dose", "x", "outcome", "w", "place"])

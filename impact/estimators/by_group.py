@@ -24,7 +24,7 @@ from impact.inference.bands import joint_wald
 from impact.inference.dispatch import Inference, nothing
 from impact.inference.evidence import Evidence
 from impact.inference.scores import Scores
-from impact.result import JointTest, Result
+from impact.result import COMBINED, JointTest, Result
 
 __all__ = ["EffectsByGroup"]
 
@@ -93,7 +93,7 @@ class ClassEffects(Result):
     def _class_of(self, row: int) -> Result | None:
         """Return the class whose effect an estimate is; None for a combination of classes."""
         own = self.classes.get(self.cells["term"].iloc[row])
-        if own is None or own.estimates[0] != self.estimates[row]:
+        if own is None or self.estimand.endswith(COMBINED):
             return None
         return replace(own, request=self.request)
 

@@ -95,7 +95,7 @@ class SwitchersDiD(Estimator):
         variance
     direction : "both", or only switchers whose first change is a "rise" or a "fall"
     comparison : "not_yet_changed" compares with units yet to change and units that never do,
-        "never_changed" with the latter only
+        "never_changed" with the latter only, of which it is known that they never do
     within : column, one value a unit; only units with the same value are compared
 
     Raises
@@ -116,8 +116,8 @@ class SwitchersDiD(Estimator):
 
     Assumes parallel trends among units of the same baseline treatment and no anticipation.
     Covariates: changes of the outcome are taken less changes of the covariates times their slopes
-    in a regression among units of the same baseline yet to change, with period effects; the
-    slopes' own error counts. Parallel trends are then assumed of what remains.
+    in a regression among units of the same baseline yet to change, with period effects, whatever
+    ``comparison``; the slopes' own error counts. Parallel trends are then assumed of what remains.
     Standard errors are conditional on treatment paths. With a binary treatment that lasts,
     the effects are those of CallawaySantAnna's event study with units not yet treated.
 
@@ -156,11 +156,7 @@ class SwitchersDiD(Estimator):
                 )
 
     def _estimate(self, design: Design) -> Result:
-        paths = _paths(design, self.within)
-        if self.comparison == "never_changed":
-            never = paths.steady == len(design.periods)
-            paths = replace(paths, steady=np.where(never, paths.steady, 0))
-        asked = _Asked.of(self, design, paths)
+        asked = _Asked.of(self, design, _paths(design, self.within))
         after = asked.horizons(self.effects)
         if not after:
             raise EstimationError(
@@ -216,6 +212,9 @@ class _Asked:
             trends = covariate_trends(
                 design.outcomes, covariates, paths, unit_weights(design), clusters
             )
+        if estimator.comparison == "never_changed":
+            never = paths.steady == len(design.periods)
+            paths = replace(paths, steady=np.where(never, paths.steady, 0))
         keep = np.isin(paths.direction, wanted)
         return cls(design, paths, keep, clusters, not counts_units, trends)
 

@@ -135,6 +135,11 @@ def test_classes_can_be_combined():
         gap.evidence()
     named_alike = result.contrasts([[0, 1, -1]], ["size = large"])
     assert named_alike.tidy()["p_value"].iloc[0] == shown["p_value"]
+    # A combination is one whatever its name and value, here those of a class.
+    alike = result.contrasts([[0, 1, 0]], ["size = large"])
+    assert alike.estimates[0] == result.estimates[1]
+    with pytest.raises(InferenceError, match='"size = large" combines classes of units'):
+        alike.evidence()
 
 
 def test_a_combination_with_a_class_of_few_has_no_p_value_unasked():

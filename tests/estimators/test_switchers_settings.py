@@ -87,6 +87,23 @@ def test_estimates_with_covariates_equal_the_authors_package():
     np.testing.assert_allclose(cells.loc[terms, "estimate"], CONTROLLED, rtol=0, atol=STORED)
 
 
+# py-did-multiplegt-dyn 0.1.9, effects=2, placebo=1, only_never_switchers=True, without and with
+# controls=["x"], on switching() with the rows that are absent filled in.
+NEVER = {
+    (): [0.8923021275, 0.8001682065, 0.0209738971],
+    ("x",): [0.8651005610, 0.7456376479, -0.0180498962],
+}
+
+
+@pytest.mark.parametrize("covariates", NEVER)
+def test_slopes_come_from_all_yet_to_change_where_others_never_compare(covariates):
+    """The package counts units with an unknown date of change as never changed; none is here."""
+    found = fit(switching(gaps=False), covariates=covariates, comparison="never_changed",
+                effects=2, placebos=1)  # fmt: skip
+    cells = found.cells.set_index("term").loc[["effect 1", "effect 2", "placebo 1"]]
+    np.testing.assert_allclose(cells["estimate"], NEVER[covariates], rtol=0, atol=STORED)
+
+
 def test_errors_with_covariates_differ_from_the_authors_package_by_two_slips():
     """It scales a slope's error by the cells of all baselines over those of its own, and takes
     the slope off once more where residuals are centred already. Doing both gives its digits.

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from impact.estimators.parts.covariances import BeckKatz, Conley, DriscollKraay, NeweyWest
     from impact.estimators.parts.donor_pool import DonorPool
     from impact.estimators.parts.predictors import Predictor
+    from impact.estimators.predictions import fixed_effects, predict
     from impact.estimators.specification_tests import (
         breusch_pagan_test,
         hausman_test,
@@ -147,9 +148,11 @@ _HOMES = {
     "compare": "impact.comparison",
     "family": "impact.families",
     "fit_formula": "impact.estimators.from_formula",
+    "fixed_effects": "impact.estimators.predictions",
     "hausman_test": "impact.estimators.specification_tests",
     "honda_test": "impact.estimators.specification_tests",
     "poolability_test": "impact.estimators.specification_tests",
+    "predict": "impact.estimators.predictions",
     "read_formula": "impact.formula",
     "recommend": "impact.recommendation",
     "scan": "impact.warehouse",
@@ -209,6 +212,7 @@ __all__ = [
     "errors",
     "family",
     "fit_formula",
+    "fixed_effects",
     "hausman_test",
     "honda_test",
     "ledger",
@@ -216,6 +220,7 @@ __all__ = [
     "places",
     "plots",
     "poolability_test",
+    "predict",
     "prices",
     "read_formula",
     "recommend",

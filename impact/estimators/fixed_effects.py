@@ -9,6 +9,7 @@ from typing import ClassVar
 from impact.design import Design
 from impact.errors import DesignError
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.absorbed import AbsorbedEffects
 from impact.estimators.parts.effects import effect_groups, slope_columns, split_slopes
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
 from impact.estimators.parts.settings import column_names
@@ -93,13 +94,16 @@ class FixedEffects(RegressionEstimator):
         if self.trends:
             names.sort(key=lambda name: name != "unit")
             slopes = [*slopes, "time"]
+        groups = effect_groups(design, variables.rows, names)
+        own = slope_columns(design, slopes) if slopes else None
         fit = regress(
             design,
             variables,
-            effects=effect_groups(design, variables.rows, names),
-            slopes=slope_columns(design, slopes) if slopes else None,
+            effects=groups,
+            slopes=own,
             covariance=self.covariance,
             convention=self.convention,
         )
         label = ", ".join(self.effects) + (", unit trends" if self.trends else "")
-        return coefficient_result(self, design, fit, f"{self.estimand} ({label})")
+        extra = {"absorbed": AbsorbedEffects(tuple(names), tuple(groups), tuple(slopes), own)}
+        return coefficient_result(self, design, fit, f"{self.estimand} ({label})", extra=extra)

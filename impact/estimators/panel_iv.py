@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, near, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.absorbed import AbsorbedEffects
 from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.first_stage import Identification, first_stage_table, identification
 from impact.estimators.parts.instrument_tests import (
@@ -122,6 +123,8 @@ class PanelIV(RegressionEstimator):
         )
         extra = _diagnostics(problem, regression)
         notes += _weakness(extra["first_stage"], extra["identification"])
+        if self.span is None:
+            extra["absorbed"] = AbsorbedEffects(tuple(self.effects), tuple(effects))
         return coefficient_result(self, design, regression, self.estimand, notes, extra)
 
     def _variables(self, design: Design) -> tuple[Variables, Floats, int]:

@@ -13,6 +13,7 @@ from scipy import special
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, InferenceError, listing, plural
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.absorbed import AbsorbedEffects
 from impact.estimators.parts.effects import effect_groups
 from impact.estimators.parts.regression import (
     Regression,
@@ -115,6 +116,7 @@ class PoissonFixedEffects(RegressionEstimator):
             **_likelihood(rows.variables.outcome, fit, rows.variables.rows.weights),
             "n_steps": fit.n_steps,
             "n_left_out": n_zero_groups + n_separated,
+            "absorbed": AbsorbedEffects(tuple(self.effects), tuple(rows.groups)),
         }
         return coefficient_result(self, design, regression, self.estimand, notes, extra)
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from impact.design import Design
 from impact.estimators.base import NO_ANTICIPATION, TREATMENT_OR_COVARIATES, Requirement
+from impact.estimators.parts.absorbed import AbsorbedEffects
 from impact.estimators.parts.regression import RegressionEstimator, coefficient_result, regress
 from impact.estimators.parts.variables import design_variables
 from impact.result import Result
@@ -45,4 +46,6 @@ class PooledOLS(RegressionEstimator):
         if self.constant:
             variables = variables.with_constant()
         fit = regress(design, variables, covariance=self.covariance, convention=self.convention)
-        return coefficient_result(self, design, fit, self.estimand)
+        return coefficient_result(
+            self, design, fit, self.estimand, extra={"absorbed": AbsorbedEffects()}
+        )

@@ -57,14 +57,20 @@ class SparseLevels:
 
     def sweep(self, column: Floats) -> Floats:
         """Take units and levels off a column, shape (n,)."""
-        left = self.block.sweep(column)
+        return self.settle(column)[0]
+
+    def settle(self, column: Floats) -> tuple[Floats, Floats]:
+        """Return what units and levels leave of a column, (n,), and a solution of levels, (R,)."""
+        left, effect = self.block.sweep(column), np.zeros(len(self.diagonal))
         scale = float(self._margins(np.abs(column)).max()) or 1.0
         for _ in range(SWEEPS):
             right = self._margins(left)
             unexplained = float(np.abs(right).max()) / scale
             if unexplained <= SETTLED:
-                return left
-            left = self.block.sweep(left - self.incidence @ self._solve(right))
+                return left, effect
+            step = self._solve(right)
+            effect += step
+            left = self.block.sweep(left - self.incidence @ step)
         unexplained = float(np.abs(self._margins(left)).max()) / scale
         if unexplained > UNSETTLED:
             raise EstimationError(
@@ -72,7 +78,7 @@ class SparseLevels:
                 f"{unexplained:.1e} of a column. Some of the {len(self.diagonal):,} levels are "
                 "linked to the rest by very few rows; merge small levels, or drop an effect."
             )
-        return left
+        return left, effect
 
     def leverage(self) -> Floats:
         """Return the part of the leverage that levels add to the unit block's, shape (n,)."""

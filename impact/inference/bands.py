@@ -172,7 +172,7 @@ def joint_wald(
     The statistic is b' V^+ b with V^+ the inverse on V's own range; its reference is
     chi-square with rank(V) degrees of freedom, or rank * F(rank, df) when ``df`` is given.
     """
-    scale = np.sqrt(np.diagonal(covariance))
+    scale = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     live = scale > 0
     if not live.any():
         return np.nan, 0, np.nan

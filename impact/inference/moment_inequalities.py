@@ -275,11 +275,11 @@ def _covering_range(
 def _truncated_share(lower: Floats, value: Floats, upper: Floats) -> Floats:
     """Distribution function at ``value`` of a standard normal truncated to (lower, upper).
 
-    Written in logarithms of the upper tail, exact far out in it.
+    Written in logarithms of the upper tail, exact far out in it; one where nothing is left.
     """
     value = np.clip(value, lower, upper)
     at_lower, at_value, at_upper = log_ndtr(-lower), log_ndtr(-value), log_ndtr(-upper)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         share = np.expm1(at_value - at_lower) / np.expm1(at_upper - at_lower)
     return np.where(np.isnan(share), 1.0, share)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.errors import DesignError, listing
+from impact.errors import DesignError, InferenceError, listing, plural
 from impact.inference.aggregation import share_average
 from impact.inference.bands import pointwise_critical_value
 from impact.result import Result, Weighting
 
-__all__ = ["EventPath", "event_path", "path_fault"]
+__all__ = ["EventPath", "event_path", "judged_path", "path_fault"]
 
 Floats = NDArray[np.float64]
+
+FEWEST = 3
+"""Clusters of the smaller arm from which one scale of errors serves a whole event study."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +113,52 @@ def event_path(result: Result, weighting: Weighting | None = None) -> EventPath:
         target=target,
         df=result.uncertainty.df,
     )
+
+
+def judged_path(
+    result: Result, weighting: Weighting | None = None, level: float = 0.95
+) -> tuple[EventPath, tuple[str, ...]]:
+    """Lay the effect out by event time with the uncertainty that the result prints it with.
+
+    Where the estimator's own standard errors judge the effect, they stand. Where another method
+    does, the covariance is scaled by one factor, so that a normal interval of the effect is as
+    long as the printed one; notes say so.
+
+    Raises
+    ------
+    DesignError : as `event_path`
+    InferenceError : the printed effect has no bounded interval, or an arm has fewer than three
+        clusters, and no method was asked for by name
+
+    Notes
+    -----
+    With few treated clusters the standard errors of all event times are too small for the same
+    reason and by about the same factor.
+    """
+    path = event_path(result, weighting)
+    inference = result.att(weighting).inferences(level)[0]
+    if inference is None:
+        return path, ()
+    design, found = result.design, inference.confidence_set
+    smaller = min(design.n_treated_clusters, design.n_clusters - design.n_treated_clusters)
+    if not found.intervals or not np.isfinite(found.high - found.low):
+        raise InferenceError(
+            f"the printed effect has no bounded {level:.0%} interval ({inference.reason}), so "
+            "nothing tells how far chance alone may move the event study. Use placebo_in_time."
+        )
+    if smaller < FEWEST and result.request.method in (None, "auto"):
+        raise InferenceError(
+            f"{plural(smaller, 'cluster')} in the smaller arm cannot show how far chance alone may "
+            f"move a whole event study; it takes {FEWEST}. Use placebo_in_time, or name the "
+            "standard errors to rely on with infer()."
+        )
+    normal = float(pointwise_critical_value(level, None))
+    factor = (found.high - found.low) / (2.0 * normal * path.std_error)
+    note = (
+        f"Standard errors of the event study times {factor:.2f}, so that under parallel trends the "
+        f"interval is as long as the printed one ({inference.method}: {inference.reason})."
+    )
+    return replace(path, covariance=path.covariance * factor**2, df=None), (note,)
 
 
 def _cell_weights(result: Result, weighting: Weighting | None) -> Floats:

@@ -12,7 +12,7 @@ from impact import plots
 from impact.inference.honest import Bias, HonestProblem, Method, Monotone, Restriction
 from impact.result import Result, Weighting
 from impact.sensitivity.base import Check, Finding, figure_axes
-from impact.sensitivity.event_path import event_path, path_fault
+from impact.sensitivity.event_path import judged_path, path_fault
 from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -60,20 +60,21 @@ def honest(
     Raises
     ------
     DesignError : no event study around one reference period
-    InferenceError : the covariance is singular, or an option does not apply
+    InferenceError : the covariance is singular, an option does not apply, or the printed effect has
+        no interval that an event study could be judged by
 
     Notes
     -----
-    With few clusters the covariance is widened so that an interval under parallel trends is the
-    t interval. Restrictions run along event time, although later event times may average fewer
-    cohorts.
+    The covariance is scaled so that an interval under parallel trends is as long as the printed
+    one: the t interval, or that of the method which few clusters call for. Restrictions run along
+    event time, although later event times may average fewer cohorts.
 
     Source
     ------
     Rambachan & Roth (2023), Review of Economic Studies 90(5), 2555-2591.
     """
     HONEST.require(result)
-    path = event_path(result, weighting)
+    path, judged = judged_path(result, weighting, level)
     problem = HonestProblem(
         path.estimate,
         path.widened(level),
@@ -114,19 +115,8 @@ def honest(
             + (f", {monotone}" if monotone else "")
             + f"; inference: {problem.method_used}; {path.n_pre} event times before and "
             f"{len(path.target)} after the reference {path.reference}.",
-            *_doubts(result, weighting, level),
+            *judged,
         ),
-    )
-
-
-def _doubts(result: Result, weighting: Weighting | None, level: float) -> tuple[str, ...]:
-    """Say so where the printed effect is not judged by the standard errors used here."""
-    inference = result.att(weighting).inferences(level)[0]
-    if inference is None or inference.method in ("cr1", "cr2", "cr3"):
-        return ()
-    return (
-        "These sets rest on the estimator's own standard errors, which are not trusted for the "
-        f"printed effect ({inference.reason}); with so few clusters they are likely too narrow.",
     )
 
 

@@ -12,8 +12,8 @@ from impact import plots
 from impact.inference.bands import pointwise_critical_value
 from impact.inference.pretest import box_probability, detectable_slope
 from impact.result import Result, Weighting
-from impact.sensitivity.base import Check, Finding, few_clusters, figure_axes
-from impact.sensitivity.event_path import EventPath, event_path, path_fault
+from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.event_path import EventPath, judged_path, path_fault
 from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -52,11 +52,13 @@ def pretrends(
     Raises
     ------
     DesignError : no event study around one reference period
-    InferenceError : a power at or below the test's size
+    InferenceError : a power at or below the test's size, or a printed effect without an interval
+        that an event study could be judged by
 
     Notes
     -----
-    Estimates are taken as normal with the covariance at hand. Passing the test can make the bias
+    Estimates are taken as normal with the covariance at hand, scaled as the printed effect is
+    judged (see :func:`honest`). Passing the test can make the bias
     larger, because the samples that pass are those in which noise hides the trend.
 
     Source
@@ -64,7 +66,7 @@ def pretrends(
     Roth (2022), American Economic Review: Insights 4(3), 305-322, sections I and II.
     """
     PRETRENDS.require(result)
-    path = event_path(result, weighting)
+    path, judged = judged_path(result, weighting, level)
     n_pre = path.n_pre
     before = path.covariance[:n_pre, :n_pre]
     limits = float(pointwise_critical_value(level, path.df)) * np.sqrt(np.diag(before))
@@ -97,7 +99,7 @@ def pretrends(
         draw=lambda ax: _draw(path, values["slope"], ax),
         notes=(
             f"Test: any of {n_pre} estimates before treatment differs from zero at {level:.0%}.",
-            *few_clusters(result.design),
+            *judged,
         ),
     )
 

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from impact.errors import DesignError, InferenceError
 from impact.estimators import CallawaySantAnna, SunAbraham
 from impact.inference.honest import HonestProblem
 from impact.sensitivity import honest, pretrends
-from impact.sensitivity.event_path import event_path
+from impact.sensitivity.event_path import event_path, judged_path
 
 
 def test_smoothness_aside_parallel_trends_give_the_printed_interval(fitted):
@@ -22,16 +21,50 @@ def test_smoothness_aside_parallel_trends_give_the_printed_interval(fitted):
     assert row["set_low"] == pytest.approx(printed["estimate"])
 
 
-def test_few_clusters_give_the_t_interval(make_frame, design_of):
+def test_few_clusters_give_the_interval_of_the_method_that_judges_the_effect(make_frame, design_of):
     frame = make_frame(by_province=True, n_firms=5)
     result = SunAbraham().fit(design_of(frame, clusters="province"))
-    finding = honest(result, bounds=[0.0], weighting="event_time")
-    effect = result.att("event_time")
-    half = stats.t.ppf(0.975, 11) * effect.std_errors[0]
-    slack = 0.05 * effect.std_errors[0]
-    row = finding.table.iloc[0]
-    assert row["conf_low"] == pytest.approx(effect.estimates[0] - half, abs=slack)
-    assert "likely too narrow" in finding.notes[1]
+    for judged, words in ((result, "permutation"), (result.infer("cr2"), "cr2: asked for")):
+        finding = honest(judged, bounds=[0.0], weighting="event_time")
+        printed = judged.att("event_time").tidy().iloc[0]
+        half = (printed["conf_high"] - printed["conf_low"]) / 2
+        slack = 0.03 * half  # simulated first stage of one tenth of the level
+        row = finding.table.iloc[0]
+        assert row["conf_low"] == pytest.approx(printed["estimate"] - half, abs=slack)
+        assert row["conf_high"] == pytest.approx(printed["estimate"] + half, abs=slack)
+        assert words in finding.notes[1]
+
+
+def test_the_whole_event_study_is_scaled_as_the_effect(make_frame, design_of):
+    frame = make_frame(by_province=True, n_firms=5)
+    result = SunAbraham().fit(design_of(frame, clusters="province"))
+    own = event_path(result)
+    path, notes = judged_path(result)
+    printed = result.att().tidy().iloc[0]
+    factor = (printed["conf_high"] - printed["conf_low"]) / (2 * 1.959964 * own.std_error)
+    np.testing.assert_allclose(path.covariance, factor**2 * own.covariance, rtol=1e-6)
+    assert (path.df, f"times {factor:.2f}" in notes[0]) == (None, True)
+    large, none = judged_path(result.infer("cr1"))
+    np.testing.assert_allclose(large.widened(0.95), own.widened(0.95), rtol=1e-9)
+    assert "cr1: asked for" in none[0]
+
+
+@pytest.mark.parametrize("analysis", [honest, pretrends])
+def test_one_treated_cluster_shows_no_event_study(make_frame, design_of, analysis):
+    frame = make_frame(by_province=True, n_provinces=66, n_firms=2)
+    frame = frame[frame["cohort"].isna() | (frame["province"] == 0)]
+    result = CallawaySantAnna().fit(design_of(frame, clusters="province"))
+    with pytest.raises(InferenceError, match="1 cluster in the smaller arm cannot show how far"):
+        analysis(result)
+    assert "cr1: asked for" in analysis(result.infer("cr1")).notes[1]
+
+
+def test_an_effect_without_an_interval_has_no_honest_one(make_frame, design_of):
+    frame = make_frame(by_province=True, n_provinces=5, n_firms=5)
+    frame = frame[(frame["cohort"] != 2015) & (frame["year"] < 2014) & (frame["year"] > 2010)]
+    result = CallawaySantAnna().fit(design_of(frame, clusters="province"))
+    with pytest.raises(InferenceError, match="the printed effect has no bounded 95% interval"):
+        honest(result)
 
 
 def test_finding_reports_the_problem_it_states(fitted):
@@ -75,7 +108,7 @@ def test_figures_draw(fitted):
 def test_more_coefficients_than_clusters_are_refused(make_frame, design_of):
     frame = make_frame(n_provinces=6, n_firms=5, by_province=True)
     with pytest.raises(InferenceError, match="fewer clusters than coefficients"):
-        honest(CallawaySantAnna().fit(design_of(frame, clusters="province")))
+        honest(CallawaySantAnna().fit(design_of(frame, clusters="province")).infer("cr1"))
 
 
 def test_pretrends_reports_slope_power_and_bias(make_frame, design_of):

@@ -416,7 +416,7 @@ def _whole_periods(column: pd.Series, name: str) -> Integers:
     if pd.api.types.is_integer_dtype(column):
         return column.to_numpy(dtype=np.int64)
     values = column.to_numpy(dtype=np.float64)
-    fractional = values != np.round(values)
+    fractional = (values != np.round(values)) | np.isinf(values)
     if fractional.any():
         raise PanelError(
             f'time column "{name}" has {plural(int(fractional.sum()), "value")} that '

@@ -182,6 +182,7 @@ def test_duplicates_are_named_with_their_number():
         (lambda f: f.assign(firm=["b", None, "b", "a", "c"]), r'"firm" is missing in 1 row'),
         (lambda f: f.assign(year=[1, 2, None, 4, 5]), r'"year" is missing in 1 row, first row 2'),
         (lambda f: f.assign(year=[1.5, 2, 3, 4, 5]), r"1 value that is not whole, first 1.5"),
+        (lambda f: f.assign(year=[np.inf, 2, 3, 4, 5]), r"1 value that is not whole, first inf"),
         (lambda f: f.assign(year=pd.to_datetime("2020-01-01")), r"holds dates.*dt\.year"),
         (lambda f: f.assign(year=["x"] * 5), r"periods must be whole numbers"),
         (lambda f: f.iloc[:0], "no rows"),

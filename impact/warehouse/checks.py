@@ -46,7 +46,7 @@ def check_keys(panel: TablePanel, rows: Any, found: pd.DataFrame) -> None:
                 "be placed in the panel. Fill it in or filter those rows out of the table."
             )
     times = found["time"].to_numpy(dtype=np.float64)
-    wrong = times != np.round(times)
+    wrong = (times != np.round(times)) | np.isinf(times)
     if wrong.any():
         raise PanelError(
             f'time column "{panel.time}" has {plural(int(found["n"][wrong].sum()), "value")} not '

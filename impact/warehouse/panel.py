@@ -98,11 +98,17 @@ class TablePanel(Panel):
             import ibis
 
             return ibis.cases((column, 1), (~column, 0)).cast("float64")
-        if kind.is_floating() and self.engine.knows_nan():
-            import ibis
+        return self.label(name).cast("float64")
 
-            column = ibis.ifelse(column.isnan(), ibis.null("float64"), column.cast("float64"))
-        return column.cast("float64")
+    def label(self, name: str) -> Any:
+        """Return a column as it is, such as units or clusters, NaN as missing."""
+        self.require(name)
+        kind, column = self.types[name], self.frame[name]
+        if not (kind.is_floating() and self.engine.knows_nan()):
+            return column
+        import ibis
+
+        return ibis.ifelse(column.isnan(), ibis.null(kind), column)
 
     def distinct(self, name: str) -> list[Any]:
         """Return the distinct values of a column, in order."""

@@ -55,7 +55,7 @@ def units_of(panel: TablePanel, cohort: str, never_treated: float | None = None)
     if never_treated is not None:
         column = column.nullif(float(never_treated))
     rows = panel.frame.select(
-        unit=panel.frame[panel.unit], time=panel.frame[panel.time].cast("int64"), cohort=column
+        unit=panel.label(panel.unit), time=panel.frame[panel.time].cast("int64"), cohort=column
     )
     words = add_presence(rows.time, periods)
     units = rows.group_by("unit").aggregate(

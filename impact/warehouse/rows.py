@@ -64,7 +64,7 @@ def lay_rows(panel: TablePanel, roles: Roles) -> Any:
         )
     table = panel.frame
     columns = {
-        "unit": table[panel.unit],
+        "unit": panel.label(panel.unit),
         "time": _periods(panel),
         "outcome": panel.number(roles.outcome, "outcome"),
     }
@@ -77,8 +77,7 @@ def lay_rows(panel: TablePanel, roles: Roles) -> Any:
     if roles.weights:
         columns["weight"] = panel.number(roles.weights, "weight")
     if roles.cluster:
-        panel.require(roles.cluster)
-        columns["cluster"] = table[roles.cluster]
+        columns["cluster"] = panel.label(roles.cluster)
     rows = table.select(**columns)
     if roles.amount:
         rows = _with_onset(rows)

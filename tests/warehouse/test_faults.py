@@ -9,6 +9,7 @@ from impact import (
     CallawaySantAnna,
     Design,
     LocalProjectionDiD,
+    Panel,
     PoissonFixedEffects,
     TwoWayFixedEffects,
 )
@@ -74,6 +75,8 @@ def test_types_that_do_not_aggregate(frame, make):
 def test_periods_that_are_not_whole(frame, make):
     with pytest.raises(PanelError, match="1 value not whole, first 3.5"):
         make(setting(frame, 7, "time", 3.5))
+    with pytest.raises(PanelError, match="1 value not whole, first inf"):
+        make(setting(frame, 7, "time", np.inf))
 
 
 def test_missing_keys(frame, make):
@@ -81,6 +84,32 @@ def test_missing_keys(frame, make):
         make(setting(frame, 7, "unit", np.nan))
     with pytest.raises(PanelError, match='time column "time" is missing in 1 row, first at unit'):
         make(setting(frame, 7, "time", np.nan))
+
+
+def with_nan(frame, name, condition):
+    """Put rows into a DuckDB table whose column holds NaN, not NULL, where a condition holds."""
+    engine = ibis.duckdb.connect()
+    engine.con.register("rows", frame)
+    value = f"case when {condition} then 'nan'::double else {name}::double end as {name}"
+    engine.con.execute(f"create table panel as select * replace ({value}) from rows")
+    return engine.table("panel")
+
+
+def test_nan_is_a_missing_name(frame):
+    with pytest.raises(PanelError, match='unit column "unit" is missing in 6 rows, first at time'):
+        Design.from_table(with_nan(frame, "unit", "unit = 3"), **NAMES)
+    there = Design.from_table(
+        with_nan(frame, "cluster", "unit < 5"), **NAMES | {"clusters": "cluster"}
+    )
+    lost = frame.assign(cluster=frame["cluster"].where(frame["unit"] >= 5))
+    here = Design(
+        Panel(lost, unit="unit", time="time"),
+        outcome="outcome", cohort="cohort", clusters="cluster",
+    )  # fmt: skip
+    assert there.facts == here.facts
+    assert there.dropped == here.dropped == {'"cluster" missing': 30}
+    ours, theirs = (CallawaySantAnna().fit(design).att() for design in (here, there))
+    assert theirs.estimates == pytest.approx(ours.estimates, rel=1e-10)
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["complete", "outcome missing"])

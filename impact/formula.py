@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from impact.errors import PanelError, listing, near, plural
 from impact.panel import Panel
@@ -58,6 +61,8 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
 
     Notes
     -----
+    A row without a level (a missing region) has no dummies and is left out, as one without a number.
+
     Lags respect gaps: the value k steps away, missing if that period is not observed, where a
     step is the smallest distance between two of the panel's periods.
 
@@ -143,7 +148,7 @@ class _Reader:
         from formulaic import model_matrix  # type: ignore[import-untyped]
         from formulaic.errors import FormulaicError  # type: ignore[import-untyped]
 
-        power = re.search(r"[\w.]+\s*(\^|\*\*)\s*\d", re.sub(r"\([^()]*\)", "", terms))
+        power = re.search(r"[\w.]+\s*(\^|\*\*)\s*\d", _outside_parentheses(terms))
         if power:
             raise PanelError(
                 f"{power[0]!r} in the formula {self.formula!r} is no power: outside I() it crosses "
@@ -174,7 +179,30 @@ class _Reader:
             if isinstance(cause, PanelError):
                 raise cause from None
             self._refuse(terms)
-        return pd.DataFrame(matrix)
+        return self._without_levels_unknown(pd.DataFrame(matrix), matrix.model_spec)
+
+    def _without_levels_unknown(self, made: pd.DataFrame, spec: Any) -> pd.DataFrame:
+        """Set dummies to missing where their column is: such a row is not of the first level."""
+        missing = {str(factor): self._is_missing(str(factor)) for factor in spec.factor_contrasts}
+        for term, places in spec.term_indices.items():
+            for factor in map(str, term.factors):
+                if factor in missing and missing[factor].any():
+                    made = made.astype({made.columns[place]: np.float64 for place in places})
+                    made.iloc[np.flatnonzero(missing[factor]), places] = np.nan
+        return made
+
+    def _is_missing(self, factor: str) -> NDArray[np.bool_]:
+        """Tell in which rows a factor, such as ``region`` or ``C(lag(size))``, has no value."""
+        frame, inside = self.panel.frame, factor
+        if quoted := re.match(r"C\(`([^`]+)`[,)]", factor):
+            inside = quoted[1]
+        elif factor.startswith("C("):
+            call = ast.parse(factor, mode="eval").body
+            inside = ast.unparse(call.args[0]) if isinstance(call, ast.Call) else factor
+        if inside in frame.columns:
+            return np.asarray(frame[inside].isna())
+        (values,) = self.columns(f"I({inside})").values()
+        return np.asarray(values.isna())
 
     def _refuse(self, terms: str) -> None:
         names = re.findall(r"[A-Za-z_][\w.]*(?!\s*\()\b", terms)
@@ -231,6 +259,12 @@ class _Reader:
             return pd.Series(found.to_numpy(), index=panel.frame.index)
 
         return shift
+
+
+def _outside_parentheses(terms: str) -> str:
+    """Return terms without what stands in parentheses, nested ones too."""
+    shorter = re.sub(r"\([^()]*\)", "", terms)
+    return terms if shorter == terms else _outside_parentheses(shorter)
 
 
 def _plain(name: str) -> str:

@@ -57,6 +57,44 @@ def test_instruments(frame):
     )
 
 
+@pytest.mark.parametrize(
+    "terms", ["i(place)", "i(place, ref=2)", "C(place)", "named", "place:named", "C(lag(place))"]
+)
+def test_rows_without_a_level_are_left_out_as_rows_without_a_number_are(frame, terms):
+    lost = (frame["firm"] % 3 == 0) & (frame["year"] > 2002)
+    frame["named"] = ("p" + frame["place"].astype(str)).mask(lost)
+    frame["place"] = frame["place"].astype(float).mask(lost)
+    if "lag" in terms:
+        frame["lag_place"] = read_formula("jobs ~ lag(place)", frame, **KEYS).panel.frame[
+            "lag(place)"
+        ]
+        lost, complete = frame["lag_place"].isna(), "C(lag_place)"
+    else:
+        complete = terms
+    model = read_formula(f"log(jobs) ~ {terms} + x", frame, **KEYS)
+    dummies = [name for name in model.covariates if name != "x"]
+    assert (model.panel.frame[dummies].isna().all(axis=1) == lost).all()
+    same(
+        fit_formula(f"log(jobs) ~ {terms} + x | firm", frame, **KEYS),
+        fit_formula(f"log(jobs) ~ {complete} + x | firm", frame[~lost], **KEYS),
+    )
+
+
+def test_columns_with_blanks_are_quoted(frame):
+    frame["the place"] = frame["place"].astype(float).mask(frame["firm"] == 3)
+    quoted = fit_formula("jobs ~ C(`the place`)", frame, **KEYS)
+    same(quoted, fit_formula("jobs ~ C(place)", frame[frame["firm"] != 3], **KEYS))
+
+
+def test_powers_of_functions(frame):
+    same(
+        fit_formula("jobs ~ I(log(jobs + 1)**2) | firm", frame, **KEYS),
+        fit_formula(
+            "jobs ~ squared | firm", frame.assign(squared=np.log(frame["jobs"] + 1) ** 2), **KEYS
+        ),
+    )
+
+
 def test_dummies_are_named_by_level(frame):
     model = read_formula("jobs ~ x + i(year) | firm", frame, **KEYS)
     assert model.covariates == ("x", "year::2001", "year::2002", "year::2003", "year::2004")

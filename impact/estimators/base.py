@@ -292,7 +292,8 @@ def _follows_nobody(design: Design) -> str | None:
         return _lacks_pre_period(design)
     return (
         f"no {design.panel.unit} is observed twice, so no unit's outcome is known before and "
-        "after. For repeated cross-sections use CallawaySantAnna or DoublyRobustDiD; for a panel, "
+        "after. For repeated cross-sections use CallawaySantAnna, DoublyRobustDiD or "
+        'ExtendedTWFE(effects="cohort"); for a panel, '
         f'check that "{design.panel.unit}" names the same unit in each period.'
     )
 

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, listing, plural
-from impact.estimators.base import COHORTS, Estimator, Requirement, covariates_by_unit
+from impact.estimators.base import (
+    COHORTS,
+    SECTIONS,
+    Estimator,
+    Requirement,
+    covariates_by_unit,
+)
 from impact.estimators.parts.cells import (
     BASE_NOTE,
     Cells,
@@ -66,8 +72,9 @@ class ExtendedTWFE(Estimator):
         also gives each cell before treatment an effect, save the last (a universal base)
     cohort_trends : give each cohort a linear trend of its own
     effects : "unit" gives each unit an intercept, "cohort" each cohort only (with covariates
-        and their slopes by cohort among the regressors), as R etwfe does; on balanced panels
-        with covariates constant in time they differ by the small-sample factor alone
+        and their slopes by cohort among the regressors), as R etwfe does, which repeated
+        cross-sections need; on balanced panels with covariates constant in time they differ by
+        the small-sample factor alone
     covariance : "CR1", clustered; "classical" takes errors as independent with one variance
         (linear only)
 
@@ -87,11 +94,16 @@ class ExtendedTWFE(Estimator):
     panel. Its effects with covariates average, over the cell's rows, the difference between the
     mean fitted with and without the cell's own level and slopes.
 
+    In repeated cross-sections, where each unit is observed once, ``effects="cohort"`` and the
+    Poisson form compare rows of cohorts, covariates as observed in the row, assuming that who is
+    sampled does not change. ``att("row")`` weighs cells by their rows, which differ in number.
+
     Source
     ------
     Wooldridge (2021), "Two-way fixed effects, the two-way Mundlak regression, and
     difference-in-differences estimators", equations 6.33 and 7.8; Wooldridge (2023),
-    Econometrics Journal 26(3), section 3, for the Poisson form.
+    Econometrics Journal 26(3), section 3, for the Poisson form; Deb, Norton, Wooldridge and Zabel
+    (2024), NBER working paper 33026, for repeated cross-sections.
     """
 
     family: Literal["linear", "poisson"] = "linear"
@@ -102,6 +114,12 @@ class ExtendedTWFE(Estimator):
 
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """What is needed of a design: units followed only where each has its own effect."""
+        by_cohort = self.effects == "cohort" or self.family == "poisson"
+        return SECTIONS if by_cohort else self.requires
 
     def _needs_rows(self, design: Design) -> str | None:
         if self.covariance == "classical":

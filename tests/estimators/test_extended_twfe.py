@@ -323,3 +323,83 @@ def test_a_covariate_constant_within_cohorts_leaves_what_others_identify(family)
     if family == "linear":
         between = change[0] + (change[5] - change[0]) * 3 / 5
         assert known["estimate"].iloc[0] == pytest.approx(change[3] - between, rel=1e-9)
+
+
+def cross_sections(n=400):
+    """Rows of five periods, each of another unit, in 40 places."""
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame(
+        {
+            "unit": np.arange(n),
+            "time": rng.integers(1, 6, n),
+            "cohort": rng.choice([3.0, 4.0, np.nan], n),
+            "x": rng.normal(size=n),
+            "w": rng.uniform(0.5, 2.0, n),
+            "cluster": rng.integers(0, 40, n),
+        }
+    )
+    treated = frame["time"] >= frame["cohort"]
+    level = 0.3 * frame["time"] * (1 + frame["x"]) + 0.2 * frame["cohort"].fillna(0.0)
+    return frame.assign(outcome=level + treated * (1 + frame["x"]) + rng.normal(size=n))
+
+
+def untreated_columns(frame):
+    """Cohort and period effects with slopes of x that differ by cohort and period."""
+    groups = frame.assign(group=frame["cohort"].fillna(0.0))
+    effects = dummies(groups, "group", "time")
+    return np.column_stack((effects, effects * frame[["x"]].to_numpy()))
+
+
+@pytest.mark.parametrize("weights", [None, "w"])
+def test_repeated_cross_sections_by_a_dense_regression_and_by_imputation(weights):
+    frame = cross_sections()
+    sample = design(frame, weights=weights, covariates="x", clusters="cluster")
+    result = ExtendedTWFE(effects="cohort").fit(sample)
+    w = np.ones(len(frame)) if weights is None else frame[weights].to_numpy()
+    member = cell_columns(frame, result.cells)
+    means = (member * w[:, None]).T @ frame["x"] / (w @ member)
+    centred = member * (frame["x"].to_numpy()[:, None] - means)
+    X = np.column_stack((member, centred, untreated_columns(frame)))
+    estimates, covariance = dense_regression(
+        frame["outcome"].to_numpy(), X, w, frame["cluster"].to_numpy(), np.arange(len(result)),
+        np.linalg.matrix_rank(X),
+    )  # fmt: skip
+    np.testing.assert_allclose(result.estimates, estimates, rtol=1e-8)
+    np.testing.assert_allclose(result.covariance(), covariance, rtol=1e-7, atol=1e-10)
+    off, columns = ~(frame["time"] >= frame["cohort"]).to_numpy(), untreated_columns(frame)
+    root = np.sqrt(w)
+    slopes = np.linalg.lstsq(
+        columns[off] * root[off, None], (frame["outcome"] * root)[off], rcond=None
+    )[0]
+    effects = frame["outcome"].to_numpy() - columns @ slopes
+    imputed = (member * w[:, None]).T @ effects / (w @ member)
+    np.testing.assert_allclose(result.estimates, imputed, rtol=1e-8)
+    rows = np.average(effects[~off], weights=w[~off])
+    assert result.att("row").estimates[0] == pytest.approx(rows, rel=1e-8)
+
+
+@pytest.mark.parametrize("covariates", [(), ("x",)])
+def test_poisson_on_repeated_cross_sections_by_imputation(covariates):
+    sm = pytest.importorskip("statsmodels.api")
+    frame = cross_sections().assign(outcome=lambda f: np.exp(f["outcome"] / 4))
+    result = ExtendedTWFE(family="poisson").fit(
+        design(frame, covariates=covariates, clusters="cluster")
+    )
+    off = ~(frame["time"] >= frame["cohort"]).to_numpy()
+    X = untreated_columns(frame)
+    X = X if covariates else X[:, : X.shape[1] // 2]
+    kept = np.linalg.qr(X[off])[1]
+    kept = np.abs(np.diag(kept)) > 1e-8
+    model = sm.GLM(frame["outcome"][off], X[off][:, kept], family=sm.families.Poisson())
+    mean = np.exp(X[:, kept] @ model.fit(tol=1e-14, maxiter=200).params)
+    member = cell_columns(frame, result.cells)
+    imputed = member.T @ (frame["outcome"].to_numpy() - mean) / member.sum(axis=0)
+    np.testing.assert_allclose(result.estimates, imputed, rtol=1e-7)
+
+
+def test_units_seen_once_have_no_effects_of_their_own():
+    with pytest.raises(DesignError, match='DoublyRobustDiD or ExtendedTWFE\\(effects="cohort"\\)'):
+        ExtendedTWFE().fit(design(cross_sections()))
+    undated = cross_sections().assign(on=lambda f: (f["time"] >= f["cohort"]).astype(int))
+    with pytest.raises(DesignError, match="who was treated later cannot be told"):
+        ExtendedTWFE(effects="cohort").fit(design(undated, cohort=None, treated="on"))

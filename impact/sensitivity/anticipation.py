@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from impact.errors import DesignError
@@ -14,10 +13,11 @@ from impact.result import Result
 from impact.sensitivity.base import (
     Check,
     Finding,
-    cohort_fault,
     draw_estimates,
     printed,
+    printed_error,
     refit,
+    refit_fault,
 )
 from impact.sensitivity.sentences import Sentence
 
@@ -37,13 +37,13 @@ def anticipation(
 
     Returns
     -------
-    Finding : statistic = largest change from the printed effect, in the estimator's standard
-        errors; one row
-        a number of periods, NaN with a note where no period is left to compare with
+    Finding : statistic = largest change from the printed effect, in standard errors as printed;
+        one row a number of periods, NaN with a note where no period is left to compare with
 
     Raises
     ------
-    DesignError : a design without first treated periods, or a negative number of periods
+    DesignError : a design without first treated periods, a negative number of periods, or none
+        that the estimator can allow for beside the design's own
 
     Notes
     -----
@@ -58,33 +58,31 @@ def anticipation(
             for count in periods
         ]
     )
-    full = result.att()
-    estimate, error = float(full.estimates[0]), float(full.std_errors[0])
     known = table.dropna(subset=["estimate"])
-    moves = (known["estimate"] - estimate).abs()
-    largest = float(moves.max() / error) if len(known) else np.nan
-    low, high = float(known["estimate"].min()), float(known["estimate"].max())
-    said = Sentence.of("anticipation.impossible")
-    if len(known):
-        said = Sentence.of(
-            "anticipation.answer",
-            first=known["anticipation"].min(),
-            last=known["anticipation"].max(),
-            low=low,
-            high=high,
-            effect=estimate,
+    if not (known["anticipation"] != result.design.anticipation).any():
+        refused = table.loc[table["estimate"].isna(), "note"]
+        raise DesignError(
+            f"no number of periods of anticipation but {result.design.anticipation} can be "
+            f"allowed for{': ' + refused.iloc[0] if len(refused) else ''}."
         )
+    effect = float(result.att().estimates[0])
+    low, high = float(known["estimate"].min()), float(known["estimate"].max())
+    largest = float((known["estimate"] - effect).abs().max() / printed_error(result, level))
     return Finding(
         name="anticipation",
         asked=Sentence.of("anticipation.question"),
         statistic=largest,
         table=table,
-        said=said,
-        values={
-            "lowest": float(known["estimate"].min()),
-            "highest": float(known["estimate"].max()),
-        },
-        draw=lambda ax: draw_estimates(table, "anticipation", ax, estimate),
+        said=Sentence.of(
+            "anticipation.answer",
+            first=known["anticipation"].min(),
+            last=known["anticipation"].max(),
+            low=low,
+            high=high,
+            effect=effect,
+        ),
+        values={"lowest": low, "highest": high},
+        draw=lambda ax: draw_estimates(table, "anticipation", ax, effect),
     )
 
 
@@ -94,5 +92,5 @@ def _anticipating(result: Result, count: int) -> Result:
 
 
 ANTICIPATION = Check(
-    "anticipation", "designs with first treated periods", cohort_fault, anticipation
+    "anticipation", "designs with first treated periods", refit_fault, anticipation
 )

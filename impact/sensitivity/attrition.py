@@ -10,10 +10,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact import plots
+from impact.design import Design
 from impact.errors import EstimationError, plural
 from impact.inference.bands import two_sided_p_values
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, cohort_fault, few_clusters, figure_axes
+from impact.sensitivity.base import FEW, Check, Finding, cohort_fault, figure_axes, smaller_arm
 from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
     -----
     Assumes that treatment makes every unit more likely to be observed, or every unit less.
     Covariates and weights are not used. The interval is that of Imbens and Manski, clustered as
-    in the design.
+    in the design. Where an arm has n < 20 clusters, variances are times n / (n - 1) and read by
+    the t law with n - 1 degrees of freedom; one cluster gives no p-value and no interval.
 
     Source
     ------
@@ -174,15 +176,15 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
     psi = np.tensordot(share, np.array(parts), axes=1)
     codes = np.unique(design.cluster_codes, return_inverse=True)[1]
     sums = np.stack([np.bincount(codes, column) for column in psi.T], axis=1)
-    errors = np.sqrt(np.square(sums).sum(axis=0))
+    errors, df, notes = _small_sample(design, np.sqrt(np.square(sums).sum(axis=0)))
     table = pd.DataFrame(rows)
     numbers = table.drop(columns=["cohort", "n_units"])
     pooled = dict(zip(numbers.columns, share @ numbers.to_numpy(), strict=True))
     table.loc[len(table)] = {"cohort": "all", "n_units": int(sum(sizes)), **pooled}
     gap = float(share @ gaps)
-    p_value = float(two_sided_p_values(np.array([gap / errors[2]]), None)[0]) if errors[2] else 1.0
+    p_value = float(two_sided_p_values(np.array([gap / errors[2]]), df)[0]) if errors[2] else 1.0
     low, high = pooled["bound_low"], pooled["bound_high"]
-    critical = _imbens_manski((high - low) / max(errors[0], errors[1]), level)
+    critical = _imbens_manski((high - low) / max(errors[0], errors[1]), level, df)
     interval = (low - critical * errors[0], high + critical * errors[1])
     return Finding(
         name="attrition",
@@ -191,6 +193,7 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
         table=table,
         said=Sentence.of(
             "attrition.answer",
+            "attrition.bounds" if np.isnan(p_value) else "attrition.judged",
             treated=pooled["observed_treated"],
             comparison=pooled["observed_comparison"],
             period=design.periods[last],
@@ -215,7 +218,7 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
         draw=lambda ax: _draw(table, ax),
         notes=(
             *(("Covariates are not used.",) if design.covariates else ()),
-            *few_clusters(design),
+            *notes,
         ),
     )
 
@@ -247,15 +250,34 @@ def _row(found: LeeBounds) -> dict[str, float]:
     }
 
 
-def _imbens_manski(width: float, level: float) -> float:
-    """Solve Phi(c + width) - Phi(-c) = level for c, width in standard errors."""
-    from scipy.special import ndtr
+def _small_sample(design: Design, errors: Floats) -> tuple[Floats, float | None, tuple[str, ...]]:
+    """Return errors, shape (3,), with the degrees of freedom to read them by, and a note."""
+    n = smaller_arm(design)
+    if n >= FEW:
+        return errors, None, ()
+    if n < 2:
+        note = "One cluster in an arm: nothing shows how far chance may move these numbers."
+        return np.full(3, np.nan), 1.0, (note,)
+    note = f"{plural(n, 'cluster')} in the smaller arm: t distribution with {n - 1} of freedom."
+    return errors * np.sqrt(n / (n - 1)), n - 1.0, (note,)
 
+
+def _imbens_manski(width: float, level: float, df: float | None = None) -> float:
+    """Solve P(-c <= t <= c + width) = level for c, width in standard errors."""
+    from scipy.special import ndtr, stdtr
+
+    def below(value: float) -> float:
+        return float(ndtr(value) if df is None else stdtr(df, value))
+
+    if np.isnan(width):
+        return np.nan
     low, high = 0.0, 10.0
+    while below(high + width) - below(-high) < level:
+        high *= 2.0
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (
-            (low, middle) if ndtr(middle + width) - ndtr(-middle) > level else (middle, high)
+            (low, middle) if below(middle + width) - below(-middle) > level else (middle, high)
         )
     return (low + high) / 2
 

@@ -23,17 +23,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "FEW",
     "Check",
     "Finding",
     "OverallRow",
     "assignment_groups",
     "cohort_fault",
     "draw_estimates",
-    "few_clusters",
+    "effect_fault",
     "figure_axes",
     "printed",
+    "printed_error",
     "quick",
+    "quick_note",
     "refit",
+    "refit_fault",
+    "smaller_arm",
     "sorted_frame",
     "with_cohorts",
     "without_rows",
@@ -63,7 +68,7 @@ NO_EFFECT: OverallRow = {
 }
 
 FEW = 20
-"""Clusters in the smaller arm below which clustered variances are not trusted here."""
+"""Clusters in the smaller arm from which clustered variances are read by the normal law here."""
 
 ROWS_SHOWN = 25
 """Rows of a finding's table that its summary prints."""
@@ -234,17 +239,6 @@ def _alike_within(codes: NDArray[np.int64], cohorts: Floats) -> bool:
     return bool((lowest == highest).all())
 
 
-def few_clusters(design: Design) -> tuple[str, ...]:
-    """Warn where clusters are too few for normal intervals from clustered variances."""
-    smaller = min(design.n_treated_clusters, design.n_clusters - design.n_treated_clusters)
-    if smaller >= FEW:
-        return ()
-    return (
-        f"Only {plural(smaller, 'cluster')} in the smaller arm: p-values and intervals from "
-        "clustered variances are likely too optimistic.",
-    )
-
-
 def cohort_fault(result: Result) -> str | None:
     """Say why a result's design has no first treated periods that could be moved."""
     design = result.design
@@ -255,6 +249,67 @@ def cohort_fault(result: Result) -> str | None:
     if len(design.reversing_units):
         return f"treatment stops again in {plural(len(design.reversing_units), 'unit')}."
     return None
+
+
+def smaller_arm(design: Design) -> int:
+    """Count the clusters with units ever treated, or those with units to compare with if fewer.
+
+    Units are compared with that are treated after the first date, or never.
+    """
+    try:
+        clusters, cohorts = design.cluster_codes, design.cohorts
+    except ImpactError:
+        facts = design.facts
+        return min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters)
+    compared = ~(cohorts <= design.cohort_values.min(initial=np.inf))
+    arms = (~np.isnan(cohorts), compared)
+    return min(len(np.unique(clusters[arm])) for arm in arms)
+
+
+def effect_fault(result: Result) -> str | None:
+    """Say why a result's overall number is no effect of treatment."""
+    term = str(result.att().cells["term"].iloc[0])
+    design = result.design
+    if len(result) > 1 and term in (f"L1.{design.outcome}", *design.covariates):
+        return (
+            f'the first coefficient of {result.estimator} is that of "{term}", which is no effect '
+            "of treatment. Fit an estimator of treatment effects."
+        )
+    return None
+
+
+def refit_fault(result: Result) -> str | None:
+    """Say why a result's estimator cannot be asked about other first treated periods."""
+    reason = cohort_fault(result) or effect_fault(result)
+    if reason is None and result.settings.get("instruments"):
+        return (
+            f"the instruments of {result.estimator} move the treatment as it was, not one that is "
+            "pretended or of others. Fit an estimator without instruments."
+        )
+    return reason
+
+
+def printed_error(result: Result, level: float = 0.95) -> float:
+    """Return the error of the overall effect as printed; NaN where its interval is unbounded.
+
+    Where a test by ranks gives the interval, it is half its length over the normal critical value.
+    """
+    row = result.att().tidy(level).iloc[0]
+    if row["std_error"] > 0:
+        return float(row["std_error"])
+    half = (row["conf_high"] - row["conf_low"]) / 2
+    return float(half / pointwise_critical_value(level, None)) if np.isfinite(half) else np.nan
+
+
+def quick_note(result: Result) -> tuple[str, ...]:
+    """Say so where the effect is not printed with the estimator's own standard error."""
+    inference = result.att().inferences()[0]
+    if inference is None or inference.method == "placebo":
+        return ()
+    return (
+        "Judged by the estimator's own standard errors; the effect itself is printed with "
+        f"{inference.method}, which does not rely on them.",
+    )
 
 
 def printed(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:

@@ -11,6 +11,7 @@ from impact.errors import DesignError, InferenceError, listing, plural
 from impact.inference.aggregation import share_average
 from impact.inference.bands import pointwise_critical_value
 from impact.result import Result, Weighting
+from impact.sensitivity.base import smaller_arm
 
 __all__ = ["EventPath", "event_path", "judged_path", "path_fault"]
 
@@ -139,8 +140,7 @@ def judged_path(
     inference = result.att(weighting).inferences(level)[0]
     if inference is None:
         return path, ()
-    design, found = result.design, inference.confidence_set
-    smaller = min(design.n_treated_clusters, design.n_clusters - design.n_treated_clusters)
+    found, smaller = inference.confidence_set, smaller_arm(result.design)
     if not found.intervals or not np.isfinite(found.high - found.low):
         raise InferenceError(
             f"the printed effect has no bounded {level:.0%} interval ({inference.reason}), so "
@@ -243,6 +243,14 @@ def path_fault(result: Result) -> str | None:
             'as CallawaySantAnna(base_period="universal").'
         )
     times = _consecutive(np.unique(event[known]), reference)
+    design = result.design
+    seen_before = (design.cohort_values + reference > design.periods[0]).any()
+    if seen_before and not (event < reference).any():
+        return (
+            f"{result.estimator} gives no estimates before treatment here that are measured as "
+            "those after it. Fit an estimator that does, such as CallawaySantAnna, with two or "
+            "more periods before treatment."
+        )
     if not (times < reference).any() or not (times >= 0).any():
         return (
             f"estimates are needed right before and after event time {reference}; there are "

@@ -15,6 +15,8 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     draw_estimates,
+    effect_fault,
+    printed_error,
     quick,
     refit,
     without_rows,
@@ -37,14 +39,16 @@ def leave_one_out(result: Result, *, by: str | None = None) -> Finding:
 
     Returns
     -------
-    Finding : statistic = largest change of the overall effect, in its own standard errors; one
-        row a group left out, NaN with a note where the rest cannot be estimated
+    Finding : statistic = largest change of the overall effect, in standard errors as printed (a
+        quarter of a 95 % interval, about, where ranks give it); one row a group left out, NaN with
+        a note where the rest cannot be estimated
 
     Raises
     ------
     DesignError : fewer than three groups, or more than 200
     PanelError : the column is not there or changes within a unit
     """
+    LEAVE_ONE_OUT.require(result)
     labels = _labels(result, by)
     groups = sorted(labels.dropna().unique(), key=lambda label: (isinstance(label, str), label))
     what = by or " and ".join(result.design.cluster_columns)
@@ -62,7 +66,7 @@ def leave_one_out(result: Result, *, by: str | None = None) -> Finding:
     ]
     table = pd.DataFrame(rows)[["left_out", "n_units", "estimate", "std_error", "note"]]
     full = result.att()
-    estimate, error = float(full.estimates[0]), float(full.std_errors[0])
+    estimate, error = float(full.estimates[0]), printed_error(result)
     table.insert(3, "change", table["estimate"] - estimate)
     if table["estimate"].isna().all():
         raise DesignError(f"no fit is left without one {what}; the first: {table['note'].iloc[0]}")
@@ -90,7 +94,7 @@ def leave_one_out(result: Result, *, by: str | None = None) -> Finding:
             "sign_changes": float(flips),
         },
         draw=lambda ax: draw_estimates(table, "left_out", ax, estimate),
-        notes=("Standard errors are the estimator's own.",),
+        notes=("Standard errors in the table are the estimator's own.",),
     )
 
 
@@ -116,5 +120,5 @@ def _labels(result: Result, by: str | None) -> pd.Series:
 
 
 LEAVE_ONE_OUT = Check(
-    "leave_one_out", f"designs with 3 to {MOST_GROUPS} groups", lambda result: None, leave_one_out
+    "leave_one_out", f"designs with 3 to {MOST_GROUPS} groups", effect_fault, leave_one_out
 )

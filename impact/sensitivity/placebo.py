@@ -18,12 +18,13 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     assignment_groups,
-    cohort_fault,
     draw_estimates,
     figure_axes,
     printed,
     quick,
+    quick_note,
     refit,
+    refit_fault,
     with_cohorts,
 )
 from impact.sensitivity.sentences import Sentence
@@ -49,7 +50,8 @@ def placebo_in_time(
     """Ask whether an effect appears before treatment began.
 
     Treatment is pretended to have begun ``lead`` periods earlier, and every row from true
-    treatment (less anticipation) on is left out; the same estimator is then fitted.
+    treatment (less anticipation) on is left out, of all units where there is one date of
+    treatment; the same estimator is then fitted.
 
     Parameters
     ----------
@@ -64,7 +66,8 @@ def placebo_in_time(
 
     Raises
     ------
-    DesignError : a design without first treated periods, or a lead below one
+    DesignError : a design without first treated periods, a lead below one, or no lead at which
+        the estimator can be fitted
     """
     PLACEBO_IN_TIME.require(result)
     design = result.design
@@ -74,16 +77,20 @@ def placebo_in_time(
         )
     sample = design.sample
     start = design.cohorts - design.anticipation
-    before = ~(sample.periods[sample.time_codes] >= start[sample.unit_codes])
+    end = np.full(len(start), np.nanmin(start)) if len(design.cohort_values) == 1 else start
+    before = ~(sample.periods[sample.time_codes] >= end[sample.unit_codes])
     fits = [partial(_with_treatment, result, start - lead, before) for lead in leads]
     found = run_jobs(partial(printed, level=level), fits)
     rows = [{"lead": lead} | row for lead, row in zip(leads, found, strict=True)]
     table = pd.DataFrame(rows)
+    if table["estimate"].isna().all():
+        raise DesignError(
+            f"no placebo date could be tried; {plural(leads[0], 'period')} early because: "
+            f"{table['note'].iloc[0]}."
+        )
     known = table["p_value"].dropna()
     smallest = float(min(known.min() * len(known), 1.0)) if len(known) else np.nan
-    if table["estimate"].isna().all():
-        said = Sentence.of("placebo_in_time.impossible")
-    elif not len(known):
+    if not len(known):
         said = Sentence.of(
             "placebo_in_time.no_p", low=table["estimate"].min(), high=table["estimate"].max()
         )
@@ -192,7 +199,10 @@ def placebo_in_space(
         ),
         values={"rejections": share, "beyond_estimate": beyond, "n_draws": float(len(known))},
         draw=lambda ax: _draw_placebos(known["estimate"].to_numpy(), actual, ax),
-        notes=(f"{n_drawn} of {len(pool)} never treated clusters drawn at a time.",),
+        notes=(
+            f"{n_drawn} of {len(pool)} never treated clusters drawn at a time.",
+            *quick_note(result),
+        ),
     )
 
 
@@ -278,7 +288,7 @@ def _draw_placebos(estimates: Floats, actual: float, ax: Axes | None) -> Axes:
 
 
 def _space_fault(result: Result) -> str | None:
-    reason = cohort_fault(result)
+    reason = refit_fault(result)
     if reason:
         return reason
     try:
@@ -295,14 +305,14 @@ def _space_fault(result: Result) -> str | None:
 
 
 _WHERE = "designs with first treated periods"
-PLACEBO_IN_TIME = Check("placebo_in_time", _WHERE, cohort_fault, placebo_in_time)
+PLACEBO_IN_TIME = Check("placebo_in_time", _WHERE, refit_fault, placebo_in_time)
 PLACEBO_IN_SPACE = Check(
     "placebo_in_space", f"{_WHERE} and never treated clusters", _space_fault, placebo_in_space
 )
 PLACEBO_CANCELLED = Check(
     "placebo_cancelled",
     f"{_WHERE} and a column of cancelled projects",
-    cohort_fault,
+    refit_fault,
     placebo_cancelled,
     needs=("cohort",),
 )

@@ -97,10 +97,6 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Does an effect appear before treatment began?",
             "Có tác động nào xuất hiện trước khi bắt đầu hỗ trợ không?",
         ),
-        "placebo_in_time.impossible": (
-            "No placebo date could be tried: too few periods lie before treatment.",
-            "Không thử được thời điểm giả nào: có quá ít kỳ trước khi hỗ trợ.",
-        ),
         "placebo_in_time.no_p": (
             "Placebo effects lie between {low:number} and {high:number}; no valid p-value exists "
             "for them.",
@@ -165,10 +161,6 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "anticipation.question": (
             "Does the effect change if treatment may have acted early?",
             "Tác động có thay đổi không nếu hỗ trợ có thể đã tác động sớm?",
-        ),
-        "anticipation.impossible": (
-            "No number of periods of anticipation leaves a period to compare with.",
-            "Với số kỳ tác động sớm nào cũng không còn kỳ để so sánh.",
         ),
         "anticipation.answer": (
             "Allowing {first:count} to {last:count} periods of anticipation, the effect lies "
@@ -252,13 +244,22 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "attrition.answer": (
             "{treated:percent1} of treated and {comparison:percent1} of comparison units are still "
-            "seen in {period:as_is} (difference {gap:signed1}, p {p:p}); allowing for that, the "
-            "effect by then lies between {low:number} and {high:number} ({level:percent0} interval "
-            "{conf_low:number} to {conf_high:number}).",
+            "seen in {period:as_is} (difference {gap:signed1}",
             "{treated:percent1} đơn vị được hỗ trợ và {comparison:percent1} đơn vị so sánh còn "
-            "thấy ở kỳ {period:as_is} (chênh lệch {gap:signed1}, p {p:p}); tính đến điều đó, tác "
-            "động đến lúc ấy nằm giữa {low:number} và {high:number} (khoảng {level:percent0}: "
-            "{conf_low:number} đến {conf_high:number}).",
+            "thấy ở kỳ {period:as_is} (chênh lệch {gap:signed1}",
+        ),
+        "attrition.judged": (
+            ", p {p:p}); allowing for that, the effect by then lies between {low:number} and "
+            "{high:number} ({level:percent0} interval {conf_low:number} to {conf_high:number}).",
+            ", p {p:p}); tính đến điều đó, tác động đến lúc ấy nằm giữa {low:number} và "
+            "{high:number} (khoảng {level:percent0}: {conf_low:number} đến {conf_high:number}).",
+        ),
+        "attrition.bounds": (
+            "); allowing for that, the effect in this sample by then lies between {low:number} and "
+            "{high:number}, and nothing shows how far chance may move these bounds.",
+            "); tính đến điều đó, tác động trong mẫu này đến lúc ấy nằm giữa {low:number} và "
+            "{high:number}, và không có gì cho biết ngẫu nhiên có thể làm xê dịch các giới hạn này "
+            "đến đâu.",
         ),
         "carry_over.question": (
             "Does an effect last after treatment stopped?",

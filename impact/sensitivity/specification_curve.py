@@ -23,10 +23,10 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     assignment_groups,
-    cohort_fault,
     figure_axes,
     printed,
     quick,
+    refit_fault,
     with_cohorts,
 )
 from impact.sensitivity.sentences import Sentence
@@ -239,5 +239,5 @@ def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:
 
 
 SPECIFICATION_CURVE = Check(
-    "specification_curve", "designs with first treated periods", cohort_fault, specification_curve
+    "specification_curve", "designs with first treated periods", refit_fault, specification_curve
 )

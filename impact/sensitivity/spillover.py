@@ -15,10 +15,10 @@ from impact.result import CLUSTERED, Result
 from impact.sensitivity.base import (
     Check,
     Finding,
-    cohort_fault,
     draw_estimates,
     printed,
     refit,
+    refit_fault,
     with_cohorts,
 )
 from impact.sensitivity.sentences import Sentence
@@ -210,14 +210,16 @@ def _total(fits: list[tuple[str, int, Result]], design: Design, level: float) ->
         overall = fit.att()
         estimate += count * float(overall.estimates[0])
         own = overall.uncertainty.contributions()
-        if own is None:
+        there = _cluster_labels(fit.design)
+        there = there if fit.clusters_used is None else there[fit.clusters_used]
+        if own is None or len(own) != len(there):
             complete = False
             continue
-        psi[np.searchsorted(labels, _cluster_labels(fit.design))] += count * own[:, 0]
+        psi[np.searchsorted(labels, there)] += count * own[:, 0]
     if complete:
         error = float(np.sqrt(np.square(psi).sum()))
     df = fits[0][2].uncertainty.df
-    note = "" if complete else "the estimator gives no cluster contributions to sum"
+    note = "" if complete else "the estimator gives no contributions of all clusters to sum"
     if complete and not all(_by_standard_errors(fit, level) for _, _, fit in fits):
         note = "clusters are too few for an interval of the sum; see its parts"
     half = float(pointwise_critical_value(level, df)) * error if note == "" else np.nan
@@ -251,7 +253,7 @@ def _cluster_labels(design: Design) -> NDArray[np.object_]:
 SPILLOVER = Check(
     "spillover",
     "designs with first treated periods and places or exposure dates",
-    cohort_fault,
+    refit_fault,
     spillover,
     needs=("rings, latitude and longitude, or exposure",),
 )

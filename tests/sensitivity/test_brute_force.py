@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import ndtr
+from scipy.special import stdtr
 
 from impact.estimators import CallawaySantAnna
 from impact.sensitivity import Specification, attrition, leave_one_out, specification_curve
@@ -95,7 +95,8 @@ def test_attrition_adds_up_cohorts_and_clusters(make_frame, design_of):
             gap = sign * (seen[i] - seen[group].mean()) / group.sum()
             by_cluster[place] += own.sum() / 120 * np.append(psi[i], gap)
     assert sum(sizes) == 120
-    errors = [sum(value**2 for value in column) ** 0.5 for column in by_cluster.T]
+    # Twelve clusters hold treated and untreated firms: read by t with 11 degrees of freedom.
+    errors = [(12 / 11 * sum(value**2 for value in column)) ** 0.5 for column in by_cluster.T]
     found = finding.values
     np.testing.assert_allclose(
         [found["bound_low"], found["bound_high"]],
@@ -105,10 +106,12 @@ def test_attrition_adds_up_cohorts_and_clusters(make_frame, design_of):
     np.testing.assert_allclose(
         [found["std_error_low"], found["std_error_high"]], errors[:2], rtol=CLOSED_FORM
     )
-    assert found["p_value"] == pytest.approx(2 * ndtr(-abs(found["gap"]) / errors[2]), rel=1e-10)
+    assert found["p_value"] == pytest.approx(
+        2 * stdtr(11, -abs(found["gap"]) / errors[2]), rel=1e-10
+    )
     reach = (found["bound_low"] - found["conf_low"]) / errors[0]
     width = (found["bound_high"] - found["bound_low"]) / max(errors[:2])
-    assert ndtr(reach + width) - ndtr(-reach) == pytest.approx(0.95, abs=1e-10)
+    assert stdtr(11, reach + width) - stdtr(11, -reach) == pytest.approx(0.95, abs=1e-10)
 
 
 def cohort_average(wide, cohort):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from impact.errors import DesignError, EstimationError
-from impact.estimators import CallawaySantAnna, SunAbraham, TwoWayFixedEffects
+from impact.estimators import CallawaySantAnna, Imputation, SunAbraham, TwoWayFixedEffects
 from impact.sensitivity.event_path import event_path
 
 CLOSED_FORM = 1e-10
@@ -70,6 +70,11 @@ def test_no_period_before_the_reference_is_refused(make_frame, design_of):
     frame = frame[(frame["cohort"] != 2015) & (frame["year"] >= 2012)]
     with pytest.raises(DesignError, match="0 before and 5 after"):
         event_path(CallawaySantAnna().fit(design_of(frame)))
+
+
+def test_an_estimator_without_effects_before_treatment_is_told_apart(make_frame, design_of):
+    with pytest.raises(DesignError, match="Imputation gives no estimates before treatment here"):
+        event_path(Imputation().fit(design_of(make_frame())))
 
 
 def test_a_weighting_that_the_estimates_do_not_carry_is_refused(make_frame, design_of):

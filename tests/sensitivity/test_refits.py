@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from impact.errors import DesignError
-from impact.estimators import CallawaySantAnna
+from impact.estimators import (
+    ArellanoBond,
+    CallawaySantAnna,
+    PanelIV,
+    SyntheticDiD,
+    TwoWayFixedEffects,
+)
 from impact.sensitivity import (
     Specification,
     anticipation,
@@ -45,6 +51,56 @@ def test_placebo_dates_beyond_the_panel_carry_their_reason(fitted):
     assert "no unit is ever treated" in finding.table["note"].iloc[1]
     with pytest.raises(DesignError, match="1 or more; it was"):
         placebo_in_time(fitted, leads=[0])
+
+
+def test_placebo_dates_that_cannot_be_tried_are_refused(fitted):
+    with pytest.raises(DesignError, match="no placebo date could be tried; 5 periods early"):
+        placebo_in_time(fitted, leads=[5])
+
+
+def test_one_date_leaves_all_later_rows_out_so_that_the_panel_stays_balanced(make_frame, design_of):
+    frame = make_frame()
+    frame = frame[frame["cohort"] != 2015]
+    finding = placebo_in_time(SyntheticDiD().fit(design_of(frame)), leads=[1])
+    early = frame[frame["year"] < 2013].assign(cohort=lambda f: f["cohort"] - 1)
+    by_hand = SyntheticDiD().fit(design_of(early)).att().estimates
+    np.testing.assert_allclose(finding.table["estimate"], by_hand, rtol=CLOSED_FORM)
+
+
+@pytest.mark.parametrize("analysis", [placebo_in_time, anticipation, specification_curve])
+def test_instruments_are_not_given_to_a_pretended_treatment(make_frame, design_of, analysis):
+    frame = make_frame().assign(z=lambda f: f["treated"] + f["x"])
+    design = design_of(frame, cohort=None, treated="treated")
+    result = PanelIV(endogenous="treated", instruments="z").fit(design)
+    with pytest.raises(DesignError, match="the instruments of PanelIV move the treatment as it"):
+        analysis(result)
+
+
+@pytest.mark.parametrize("analysis", [placebo_in_time, anticipation])
+def test_methods_that_cannot_allow_for_anticipation_or_have_no_effect(
+    make_frame, design_of, analysis
+):
+    design = design_of(make_frame(), cohort=None, treated="treated", covariates="x")
+    two_way = TwoWayFixedEffects(accept_forbidden_comparisons=True).fit(design)
+    if analysis is anticipation:
+        with pytest.raises(DesignError, match="no number of periods of anticipation but 0 can be"):
+            analysis(two_way)
+    dynamic = ArellanoBond().fit(design)
+    if dynamic.att().cells["term"].iloc[0] == "L1.y":
+        with pytest.raises(DesignError, match="no effect of treatment"):
+            analysis(dynamic)
+
+
+def test_changes_are_told_in_errors_as_printed(make_frame, design_of):
+    frame = make_frame(by_province=True, n_firms=4)
+    result = CallawaySantAnna().fit(design_of(frame, clusters="province"))
+    printed = result.att().tidy().iloc[0]
+    assert np.isnan(printed["std_error"])
+    error = (printed["conf_high"] - printed["conf_low"]) / (2 * 1.959963985)
+    for finding in (leave_one_out(result), anticipation(result)):
+        moves = (finding.table["estimate"] - printed["estimate"]).abs()
+        assert finding.statistic == pytest.approx(moves.max() / error, rel=1e-6)
+    assert "printed with permutation" in placebo_in_space(result, draws=3).notes[1]
 
 
 def test_placebo_places_reject_at_about_the_level(make_frame, design_of):
@@ -148,7 +204,7 @@ def test_anticipation_refits_with_each_number_of_periods(make_frame, design_of):
 
 
 def test_anticipation_that_leaves_no_base_is_a_note(make_frame, design_of):
-    finding = anticipation(CallawaySantAnna().fit(design_of(make_frame())), periods=[0, 6])
+    finding = anticipation(CallawaySantAnna().fit(design_of(make_frame())), periods=[1, 6])
     assert np.isnan(finding.table["estimate"].iloc[1])
     assert finding.table["note"].iloc[1] != ""
 

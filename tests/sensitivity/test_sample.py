@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from impact.errors import DesignError, EstimationError
-from impact.estimators import CallawaySantAnna, TwoWayFixedEffects
+from impact.estimators import CallawaySantAnna, MeanGroup, TwoWayFixedEffects
 from impact.sensitivity import attrition, balance, carry_over, spillover
 from impact.sensitivity.attrition import lee_bounds
 from impact.sensitivity.spillover import distances_km, exposure_dates
@@ -129,6 +129,20 @@ def test_attrition_of_a_panel(make_frame, design_of):
         kept.mean() - (rest[2017] - rest[2012]).mean()
     )
     assert finding.figure().get_ylabel() == "First treated"
+
+
+def test_attrition_of_one_treated_cluster_is_bounded_and_not_judged(make_frame, design_of):
+    frame = make_frame(by_province=True, n_firms=6)
+    frame = frame[frame["cohort"].isna() | (frame["province"] == 0)]
+    gone = (frame["year"] == 2017) & frame["cohort"].isna() & (frame["firm"] % 5 == 0)
+    result = CallawaySantAnna().fit(design_of(frame[~gone], clusters="province"))
+    finding = attrition(result)
+    assert finding.values["bound_low"] < finding.values["bound_high"]
+    judged = ("p_value", "conf_low", "conf_high", "std_error_low", "std_error_high")
+    assert np.isnan([finding.values[name] for name in judged]).all()
+    assert "nothing shows how far chance may move these bounds" in finding.sentence
+    assert "nan" not in finding.sentence + finding.said.say("vi")
+    assert "One cluster in an arm" in finding.notes[0]
 
 
 def test_no_attrition_and_too_few_units_are_refused(fitted):
@@ -268,6 +282,14 @@ def test_units_exposed_before_they_are_seen_are_not_counted(exposed_frame, desig
     assert table.loc["total", "estimate"] == pytest.approx(
         120 * table.loc["direct", "estimate"] + 19 * table.loc["exposed", "estimate"]
     )
+
+
+def test_total_without_contributions_of_all_clusters_says_so(exposed_frame, design_of):
+    result = MeanGroup().fit(design_of(exposed_frame, clusters="province"))
+    total = spillover(result, exposure="exposed_in").table.iloc[-1]
+    assert np.isfinite(total["estimate"])
+    assert np.isnan(total["std_error"])
+    assert "no contributions of all clusters" in total["note"]
 
 
 @pytest.mark.parametrize(

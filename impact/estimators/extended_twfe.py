@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -43,6 +43,7 @@ from impact.result import Result
 __all__ = ["ExtendedTWFE"]
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 Comparison = Literal["not_yet_treated", "never_treated"]
 
@@ -77,11 +78,15 @@ class ExtendedTWFE(Estimator):
         the small-sample factor alone
     covariance : "CR1", clustered; "classical" takes errors as independent with one variance
         (linear only)
+    covariate_means : "given" holds for the covariates of the rows at hand, as R etwfe does;
+        "sampled" for the population they come from: where effects differ with covariates, that a
+        cell's mean of them is estimated widens its standard error
 
     Raises
     ------
     DesignError : treatment reverses, a unit has no untreated period, nobody to compare with;
-        with "poisson", a negative outcome, cohort trends or a classical covariance
+        with "poisson", a negative outcome, cohort trends or a classical covariance; sampled means
+        of covariates with a classical covariance
     EstimationError : ``comparison="never_treated"`` without such units; no cell is identified
 
     Notes
@@ -89,7 +94,7 @@ class ExtendedTWFE(Estimator):
     Covariates enter with slopes that differ by cohort (where they vary in time) and period,
     and interacted with each cell after their cell's mean is taken off, so that a cell's
     coefficient is its average effect. Standard errors are clustered with the factor G/(G-1)
-    (n-1)/(n-K) and t(G-1); cohort shares and covariate means are taken as given. The Poisson form
+    (n-1)/(n-K) and t(G-1); cohort shares are taken as given. The Poisson form
     always has cohort effects: without covariates, unit effects would give the same on a balanced
     panel. Its effects with covariates average, over the cell's rows, the difference between the
     mean fitted with and without the cell's own level and slopes.
@@ -111,6 +116,7 @@ class ExtendedTWFE(Estimator):
     cohort_trends: bool = False
     effects: Literal["unit", "cohort"] = "unit"
     covariance: Literal["CR1", "classical"] = "CR1"
+    covariate_means: Literal["given", "sampled"] = "given"
 
     requires: ClassVar[tuple[Requirement, ...]] = COHORTS
     estimand: ClassVar[str] = "cohort-by-period effects of the saturated regression"
@@ -132,6 +138,11 @@ class ExtendedTWFE(Estimator):
                 f"comparison='never_treated' needs units that are never treated; all "
                 f"{plural(design.n_units, 'unit')} of this design are treated in the end. Use "
                 "comparison='not_yet_treated'."
+            )
+        if self.covariate_means == "sampled" and self.covariance == "classical":
+            raise DesignError(
+                'covariate_means="sampled" adds what each cluster brings to the means, and '
+                'covariance="classical" knows no clusters. Use covariance="CR1".'
             )
         if self.family == "poisson":
             _check_poisson(self, design)
@@ -163,9 +174,10 @@ def _fit_linear(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Boo
     if estimator.cohort_trends:
         parts.append(_trends(design))
     regressors = np.concatenate(parts, axis=2)
-    covariates = _interactions(design, own, by_unit) if design.covariates else None
+    made = _interactions(design, own, by_unit) if design.covariates else None
+    n_own = regressors.shape[2]
     fit = regress(
-        design, regressors, covariates=covariates, unit_effects=by_unit,
+        design, regressors, covariates=None if made is None else made.columns, unit_effects=by_unit,
         classical=estimator.covariance == "classical",
     )  # fmt: skip
     functionals = np.zeros((len(cells) + n_cohorts, len(fit.solution.scale)))
@@ -175,16 +187,54 @@ def _fit_linear(estimator: ExtendedTWFE, design: Design, cells: Cells, base: Boo
     estimates = np.where(known, functionals[: len(cells)] @ fit.solution.coefficients, np.nan)
     cell_notes = np.where(base & known, BASE_NOTE, "").astype(object)
     cell_notes[~known] = reasons_lost(design, cells[~known])
+    uncertainty = fit.uncertainty(functionals)
+    if estimator.covariate_means == "sampled" and made is not None:
+        slopes = fit.solution.coefficients[n_own:] / fit.covariate_scale
+        apart = np.zeros((design.n_units, len(functionals)))
+        apart[:, np.flatnonzero(~base)] = made.effects_apart(cells[~base], slopes)
+        apart[:, : len(cells)] *= known
+        uncertainty = _with_sampled_means(design, cells, uncertainty, apart)
     return cell_result(
         estimator,
         design,
         cells,
         estimates,
-        fit.uncertainty(functionals),
+        uncertainty,
         [str(note) for note in cell_notes],
         notes=_notes(estimator, design),
         comparison=_compares(estimator, design),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Interactions:
+    """Covariates times cohorts, periods and cells, (N, T, q), and which times the K cells, (k, K).
+
+    Those times cells have their cell's mean taken off.
+    """
+
+    columns: Floats
+    of_cells: Integers
+
+    def effects_apart(self, cells: Cells, slopes: Floats) -> Floats:
+        """Return how far each unit's effect is from its cell's, by its covariates, (N, K)."""
+        rows = np.nan_to_num(self.columns[:, cells.period, self.of_cells])
+        return np.asarray((rows * slopes[self.of_cells]).sum(axis=1))
+
+
+def _with_sampled_means(
+    design: Design, cells: Cells, uncertainty: Uncertainty, apart: Floats
+) -> Uncertainty:
+    """Add what units bring to the mean effects of their cells, ``apart`` of shape (N, K + C)."""
+    if not isinstance(uncertainty, Scores):
+        return uncertainty
+    size = row_mass(design)[cells.cohort, cells.period]
+    apart[:, : len(cells)] /= np.where(size > 0, size, 1.0)
+    if design.unit_weights is not None:
+        apart *= design.unit_weights[:, None]
+    clusters = cluster_codes(design)
+    sums = apart if clusters is None else group_sums(apart, clusters, design.n_clusters)
+    return replace(uncertainty, psi=uncertainty.psi + sums)
 
 
 def _trends(design: Design) -> Floats:
@@ -194,8 +244,8 @@ def _trends(design: Design) -> Floats:
     return np.asarray(np.eye(n_cohorts + 1, n_cohorts)[:, None, :] * years[None, :, None])
 
 
-def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
-    """Interact covariates with cohorts, periods and demeaned with cells, shape (N, T, k)."""
+def _interactions(design: Design, own: Floats, by_unit: bool) -> _Interactions:
+    """Interact covariates with cohorts, periods and, demeaned, with cells."""
     codes = design.cohort_codes
     values = design.covariate_array()
     values = (values - np.nanmean(values, axis=(0, 1))) / _spread(values)
@@ -203,7 +253,7 @@ def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
     weights = np.ones(len(codes)) if design.unit_weights is None else design.unit_weights
     member = np.eye(len(own))[codes][:, None, :]
     period = np.eye(len(design.periods))[None, :, :]
-    columns = []
+    columns, at = [], []
     for j in range(values.shape[2]):
         x = values[:, :, j, None]
         if not (by_unit and constant[:, j].all()):
@@ -212,7 +262,9 @@ def _interactions(design: Design, own: Floats, by_unit: bool) -> Floats:
         # Rounding left of a covariate that is constant in a cell is no variation to fit.
         centred[np.abs(centred) < CONSTANT] = 0.0
         columns += [x * period[:, :, 1:], centred[:, :, None] * own[codes]]
-    return np.concatenate(columns, axis=2)
+        width = sum(column.shape[2] for column in columns)
+        at.append(np.arange(width - own.shape[2], width))
+    return _Interactions(np.concatenate(columns, axis=2), np.array(at))
 
 
 def _spread(values: Floats) -> Floats:
@@ -246,7 +298,10 @@ def _notes(estimator: ExtendedTWFE, design: Design) -> list[str]:
     if estimator.cohort_trends:
         notes.append("Each cohort has a linear trend of its own.")
     if design.covariates:
-        notes.append(f"Slopes of {', '.join(design.covariates)} by cohort, period and cell.")
+        notes.append(
+            f"Slopes of {', '.join(design.covariates)} by cohort, period and cell; their means in "
+            f"cells taken as {estimator.covariate_means}."
+        )
     if estimator.family == "poisson":
         notes.append("Parallel trends in percent (Poisson); effects in units of the outcome.")
     return notes
@@ -307,6 +362,7 @@ def _fit_poisson_slopes(
     estimates = np.full(len(cells), np.nan)
     psi = np.zeros((len(codes), len(cells) + n_cohorts - 1))
     gradient = np.zeros((len(cells), fit.maps.shape[3]))
+    sampled = estimator.covariate_means == "sampled"
     for k, (c, t) in enumerate(zip(cells.cohort, cells.period, strict=True)):
         rows = seen.get((c, t))
         if rows is None or not fit.known(c, t, rows):
@@ -315,7 +371,8 @@ def _fit_poisson_slopes(
         if not base[k]:
             share = weights[rows] / weights[rows].sum()
             estimates[k] = share @ (outcomes[rows, t] - fit.means[rows, t])
-            psi[rows, k] = share * (outcomes[rows, t] - means[rows, t])
+            own_mean = fit.means[rows, t] + estimates[k] if sampled else means[rows, t]
+            psi[rows, k] = share * (outcomes[rows, t] - own_mean)
             gradient[k] = -fit.gradient(c, t, rows, weights)
     moved = gradient @ fit.solution.inverse
     for (c, t), rows in seen.items():

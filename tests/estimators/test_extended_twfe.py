@@ -3,7 +3,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-from did import cell_columns, dense_regression, design, dummies, staggered, two_by_two
+from did import (
+    cell_columns,
+    dense_regression,
+    design,
+    dummies,
+    reweighted_errors,
+    staggered,
+    two_by_two,
+)
 
 from impact import ExtendedTWFE, Imputation, simulate
 from impact.errors import DesignError, EstimationError
@@ -395,6 +403,33 @@ def test_poisson_on_repeated_cross_sections_by_imputation(covariates):
     member = cell_columns(frame, result.cells)
     imputed = member.T @ (frame["outcome"].to_numpy() - mean) / member.sum(axis=0)
     np.testing.assert_allclose(result.estimates, imputed, rtol=1e-7)
+
+
+@pytest.mark.parametrize("family", ["linear", "poisson"])
+@pytest.mark.parametrize("sections", [True, False])
+def test_sampled_means_of_covariates_are_part_of_the_error(family, sections):
+    """All that units bring is sampled then, so that moving their weights tells the error."""
+    frame = cross_sections() if sections else staggered(3, cohorts=(4, 5), missing=0.1)
+    if family == "poisson":
+        frame = frame.assign(outcome=np.exp(frame["outcome"] / 4))
+    effects = "cohort" if sections else "unit"
+
+    def fit(rows, means="sampled"):
+        estimator = ExtendedTWFE(family=family, effects=effects, covariate_means=means)
+        return estimator.fit(design(rows, weights="w", covariates="x", clusters="cluster"))
+
+    wanted = reweighted_errors(fit, frame, clusters="cluster")
+    ratio = fit(frame).std_errors / wanted
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-6)
+    assert 1.0 < ratio[0] < 1.1
+    if sections:
+        assert (fit(frame, "given").std_errors[1:] < fit(frame).std_errors[1:]).all()
+
+
+def test_sampled_means_need_clusters():
+    estimator = ExtendedTWFE(covariate_means="sampled", covariance="classical")
+    with pytest.raises(DesignError, match='covariance="classical" knows no clusters'):
+        estimator.fit(design(staggered(3), covariates="x"))
 
 
 def test_units_seen_once_have_no_effects_of_their_own():

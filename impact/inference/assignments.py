@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from math import lgamma
 
 import numpy as np
@@ -29,6 +29,7 @@ _MOST_BYTES = 2**27
 _FEWEST_DRAWS = 199
 _CLASSES = ((3, 2), (3, 1))
 _FEWEST_ALIKE = 40
+_TWENTY = 20
 _FEWEST_IN_ARM = 3
 _MOST_DRAWN = 2**22
 _SAME_SIZE = 1e-9
@@ -115,7 +116,8 @@ def comparable_assignments(
     """Return reassignments that give an arm about the actual size and evenness.
 
     Reassignments fall into six classes: thirds by the arm's total size, halves of each by its
-    effective number of clusters, (sum n)^2 / sum n^2. Those of the actual one's class are kept.
+    effective number of clusters, (sum n)^2 / sum n^2, about equal but in full twenties, which
+    tests at 5 % and 10 % need. Those of the actual one's class are kept.
     Where a class would hold fewer than 40, the thirds alone are taken, or all; and all where sizes
     are equal, or the arm has fewer than 3 clusters or more than a third of them, since then
     tests/calibration shows no better size within classes.
@@ -174,19 +176,33 @@ def _arm_sizes(labels: Labels, sizes: Floats, in_arm: NDArray[np.bool_]) -> tupl
 
 
 def _classes(totals: Floats, evenness: Floats, thirds: int, halves: int) -> Integers:
-    """Number the classes by quantiles of total size, and within them of evenness, shape (B,)."""
-    first = _quantile_codes(totals, thirds)
+    """Number the classes by total size, and within them by evenness, shape (B,)."""
+    first = _codes(totals, thirds)
     result = first * halves
-    for code in range(thirds):
+    for code in np.unique(first):
         rows = np.flatnonzero(first == code)
-        if len(rows):
-            result[rows] += _quantile_codes(evenness[rows], halves)
+        result[rows] += _codes(evenness[rows], halves)
     return result
 
 
-def _quantile_codes(values: Floats, parts: int) -> Integers:
-    edges = np.quantile(values, np.arange(1, parts) / parts)
-    return np.asarray(np.searchsorted(edges, values))
+def _codes(values: Floats, parts: int) -> Integers:
+    """Number about equal parts of rising values so that most of them lie in full twenties.
+
+    A test at 5 % rejects one in twenty of a part, rounded down. Cuts are therefore moved, by no
+    more than twenty values, to where the parts hold the most twenties; equal values stay together.
+    """
+    ordered = np.sort(values)
+    rises = np.flatnonzero(np.diff(ordered)) + 1
+    if parts == 1 or not len(rises):
+        return np.zeros(len(values), dtype=np.int64)
+    equal = len(values) * np.arange(1, parts) / parts
+    away = np.abs(rises - equal[:, None])
+    near = [rises[own <= max(_TWENTY, own.min())] for own in away]
+    tried = np.array(list(product(*near)))
+    counts = np.diff(tried, axis=1, prepend=0, append=len(values))
+    twenties, moved = (counts // _TWENTY).sum(axis=1), np.abs(tried - equal).sum(axis=1)
+    cuts = tried[np.lexsort((moved, -twenties))[0]]
+    return np.asarray(np.searchsorted(ordered[cuts], values, side="right"))
 
 
 def _shuffled(rng: np.random.Generator, labels: Labels, draws: int) -> Labels:
@@ -223,19 +239,20 @@ def _log_count(labels: Integers) -> float:
     return lgamma(counts.sum() + 1) - sum(lgamma(c + 1) for c in counts)
 
 
-def over_dates(drawn: Assignments, labels: Integers, dates: int) -> Assignments:
-    """Return the assignments other than the actual one, repeated for each of several dates.
+def over_dates(drawn: Assignments, dates: int) -> Assignments:
+    """Return the assignments repeated for each of several dates, the actual date first.
 
-    Parameters
-    ----------
-    drawn : assignments of paths
-    labels : array, shape (G,), the actual assignment
-    dates : number of dates
+    Notes
+    -----
+    The clusters actually treated are reassigned to the other dates too. Were they left out there,
+    errors that persist would make one of n clusters the farthest astray at all dates at once, and
+    a true null would be rejected with a chance of up to 1/n.
     """
-    others = drawn.labels[(drawn.labels != labels).any(axis=1)]
-    repeated = np.tile(others, (dates, 1))
     return replace(
-        drawn, labels=repeated, exhaustive=False, possible=1.0 + len(repeated), dates=dates
+        drawn,
+        labels=np.concatenate([drawn.labels] * dates),
+        possible=dates * drawn.possible,
+        dates=dates,
     )
 
 

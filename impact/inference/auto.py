@@ -135,8 +135,9 @@ def choose(facts: Facts) -> Choice:
     20 clusters of the other dimension, the two-way wild bootstrap for (4).
 
     Where fewer than 100 reassignments of one or two clusters exist, they are tried at every date
-    of the panel. That makes p-values of 5 % possible, and the test approximate: standardised
-    changes must have one law at all dates.
+    of the panel, the clusters actually treated too. That makes p-values of 5 % possible. The test
+    is then exact if the date was drawn at random as well as the clusters, however long errors
+    persist; at a given date it is approximate, standardised changes needing one law at all dates.
 
     Thresholds come from tests/calibration. In its tables, at the 5 % level, a true null of no
     effect is rejected in 3 % to 7 % of samples, within simulation error, whether treated places

@@ -28,8 +28,7 @@ Integers = NDArray[np.int64]
 FEW_ASSIGNMENTS = 100
 """Reassignments of so few clusters below which other dates of treatment are tried too."""
 FEWEST_PLACES = 11
-"""Reassignments of clusters that this takes. Errors that persist stray alike at all dates, and one
-place of so few is the farthest astray too often."""
+"""Reassignments of clusters that this takes; tests/calibration has none with fewer."""
 
 
 def gather(

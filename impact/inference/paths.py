@@ -88,8 +88,7 @@ class Paths:
     def assignments(self, strata: Integers | None) -> float:
         """Count reassignments that differ in who follows the paths in question, and when."""
         coarse = np.where(self.treated, self.labels, self.never)
-        count = count_assignments(coarse, strata)
-        return 1 + (count - 1) * (1 + len(self.shifted)) if self.shifted else count
+        return count_assignments(coarse, strata) * (1 + len(self.shifted))
 
 
 def mean_paths(

@@ -270,14 +270,32 @@ def test_comparable_assignments_keep_the_arms_size_and_evenness():
     every = assignments(labels)
     kept = comparable_assignments(labels, SIZES, np.array([0]))
     arm = (every.labels == 0) @ SIZES
-    edges = np.quantile(arm, [1 / 3, 2 / 3])
-    third = np.searchsorted(edges, arm) == np.searchsorted(edges, SIZES[:3].sum())
+    totals = (kept.labels == 0) @ SIZES
     assert kept.alike
     assert kept.exhaustive
     # Sixths would hold 36 or 37 of the 220, too few: thirds of total size alone are taken.
-    np.testing.assert_array_equal(kept.labels, every.labels[third])
-    assert kept.possible == pytest.approx(third.sum())
-    assert kept.lattice == pytest.approx(1 / third.sum())
+    own = (arm >= totals.min()) & (arm <= totals.max())
+    np.testing.assert_array_equal(kept.labels, every.labels[own])
+    assert totals.min() <= SIZES[:3].sum() <= totals.max()
+    assert 220 / 3 - 20 <= len(kept.labels) <= 220 / 3 + 20
+    assert kept.possible == pytest.approx(own.sum())
+    assert kept.lattice == pytest.approx(1 / own.sum())
+
+
+def test_classes_hold_full_twenties():
+    """Of 165 arms of three, equal thirds of 55 would each allow 2 rejections at 5 %: 3.6 %."""
+    sizes = np.exp(np.random.default_rng(1).normal(2, 0.9, 11))
+    every = assignments(np.array([0, 0, 0] + [1] * 8)).labels
+    counts = [len(comparable_assignments(row, sizes, np.array([0])).labels) for row in every]
+    found, times = np.unique(counts, return_counts=True)
+    assert sum(times // found * (found // 20)) == 165 // 20
+    assert found.min() >= 40
+
+
+def test_sizes_of_two_kinds_form_no_classes_that_are_empty():
+    sizes = np.array([4.0] * 10 + [40.0])
+    kept = comparable_assignments(np.array([0, 0, 0] + [1] * 8), sizes, np.array([0]))
+    assert (kept.alike, len(kept.labels)) == (False, 165)
 
 
 def test_comparable_assignments_draw_more_and_keep_about_as_many():

@@ -128,17 +128,20 @@ def _shifts(design: Design, horizons: NDArray[np.int64]) -> Floats:
     """Return the treatment ``h`` steps before each row of the sample, shape (H, n)."""
     panel, sample = design.panel, design.sample
     name = design.treated or design.dose
-    periods = panel.periods
-    step = int(np.diff(periods).min()) if len(periods) > 1 else 1
-    place = (periods - periods[0]) // step
+    since = panel.periods - panel.periods[0]
+    step = int(np.diff(since).min()) if len(since) > 1 else 1
+    # The grid is so fine that every period lies on it, whatever the distances between them.
+    grid = int(np.gcd.reduce(since)) or 1
+    place = since // grid
     amounts = np.full((panel.n_units, int(place[-1]) + 1), np.nan)
     if name is not None:
         amounts[:, place] = panel.matrix(name)
     else:
         cohort = np.full(panel.n_units, np.nan)
         cohort[panel.units.get_indexer(sample.units)] = design.cohorts
-        amounts[:] = np.arange(amounts.shape[1]) * step + periods[0] >= cohort[:, None]
+        amounts[:] = np.arange(amounts.shape[1]) * grid + panel.periods[0] >= cohort[:, None]
     unit = panel.units.get_indexer(sample.units)[sample.unit_codes]
-    at = (sample.periods[sample.time_codes] - periods[0]) // step
-    wide = np.pad(amounts, ((0, 0), (horizons[-1], -horizons[0])), constant_values=np.nan)
-    return np.stack([wide[unit, at - h + horizons[-1]] for h in horizons])
+    at = (sample.periods[sample.time_codes] - panel.periods[0]) // grid
+    back = horizons * (step // grid)
+    wide = np.pad(amounts, ((0, 0), (back[-1], -back[0])), constant_values=np.nan)
+    return np.stack([wide[unit, at - h + back[-1]] for h in back])

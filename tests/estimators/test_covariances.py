@@ -53,6 +53,28 @@ def test_lags_count_steps_of_the_panel(frame, covariance):
     assert not np.allclose(one.std_errors, none.std_errors, rtol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "covariance", [DriscollKraay(3), NeweyWest(3), Conley(1e-6, lags=3)], ids=str
+)
+def test_lags_are_true_distances_where_periods_are_uneven(frame, covariance):
+    years = np.array([0, 3, 6, 8, 9, 13])
+    frame = frame[frame["time"] != 4].assign(time=lambda f: years[f["time"]])
+    result = fit(PooledOLS(covariance=covariance), frame)
+    x = np.column_stack((np.ones(len(frame)), frame["x"]))
+    bread = np.linalg.inv(x.T @ x)
+    scores = x * (frame["y"] - x @ bread @ x.T @ frame["y"]).to_numpy()[:, None]
+    apart = np.abs(np.subtract.outer(frame["time"].to_numpy(), frame["time"].to_numpy()))
+    weight = np.maximum(1 - apart / 4, 0)
+    if not isinstance(covariance, DriscollKraay):
+        weight *= np.equal.outer(frame["unit"].to_numpy(), frame["unit"].to_numpy())
+    variance = np.diagonal(bread @ scores.T @ weight @ scores @ bread)
+    ratio = result.covariance().to_numpy().diagonal() / variance[::-1]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=CLOSED_FORM)
+    n, periods = len(frame), 5
+    factor = 1.0 if isinstance(covariance, Conley) else periods / (periods - 1) * (n - 1) / n
+    assert ratio[0] == pytest.approx(factor * n / (n - 2), rel=CLOSED_FORM)
+
+
 def test_conley_on_differences(frame):
     frame = frame.sort_values(["unit", "time"])
     before = frame.groupby("unit")[["time", "x", "y"]].shift(1)

@@ -51,6 +51,25 @@ def test_no_lags_is_fixed_effects():
     np.testing.assert_allclose(none.std_errors, plain.std_errors, rtol=1e-10)
 
 
+@pytest.mark.parametrize("stated", ["dose", "cohort"])
+def test_lags_look_whole_steps_back_where_periods_are_uneven(stated):
+    years = np.array([0, 3, 6, 8, 10, 13, 16, 18, 21])
+    frame = responding(noise=1.0)
+    frame["time"] = years[frame["time"]]
+    frame["cohort"] = np.array([np.nan, 3.0, 13.0, 16.0])[frame["unit"] % 4]
+    if stated == "dose":
+        before = frame[["unit", "time"]].assign(time=frame["time"] + 2, past=frame["dose"])
+        rows = frame.merge(before)
+    else:
+        rows = frame[frame["time"] >= 2]
+        on = (rows["time"] >= rows["cohort"]).astype(float)
+        rows = rows.assign(dose=on, past=(rows["time"] - 2 >= rows["cohort"]).astype(float))
+    asked = design_of(frame, **{"dose": None, stated: stated})
+    ours = DistributedLag(lags=1, effect="each").fit(asked)
+    written = FixedEffects().fit(design_of(rows, covariates=["past"]))
+    np.testing.assert_allclose(ours.estimates, written.estimates, rtol=1e-9)
+
+
 def test_lags_written_as_columns_give_the_same_with_gaps():
     frame = responding(noise=1.0)
     frame["past"] = frame.groupby("unit")["dose"].shift(1)

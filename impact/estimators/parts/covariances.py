@@ -29,8 +29,9 @@ class DriscollKraay(metaclass=NamedSettings):
 
     Parameters
     ----------
-    lags : Bartlett lags over the panel's steps; floor(4 (T/100)^(2/9)) if None, as Stata's xtscc
-        and linearmodels (fixest and plm take floor(T^(1/4)))
+    lags : Bartlett lags over the panel's steps (the longest of which the distances between its
+        periods are multiples); floor(4 (T/100)^(2/9)) if None, as Stata's xtscc and linearmodels
+        (fixest and plm take floor(T^(1/4)))
     """
 
     lags: int | None = None
@@ -49,7 +50,7 @@ class NeweyWest(metaclass=NamedSettings):
 
     Parameters
     ----------
-    lags : Bartlett lags over periods; floor(4 (T/100)^(2/9)) if None
+    lags : Bartlett lags over the panel's steps; floor(4 (T/100)^(2/9)) if None
     """
 
     lags: int | None = None
@@ -127,10 +128,12 @@ def _several_periods(steps: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _steps(design: Design, rows: DesignRows) -> NDArray[np.int64]:
-    """Return each row's period in steps, the smallest distance between two of the panel's."""
+    """Return each row's period in steps, the longest of which all the panel's distances are made.
+
+    The smallest distance where periods are evenly spaced, but for gaps; so does fixest.
+    """
     since = design.periods - design.periods[0]
-    step = int(np.diff(design.periods).min()) if len(design.periods) > 1 else 1
-    taken: NDArray[np.int64] = (since // step)[rows.time_codes]
+    taken: NDArray[np.int64] = (since // max(int(np.gcd.reduce(since)), 1))[rows.time_codes]
     return taken
 
 

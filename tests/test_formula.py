@@ -1,5 +1,7 @@
 """Formulas give the estimates their parts give when written out."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -172,6 +174,120 @@ def test_powers_outside_brackets_are_refused(frame, terms):
     with pytest.raises(PanelError, match=r"is no power: .* Write I\(x\*\*2\)"):
         read_formula(f"jobs ~ {terms}", frame, **KEYS)
     assert read_formula("jobs ~ I(x**2)", frame, **KEYS).covariates == ("I(x ** 2)",)
+
+
+@pytest.mark.parametrize("term", ["np.where(gap > 0, 1, 0)", "I(gap > 0)", "I(lag(gap) > 0)"])
+def test_comparisons_of_what_is_missing_are_missing(frame, term):
+    frame = frame.assign(gap=frame["x"].mask(frame["firm"] < 5)).sort_values(["firm", "year"])
+    values = read_formula(f"jobs ~ {term}", frame, **KEYS).panel.frame.iloc[:, -1]
+    known = read_formula("jobs ~ lag(gap)", frame, **KEYS).panel.frame["lag(gap)"]
+    wanted = known if "lag" in term else frame["gap"]
+    np.testing.assert_array_equal(values.isna(), wanted.isna())
+    np.testing.assert_array_equal(values.dropna(), (wanted.dropna() > 0).astype(float))
+    with pytest.raises(PanelError, match="compares before it looks back"):
+        read_formula("jobs ~ lag(gap > 0)", frame, **KEYS)
+
+
+def test_a_column_with_the_name_of_a_term_is_not_taken_for_it(frame):
+    with pytest.raises(PanelError, match=r"'log\(jobs\)' has the name of a column .* other values"):
+        read_formula("x ~ log(jobs)", frame.assign(**{"log(jobs)": frame["z"]}), **KEYS)
+    same_values = frame.assign(**{"log(jobs)": np.log(frame["jobs"])})
+    same(fit_formula("x ~ log(jobs)", same_values, **KEYS),
+         fit_formula("x ~ log(jobs)", frame, **KEYS))  # fmt: skip
+
+
+def test_numbers_kept_as_objects_are_numbers_and_no_levels(frame):
+    same(
+        fit_formula("jobs ~ x", frame.assign(x=frame["x"].astype(object)), **KEYS),
+        fit_formula("jobs ~ x", frame, **KEYS),
+    )
+
+
+def test_several_lags_and_changes():
+    frame = pd.DataFrame(
+        {"firm": [1, 1, 1, 1], "year": [1, 2, 3, 5], "x": [1.0, 3, 7, 20], "y": 1.0}
+    )
+    model = read_formula("y ~ l(x, 0:1) + d(x) + f(x, c(1, 2)) + l(x^2)", frame, **KEYS)
+    assert model.covariates == ("l(x, 0)", "l(x, 1)", "d(x)", "f(x, 1)", "f(x, 2)", "l(x ** 2)")
+    wide = model.panel.frame
+    np.testing.assert_array_equal(wide["l(x, 1)"], [np.nan, 1, 3, np.nan])
+    np.testing.assert_array_equal(wide["d(x)"], [np.nan, 2, 4, np.nan])
+    np.testing.assert_array_equal(wide["f(x, 2)"], [7, np.nan, 20, np.nan])
+    np.testing.assert_array_equal(wide["l(x ** 2)"], [np.nan, 1, 9, np.nan])
+    crossed = read_formula("y ~ l(x, 0:1):d(x)", frame, **KEYS)
+    assert len(crossed.covariates) == 2
+
+
+def test_levels_left_out_and_kept(frame):
+    frame["treated"] = (frame["place"] == 1).astype(float)
+    one = fit_formula(
+        "log(jobs) ~ i(year, treated, ref=c(2001, 2003)) | firm + year", frame, **KEYS
+    )
+    years = [2000, 2002, 2004]
+    columns = {f"t{y}": frame["treated"] * (frame["year"] == y) for y in years}
+    same(one, by_hand(frame, FixedEffects(), list(columns), **columns))
+    kept = read_formula("jobs ~ i(year, keep=2001:2003)", frame, **KEYS)
+    assert kept.covariates == ("year::2001", "year::2002", "year::2003")
+    with pytest.raises(PanelError, match=r'i\(year, ref=1999\): "year" never is 1999'):
+        read_formula("jobs ~ i(year, ref=1999)", frame, **KEYS)
+    with pytest.raises(PanelError, match="bin= of i\\(\\) is not read"):
+        read_formula("jobs ~ i(year, bin=2)", frame, **KEYS)
+    with pytest.raises(PanelError, match="the levels 'two' of i\\(\\) cannot be read"):
+        read_formula("jobs ~ i(year, ref=two)", frame, **KEYS)
+
+
+def test_words_of_r(frame):
+    frame["named"] = "p" + frame["place"].astype(str)
+    same(
+        fit_formula("jobs ~ as.factor(named) + I(x^2) + sqrt(jobs + TRUE)", frame, **KEYS),
+        fit_formula("jobs ~ C(named) + I(x**2) + np.sqrt(jobs + 1)", frame, **KEYS),
+    )
+    frame.loc[3, "x"] = np.nan
+    scaled = read_formula("jobs ~ scale(x) + center(x)", frame, **KEYS).panel.frame
+    np.testing.assert_allclose(scaled["scale(x)"].std(), 1)
+    np.testing.assert_allclose(scaled["center(x)"], frame["x"] - frame["x"].mean())
+
+
+def test_names_with_accents_blanks_and_marks(frame):
+    """Names typed in a notebook and names from a file may write accents in one letter or two."""
+    names = {"x": "hỗ trợ", "place": "tỉnh", "z": "a|b + c", "firm": "mã_số"}
+    whole = fit_formula("jobs ~ x + log(z + 9) + i(place) | year", frame, **KEYS)
+    formula = "jobs ~ `hỗ trợ` + log(`a|b + c` + 9) + i(`tỉnh`) | `year`"
+    for form in ("NFC", "NFD"):
+        named = frame.rename(columns={a: unicodedata.normalize(form, b) for a, b in names.items()})
+        unit = unicodedata.normalize("NFD", "mã_số")
+        found = fit_formula(formula, named, unit=unit, time="year", clusters=unit)
+        same(found, whole)
+        assert found.cells["term"].iloc[2] == "tỉnh::1"
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("jobs ~ csw(x, z)", r"csw\(\) in the formula .* side by side with compare"),
+        ("jobs ~ x | sw(firm, year)", r"sw\(\) in the formula"),
+        ("c(jobs, x) ~ z", "names several columns. Fit a formula for each"),
+        ("jobs ~ x + offset(z)", r"offset\(\) .*exposure="),
+        ("jobs ~ x %in% z", "%in% .* Write a:b"),
+        ("jobs ~ .", "Name the regressors"),
+        ("jobs ~ x + (1 | firm)", "within brackets"),
+        ("jobs ~ x | firm | x ~ z", '"x" stands among the regressors .* and, as endogenous'),
+        ("jobs ~ i(year, i.place)", r"is no column. .* Write C\(year\):C\(i?\.?place\)"),
+        ("jobs ~ lag(x, 1.5)", "counts whole periods; it was 1.5"),
+        ("jobs ~ lag(named)", "is taken of numbers; these values are"),
+        ("jobs ~ i(year, x, z, place)", r"i\(\) takes a factor and a number"),
+    ],
+)
+def test_words_without_meaning_here_are_refused(frame, formula, words):
+    with pytest.raises(PanelError, match=words):
+        read_formula(formula, frame.assign(named="p"), **KEYS)
+
+
+def test_a_column_that_hides_a_function_is_named(frame):
+    with pytest.raises(PanelError, match=r'column "l" hides the function l\(\)'):
+        read_formula("jobs ~ l(x)", frame.assign(l=1.0), **KEYS)
+    with pytest.raises(PanelError, match="a formula is read on a DataFrame; this is a dict"):
+        read_formula("jobs ~ x", {"jobs": [1]}, **KEYS)
 
 
 def test_refusals(frame):

@@ -14,7 +14,7 @@ from impact.estimators.panel_iv import PanelIV
 from impact.estimators.parts.covariances import Covariance
 from impact.estimators.poisson import PoissonFixedEffects
 from impact.estimators.pooled import PooledOLS
-from impact.formula import read_formula
+from impact.formula import composed, read_formula
 from impact.inference.clusters import Convention
 from impact.result import Result
 
@@ -54,12 +54,13 @@ def fit_formula(
     """
     check_choice("family", family, ("linear", "poisson"))
     model = read_formula(formula, frame, unit=unit, time=time)
+    several = [clusters] if isinstance(clusters, str) else clusters
     design = Design(
         model.panel,
         outcome=model.outcome,
         covariates=model.covariates,
-        clusters=clusters,
-        weights=weights,
+        clusters=None if several is None else [composed(name) for name in several],
+        weights=None if weights is None else composed(weights),
     )
     if family == "poisson" and not (model.effects or model.constant):
         raise DesignError(

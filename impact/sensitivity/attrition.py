@@ -302,6 +302,8 @@ def _fault(result: Result) -> str | None:
     never = np.isnan(design.cohorts)
     if not never.any():
         return "nobody was never treated, so there is nobody whose attrition to compare with."
+    if (np.isfinite(design.outcomes).sum(axis=1) <= 1).all():
+        return "no unit is observed twice, so nobody can be seen to leave."
     if not np.isnan(design.outcomes[:, -1]).any():
         return "every unit is seen in the last period, so nobody has left."
     return None

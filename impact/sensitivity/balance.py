@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact import plots
-from impact.errors import plural
+from impact.design import Design
+from impact.errors import DesignError, plural
 from impact.inference.bands import joint_wald, two_sided_p_values
 from impact.result import Result
 from impact.sensitivity.base import Check, Finding, assignment_groups, figure_axes
@@ -39,8 +40,8 @@ def balance(
     Parameters
     ----------
     result : only its design is used
-    columns : numeric columns to compare in each unit's first period; the outcome and the
-        covariates if None
+    columns : numeric columns to compare in each unit's first period, of units first seen before
+        any treatment began; the outcome and the covariates if None
     draws, seed : of random reassignments, used where either arm has few clusters
 
     Returns
@@ -50,7 +51,8 @@ def balance(
 
     Raises
     ------
-    DesignError : nobody, or everybody, is treated, or a unit is treated from its first period on
+    DesignError : nobody, or everybody, is treated, a unit is treated from the first period on, or
+        fewer than two of either are seen before treatment
     PanelError : a column is not there or not numeric
 
     Notes
@@ -75,8 +77,16 @@ def balance(
     units = np.arange(design.n_units)
     values = np.stack([design.sample.matrix(name)[units, first] for name in names], axis=1)
     weights = np.ones(design.n_units) if design.unit_weights is None else design.unit_weights
-    known = ~np.isnan(values).any(axis=1)
+    early = _seen_before_treatment(design)
+    filled = ~np.isnan(values).any(axis=1)
+    known = filled & early
     values, treated, weights = values[known], treated[known], weights[known]
+    if min(treated.sum(), (~treated).sum()) < 2:
+        raise DesignError(
+            f"{plural(int(treated.sum()), 'treated unit')} and {int((~treated).sum())} of the "
+            "never treated have a value before any treatment began; two of each are needed. Name "
+            "columns= that are known at the start."
+        )
     compared = _compare(values, treated, weights, design.cluster_codes[known])
     groups = assignment_groups(design)[known]
     smaller = min(len(np.unique(groups[treated])), len(np.unique(groups[~treated])))
@@ -124,9 +134,22 @@ def balance(
             "largest": float(worst["normalised_difference"]),
         },
         draw=lambda ax: _draw(table, ax),
-        notes=(f"{int(known.sum()):,} units, each in its first period; {test}.",)
-        + (() if known.all() else (f"{int((~known).sum()):,} units have a value missing.",)),
+        notes=(
+            f"{int(known.sum()):,} units, each in its first period; {test}.",
+            *_left_out(int((~early).sum()), "are first seen after treatment began somewhere"),
+            *_left_out(int((early & ~filled).sum()), "have a value missing"),
+        ),
     )
+
+
+def _seen_before_treatment(design: Design) -> NDArray[np.bool_]:
+    """Mark units first seen before the first date of treatment, shape (N,)."""
+    first = design.periods[np.argmax(~np.isnan(design.outcomes), axis=1)]
+    return np.asarray(first < np.nanmin(design.cohorts) - design.anticipation)
+
+
+def _left_out(count: int, why: str) -> tuple[str, ...]:
+    return (f"{plural(count, 'unit')} left out that {why}.",) if count else ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,6 +152,7 @@ class Check:
     fault : says why it does not apply to a result and what to do; None if it does
     run : the analysis; takes the result and its own settings
     needs : settings without a default
+    needs_rows : whether it needs the rows of units in memory
     """
 
     name: str
@@ -159,6 +160,17 @@ class Check:
     fault: Callable[[Result], str | None]
     run: Callable[..., Finding]
     needs: tuple[str, ...] = ()
+    needs_rows: bool = True
+
+    def reason(self, result: Result) -> str | None:
+        """Say why the analysis does not apply to a result; None if it does."""
+        if self.needs_rows and result.design.table is not None:
+            return (
+                "it needs the rows of units, and those of this design stay in their table. Draw "
+                "units into memory with design.collect(share=0.01, seed=0), or all of them with "
+                "design.collect(), and fit again."
+            )
+        return self.fault(result)
 
     def require(self, result: Result) -> None:
         """Refuse a result to which the analysis does not apply.
@@ -167,7 +179,7 @@ class Check:
         ------
         DesignError : it does not, with the reason
         """
-        reason = self.fault(result)
+        reason = self.reason(result)
         if reason:
             raise DesignError(f"{self.name} applies to {self.applies_to}: {reason}")
 

@@ -112,7 +112,7 @@ def battery(result: Result, **settings: Mapping[str, object]) -> Battery:
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
         own = settings.get(name, {})
-        reason = check.fault(result)
+        reason = check.reason(result)
         if reason is None and check.needs and not own:
             reason = f"needs {listing(check.needs)}."
         if reason is None:

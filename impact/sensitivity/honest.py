@@ -149,5 +149,9 @@ def _draw(table: pd.DataFrame, effect: float, restriction: Restriction, ax: Axes
 
 
 HONEST = Check(
-    "honest", "estimates with an event study around one reference period", path_fault, honest
+    "honest",
+    "estimates with an event study around one reference period",
+    path_fault,
+    honest,
+    needs_rows=False,
 )

@@ -142,5 +142,9 @@ def _draw(path: EventPath, slope: float, ax: Axes | None) -> Axes:
 
 
 PRETRENDS = Check(
-    "pretrends", "estimates with an event study around one reference period", path_fault, pretrends
+    "pretrends",
+    "estimates with an event study around one reference period",
+    path_fault,
+    pretrends,
+    needs_rows=False,
 )

@@ -2,9 +2,10 @@
 
 import pytest
 
+from impact.design import Design
 from impact.errors import DesignError
 from impact.estimators import CallawaySantAnna, Imputation, TwoWayFixedEffects
-from impact.sensitivity import CHECKS, Specification, battery
+from impact.sensitivity import CHECKS, Specification, bacon, battery
 
 
 def quick_curve(design, draws):
@@ -68,3 +69,17 @@ def test_long_tables_are_cut_in_print_only(fitted):
     finding = placebo_in_space(fitted, draws=30)
     assert len(finding.table) == 30
     assert "5 more rows in .table." in repr(finding)
+
+
+def test_rows_in_a_table_are_the_reason_where_they_are_needed(make_frame, design_of, tmp_path):
+    warehouse = pytest.importorskip("impact.warehouse")
+    path = tmp_path / "firms.parquet"
+    make_frame(by_province=True, n_provinces=24, n_firms=2).to_parquet(path)
+    panel = warehouse.TablePanel(warehouse.scan(str(path)), unit="firm", time="year")
+    design = Design(panel, outcome="y", cohort="cohort", clusters="province")
+    ran = battery(CallawaySantAnna().fit(design))
+    assert set(ran.findings) == {"honest", "pretrends"}
+    for why in ran.skipped.values():
+        assert why.startswith("it needs the rows of units, and those of this design stay in")
+    with pytest.raises(DesignError, match=r"bacon applies to .* stay in their table"):
+        bacon(CallawaySantAnna().fit(design))

@@ -66,6 +66,27 @@ def test_balance_of_few_clusters_is_judged_by_reassignment(make_frame, design_of
     assert "random reassignments" in finding.notes[0]
 
 
+def test_balance_is_told_before_any_treatment_began(make_frame, design_of):
+    """Repeated cross-sections: rows of years from 2013 on say nothing of the start."""
+    frame = make_frame(effect=50.0, seed=2).assign(firm=lambda f: np.arange(len(f)))
+    result = CallawaySantAnna(unbalanced="observations").fit(design_of(frame, clusters="province"))
+    finding = balance(result)
+    early = frame[frame["year"] < 2013]
+    means = [early.loc[early["cohort"].notna() == group, "y"].mean() for group in (True, False)]
+    np.testing.assert_allclose(
+        finding.table[["mean_treated", "mean_comparison"]].to_numpy()[0], means
+    )
+    assert (
+        finding.notes[1]
+        == "900 units left out that are first seen after treatment began somewhere."
+    )
+    with pytest.raises(DesignError, match="no unit is observed twice"):
+        attrition(result)
+    late = frame[(frame["year"] >= 2013) | frame["cohort"].isna()]
+    with pytest.raises(DesignError, match="0 treated units and 180 of the never treated have"):
+        balance(replace(result, design=design_of(late, clusters="province")))
+
+
 def test_balance_needs_both_groups(make_frame, design_of):
     frame = make_frame()
     result = CallawaySantAnna().fit(design_of(frame[frame["cohort"].notna()]))

@@ -361,7 +361,7 @@ def _permuted(
     listed = "all" if drawn.exhaustive else "randomly drawn"
     alike = " whose smaller arm has about the actual size and evenness" if drawn.alike else ""
     if drawn.dates > 1:
-        alike, listed = f" to places and {drawn.dates} dates of treatment", "all"
+        alike = f" to places and {drawn.dates} dates of treatment"
     placebos = placebo_effects(drawn, actual, reassigned)
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(

@@ -104,11 +104,11 @@ def mean_paths(
         return None
     nearest, distance = None, SAME_ESTIMATE * std_error
     forms = product((False, True), (True, False))
+    treatment = _treatment(sample, labels, label)
     for all_before, compare_not_yet in forms:
         cells = _path_cells(sample, labels, label, all_before, compare_not_yet)
         if cells is None:
             continue
-        treatment = _treatment(sample, labels, label)
         found = path_statistics(
             sample.cluster_means, treatment, sample.sizes, labels[None], cells, studentise="none"
         )
@@ -116,6 +116,8 @@ def mean_paths(
         if gap < distance * (1 - 1e-9) and found.effect[1, 0] != 0:
             nearest = Paths(labels, sample.cluster_means, treatment, cells)
             distance = gap
+        if distance <= SAME_FORMULA * std_error:
+            break
     if nearest is None or contributions is None or distance <= SAME_FORMULA * std_error:
         return nearest
     return nearest if _are_alike(nearest, sample.sizes, contributions()) else None

@@ -178,6 +178,65 @@ def test_system_equals_xtabond2_conventions(reference_case):
     )
 
 
+LIMITED = {"first_instrument_lag": 3, "last_instrument_lag": 4, "predetermined": "w"}
+COLLAPSED = {"collapse": True, "predetermined": "w", "endogenous": "k"}
+
+
+@pytest.mark.parametrize(
+    ("estimator", "estimates", "errors", "sargan", "hansen", "serial"),
+    [
+        (
+            ArellanoBond(**LIMITED, accept_many_instruments=True),
+            [0.12916890348205845, -0.6907422604454965, 0.4098732549874332],
+            [0.1599810208338905, 0.17782415087829262, 0.061018288972291175],
+            61.38209798802363,
+            None,
+            [-0.6100153063819491, -0.010250309964325905],
+        ),
+        (
+            ArellanoBond(**LIMITED, accept_many_instruments=True, steps=2),
+            [0.21572654228045707, -0.6427866914570615, 0.3571770167720816],
+            [0.1746955687083976, 0.24808962439210575, 0.05377099424708956],
+            61.38209798802363,
+            39.24316572102075,
+            [-0.8507990527859904, 0.2437544759976451],
+        ),
+        (
+            BlundellBond(**COLLAPSED),
+            [0.7176342119018829, -0.5600945728275426, 0.24491338513247157],
+            [0.12593402982596918, 0.1659482160824257, 0.07645441896780585],
+            82.45647599989299,
+            None,
+            [-3.5058767371660853, -0.2233189700402618],
+        ),
+        (
+            BlundellBond(**COLLAPSED, steps=2),
+            [0.741108229508437, -0.4669155781549342, 0.24408743836498029],
+            [0.1304711612691754, 0.1895543145908954, 0.09148545439394591],
+            82.45647599989299,
+            26.512889750668215,
+            [-2.4436407291240867, -0.31092529438545036],
+        ),
+    ],
+)
+def test_gaps_periods_and_predetermined_regressors_equal_xtabond2_conventions(
+    reference_case, estimator, estimates, errors, sargan, hansen, serial
+):
+    """pyxtabond2 0.0.4 on rows left out by rule: iv() of periods, gmm() of w from lag 1, of k."""
+    _, frame = reference_case("gmm_arellano_bond_table4")
+    frame = frame[(7 * frame["firm"] + frame["year"]) % 11 != 0]
+    logs = {"n": "emp", "w": "wage", "k": "capital"}
+    frame = frame.assign(**{name: np.log(frame[column]) for name, column in logs.items()})
+    panel = Panel(frame, unit="firm", time="year")
+    result = estimator.fit(Design(panel, outcome="n", covariates=["w", "k"]))
+    np.testing.assert_allclose(result.estimates, estimates, rtol=1e-9)
+    np.testing.assert_allclose(result.std_errors, errors, rtol=1e-9)
+    np.testing.assert_allclose(result.extra["sargan"].statistic, sargan, rtol=1e-9)
+    np.testing.assert_allclose(result.extra["ar_tests"]["statistic"], serial, rtol=1e-6)
+    if hansen is not None:
+        np.testing.assert_allclose(result.extra["hansen"].statistic, hansen, rtol=1e-9)
+
+
 def test_counts_of_instruments():
     """Six equations t = 2..6 with t - 1 lags each, and x; five lags when collapsed."""
     frame = dynamic()

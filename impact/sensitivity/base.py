@@ -17,7 +17,8 @@ from impact.estimators import estimator_class
 from impact.inference.bands import pointwise_critical_value, two_sided_p_values
 from impact.panel import Panel
 from impact.result import Result
-from impact.sensitivity.sentences import Sentence
+from impact.sensitivity.labels import say_labels
+from impact.sensitivity.sentences import Language, Sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -112,21 +113,23 @@ class Finding:
         """The answer in English; ``said.say("vi")`` gives it in Vietnamese."""
         return self.said.say()
 
-    def figure(self, *, ax: Axes | None = None) -> Axes:
-        """Draw the finding.
+    def figure(self, *, ax: Axes | None = None, language: Language = "en") -> Axes:
+        """Draw the finding, its labels in a language ("en" or "vi").
 
         Raises
         ------
-        DesignError : the analysis has no figure
+        DesignError : the analysis has no figure, or an unknown language
         """
         if self.draw is None:
             raise DesignError(f"{self.name} has no figure; its numbers are in .table.")
-        return self.draw(ax)
+        return say_labels(self.draw(ax), language)
 
-    def summary(self) -> str:
-        """Return question, answer, the table's first rows and notes as text."""
-        head = self.table.head(ROWS_SHOWN)
-        return "\n".join([self.question, self.sentence, "", tables.to_text(head), *self._notes()])
+    def summary(self, language: Language = "en") -> str:
+        """Return question, answer, the table's first rows and notes (in English) as text."""
+        head = tables.to_text(self.table.head(ROWS_SHOWN))
+        return "\n".join(
+            [self.asked.say(language), self.said.say(language), "", head, *self._notes()]
+        )
 
     def __repr__(self) -> str:
         return self.summary()

@@ -23,6 +23,7 @@ from impact.sensitivity.leave_one_out import LEAVE_ONE_OUT
 from impact.sensitivity.oster import OSTER
 from impact.sensitivity.placebo import PLACEBO_CANCELLED, PLACEBO_IN_SPACE, PLACEBO_IN_TIME
 from impact.sensitivity.pretrends import PRETRENDS
+from impact.sensitivity.sentences import Language, Sentence
 from impact.sensitivity.specification_curve import SPECIFICATION_CURVE
 from impact.sensitivity.spillover import SPILLOVER
 from impact.sensitivity.twfe_weights import TWFE_WEIGHTS
@@ -71,10 +72,15 @@ class Battery:
     def __len__(self) -> int:
         return len(self.findings)
 
-    def table(self) -> pd.DataFrame:
-        """Return one row an analysis: its statistic and its sentence, or why it was skipped."""
-        rows = [(f.name, f.statistic, f.sentence) for f in self.findings.values()]
-        rows += [(name, float("nan"), f"skipped: {why}") for name, why in self.skipped.items()]
+    def table(self, language: Language = "en") -> pd.DataFrame:
+        """Return one row an analysis: its statistic and its sentence, or why it was skipped.
+
+        Sentences are in the language asked for, "en" or "vi"; reasons are in English.
+        """
+        rows = [(f.name, f.statistic, f.said.say(language)) for f in self.findings.values()]
+        for name, why in self.skipped.items():
+            said = Sentence.of("battery.skipped", why=why).say(language)
+            rows.append((name, float("nan"), said))
         return pd.DataFrame(rows, columns=["analysis", "statistic", "answer"])
 
     def __repr__(self) -> str:

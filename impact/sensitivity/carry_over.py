@@ -78,7 +78,7 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
     def draw(ax: Axes | None) -> Axes:
         ax = draw_estimates(table, "periods_after", ax, 0.0)
         ax.set_ylabel("Periods after the end")
-        ax.set_xlabel(f"Change in {design.outcome}", color=plots.INK)
+        ax.set_xlabel("Change of the outcome", color=plots.INK)
         return ax
 
     return Finding(

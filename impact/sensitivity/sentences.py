@@ -158,6 +158,7 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
             ", và dấu đổi {flips:time}.",
         ),
         "stop": (".", "."),
+        "battery.skipped": ("skipped: {why:as_is}", "không thực hiện: {why:as_is}"),
         "anticipation.question": (
             "Does the effect change if treatment may have acted early?",
             "Tác động có thay đổi không nếu hỗ trợ có thể đã tác động sớm?",

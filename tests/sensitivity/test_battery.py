@@ -45,6 +45,9 @@ def test_findings_have_all_their_parts(ran):
         assert "<table" in finding._repr_html_()
         assert finding.figure().get_figure() is not None
     assert len(ran.table()) == len(CHECKS)
+    vietnamese = ran.table("vi").set_index("analysis")["answer"]
+    assert vietnamese["honest"] == ran["honest"].said.say("vi")
+    assert vietnamese["carry_over"].startswith("không thực hiện: ")
     assert "skipped: " in repr(ran)
     assert ran["honest"].name == "honest"
 

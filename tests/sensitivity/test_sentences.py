@@ -2,10 +2,14 @@
 
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 
 from impact import sensitivity
 from impact.errors import DesignError
+from impact.estimators import CallawaySantAnna, FixedEffects
+from impact.sensitivity import Specification
+from impact.sensitivity.labels import LABELS, say_label
 from impact.sensitivity.sentences import NOUNS, TEMPLATES, WORDS, Sentence
 
 NUMBER = re.compile(r"[−+]?\d[\d.,]*\d|\d")
@@ -55,6 +59,65 @@ def test_findings_say_the_same_numbers_in_both_languages(fitted):
         assert finding.question == finding.asked.say("en")
         assert finding.sentence == finding.said.say("en")
         assert "nan" not in finding.said.say("vi")
+
+
+def labels_of(ax):
+    """Every label of a figure that is not a number."""
+    legend = ax.get_legend()
+    texts = [ax.xaxis.label, ax.yaxis.label, *(legend.get_texts() if legend else ())]
+    said = [text.get_text() for text in (*texts, *ax.get_yticklabels())]
+    plt.close(ax.figure)
+    return [label for label in said if re.search("[A-Za-z]", label)]
+
+
+def test_figures_have_their_labels_in_both_languages(make_frame, design_of):
+    frame = make_frame().assign(z=lambda f: f["x"])
+    frame["cancelled"] = frame["firm"].map(dict.fromkeys(range(2, 60, 3), 2014.0))
+    frame["stops"] = frame["treated"] * (frame["year"] < 2016)
+    result = CallawaySantAnna().fit(design_of(frame, covariates="z"))
+    gone = frame[~((frame["year"] == 2017) & (frame["firm"] % 7 == 0))]
+    stopping = design_of(frame, cohort=None, treated="stops")
+    quick = [Specification(name, CallawaySantAnna(), result.design) for name in ("one", "two")]
+    found = [
+        sensitivity.honest(result, bounds=[0.0]),
+        sensitivity.honest(result, restriction="smoothness", bounds=[0.0]),
+        sensitivity.pretrends(result),
+        sensitivity.placebo_in_time(result, leads=[1]),
+        sensitivity.placebo_in_space(result, draws=3),
+        sensitivity.placebo_cancelled(result, cohort="cancelled"),
+        sensitivity.leave_one_out(result, by="province"),
+        sensitivity.anticipation(result, periods=[0, 1]),
+        sensitivity.specification_curve(result, variants=quick, draws=0),
+        sensitivity.bacon(result),
+        sensitivity.twfe_weights(result),
+        sensitivity.balance(result),
+        sensitivity.attrition(CallawaySantAnna().fit(design_of(gone))),
+        sensitivity.carry_over(FixedEffects().fit(stopping)),
+        sensitivity.spillover(result, exposure="cancelled"),
+        sensitivity.oster(result),
+        sensitivity.cinelli_hazlett(result),
+    ]
+    assert {finding.name for finding in found} == set(sensitivity.CHECKS)
+    own = {"Mbar", "z", "y", "delta 1", "one", "two"}
+    seen = set()
+    for finding in found:
+        english, vietnamese = (labels_of(finding.figure(language=code)) for code in ("en", "vi"))
+        assert len(english) == len(vietnamese)
+        for one, other in zip(english, vietnamese, strict=True):
+            seen |= {one, *one.split(", ")}
+            assert set(other.split(", ")) <= own or VIETNAMESE.search(other), one
+        assert finding.said.say("vi") in finding.summary("vi")
+    rare = {"later vs always treated", "negative", "not_yet_treated", "never_treated",
+            "no covariates", "anticipation", "M, in outcome units"}  # fmt: skip
+    assert set(LABELS) - seen <= rare
+    with pytest.raises(DesignError, match=r"language may be .*it was 'fr'"):
+        found[0].figure(language="fr")
+
+
+def test_labels_are_said_part_by_part():
+    said = say_label("CallawaySantAnna, never_treated, anticipation 2", "vi")
+    assert said == "CallawaySantAnna, không bao giờ được hỗ trợ, tác động sớm 2"
+    assert say_label("jobs", "vi") == "jobs"
 
 
 def test_marks_nouns_and_words_follow_the_language():

@@ -38,8 +38,20 @@ HIGH_LEVERAGE = 0.5
 """Share beyond which the wild bootstrap is not trusted either."""
 FEWEST_CLUSTERS = 6
 """Clusters below which even six-point weights leave too few distinct draws."""
-FEWEST_OTHER = 20
+FEWEST_OTHER = 8
 """Clusters of a further dimension, years as a rule, from which two-way variances are trusted."""
+FEWEST_OTHER_WILD = 20
+"""The same for a bootstrap of the first dimension, which does not draw what years share."""
+EVEN_OTHERS = 0.75
+"""Share that their effective number is then of their number at least. It is less where treatment
+begins late, so that a few years tell the effect, and near none for the effect of one year."""
+MANY_EFFECTIVE = 20
+"""Effective clusters of the first dimension, of the smaller arm where whole clusters are treated,
+from which a two-way standard error needs no bootstrap."""
+FEWEST_WHOLE = 5
+"""Effective clusters of that arm from which the two-way bootstrap does not keep silent."""
+MOST_OTHER_WILD = 1_000
+"""Clusters of the further dimension up to which it is drawn at all."""
 FEWEST_EFFECTIVE = 3.5
 """Effective clusters below which the restricted wild bootstrap hardly ever rejects."""
 FEWEST_ASSIGNMENTS = 20
@@ -79,6 +91,9 @@ class Facts:
     size_gap : smallest cluster of the larger arm over the mean cluster of the smaller one
     split : which units that treatment was assigned to lie in several clusters; empty if none
     other_dimension : clusters in the smallest further dimension clustered on; 0 if there is none
+    even_others : effective number of clusters of a further dimension, by their shares of the
+        information, over their number; the least of several
+    dimensions : how many are clustered on
     unmeasured : whether leverages are unknown, those of a difference in means standing for them
     scaled_arm : clusters of the smaller arm if one or two and every other cluster follows one
         other path; else 0
@@ -99,6 +114,8 @@ class Facts:
     correctable: bool = True
     split: str = ""
     other_dimension: int = 0
+    even_others: float = 0.0
+    dimensions: int = 1
     unmeasured: bool = False
     scaled_arm: int = 0
     even: bool = False
@@ -129,10 +146,14 @@ def choose(facts: Facts) -> Choice:
     comparable weight: permutation, studentised by arms, and with two clusters of one date by
     the others' errors too; (3) one cluster is or dominates that arm: permutation scaled by
     cluster size, if sizes identify the scale; (4) treatment varies within clusters: wild
-    cluster bootstrap, if it rests on enough clusters; else no p-value. Two-way clustered
-    standard errors stand as they are where both dimensions are many; else (2) and (3) apply,
-    whose validity does not depend on how errors of different clusters correlate, and then, with
-    20 clusters of the other dimension, the two-way wild bootstrap for (4).
+    cluster bootstrap, if it rests on enough clusters; else no p-value.
+
+    Where two dimensions are clustered on, places and years, two-way standard errors with t of the
+    smaller dimension's degrees of freedom hold from 20 effective places (of the smaller arm where
+    whole places are treated) and 8 years, if the information is spread over the years; with fewer
+    places and 20 years the two-way wild bootstrap. Else (2) and (3) apply to whole places, and the
+    reason says that they take what treated places alone share in a year for effects; there is no
+    p-value where treatment varies within them. All take shocks of different years as independent.
 
     Where fewer than 100 reassignments of one or two clusters exist, they are tried at every date
     of the panel, the clusters actually treated too. That makes p-values of 5 % possible. The test
@@ -235,24 +256,33 @@ def _most_imprecise(facts: Facts) -> float:
 
 
 def _choose_two_way(facts: Facts, arms: str) -> Choice:
-    fewest = min(facts.n_clusters, facts.other_dimension)
-    smaller = min(facts.n_treated, facts.n_clusters - facts.n_treated)
-    enough = smaller if facts.assignments > 0 else facts.effective_arm
+    if facts.other_dimension < FEWEST_OTHER or facts.even_others < EVEN_OTHERS:
+        return _choose_without_others(facts, arms)
     even = facts.max_leverage < LOW_LEVERAGE and not facts.sole_identifier
-    if fewest >= MANY_CLUSTERS and enough >= MANY_TREATED and even:
-        return Choice("cr1", f"{arms}: two-way clustered standard errors need no correction")
-    if facts.assignments > 0:
+    if facts.effective_arm >= MANY_EFFECTIVE and even:
+        return Choice("cr1", f"{arms}, none dominant: two-way clustered standard errors")
+    drawn = FEWEST_OTHER_WILD <= facts.other_dimension <= MOST_OTHER_WILD
+    if facts.dimensions != 2 or not drawn:
+        return _choose_without_others(facts, arms)
+    if facts.assignments > 0 and facts.effective_arm < FEWEST_WHOLE:
         return _choose_permutation(facts, arms)
-    if facts.other_dimension < FEWEST_OTHER:
-        return Choice(
-            "none",
-            f"{arms}: fewer than {FEWEST_OTHER} of the other dimension do not show what its "
-            "shocks do; cluster by the level of assignment alone if they are taken out by effects",
-        )
     chosen = _choose_wild(facts, arms)
     if chosen.method == "none":
         return chosen
-    return Choice("wild_two_way", f"{chosen.reason} with two-way variances")
+    return Choice("wild_two_way", f"{arms}: restricted wild bootstrap with two-way variances")
+
+
+def _choose_without_others(facts: Facts, arms: str) -> Choice:
+    """Reassign whole clusters where what the other dimension shares cannot be estimated."""
+    if facts.assignments > 0:
+        chosen = _choose_permutation(facts, arms)
+        shared = "; shocks that treated clusters alone share would count as effects"
+        return chosen if chosen.method == "none" else Choice(chosen.method, chosen.reason + shared)
+    return Choice(
+        "none",
+        f"{arms}: the estimate rests on too few of the one or the other for two-way variances; "
+        "cluster by the level of assignment alone if effects take out what the other shares",
+    )
 
 
 def _choose_wild(facts: Facts, arms: str) -> Choice:

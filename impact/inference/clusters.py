@@ -33,6 +33,7 @@ from scipy import special
 
 from impact.errors import InferenceError, VarianceError, check_choice
 from impact.inference.crossed_blocks import crossed_blocks
+from impact.inference.wild_terms import TwoWayRows
 from impact.kernels.absorb import absorb
 from impact.kernels.blocks import (
     ClusterBlocks,
@@ -201,7 +202,6 @@ def full_regression(
     clusters: Groups,
     *,
     draws: Groups | None = None,
-    blocks: Groups | None = None,
     with_rows: bool = False,
 ) -> FullRegression:
     """Sweep out the effects nested in clusters and write the others out as dummy columns.
@@ -210,7 +210,6 @@ def full_regression(
     ----------
     fit : the regression of ``outcome`` (n,) on ``regressors`` (k, n) with all effects swept out
     draws : partition within which effects must lie to be swept out; the clusters if None
-    blocks : partition that products are summed over; ``draws`` if None
     with_rows : whether columns by row are needed beside the blocks
 
     Raises
@@ -233,7 +232,7 @@ def full_regression(
             f"columns, at most {MOST_DUMMIES:,}. Use CR1 or the wild cluster bootstrap's "
             "score version, or cluster at a level within which those effects lie."
         )
-    if slopes is None and blocks is None and len(nested) < 2 and not with_rows:
+    if slopes is None and len(nested) < 2 and not with_rows:
         return FullRegression(
             crossed_blocks(fit, nested[0] if nested else None, crossing, clusters)
         )
@@ -255,8 +254,7 @@ def full_regression(
     gram = (x if weights is None else x * weights) @ x.T
     dropped = {r.column for r in find_redundant(gram, before[1:])}
     x = x[[j for j in range(len(x)) if j not in dropped]]
-    partition = clusters if blocks is None else blocks
-    products = cluster_blocks(y, x, partition.codes, partition.size, weights)
+    products = cluster_blocks(y, x, clusters.codes, clusters.size, weights)
     return FullRegression(products, x, bases, units)
 
 
@@ -296,7 +294,7 @@ class BlockScores:
     contrast : shape (A, k), the combinations whose uncertainty this is
     effects : what absorbed effects count for
     make_full : builds the regression that CR2 and CR3 are computed from; takes ``draws`` and
-        ``blocks`` of `full_regression`
+        ``with_rows`` of `full_regression`
     kind : a name, or a kernel such as `impact.inference.spatial.Conley` bound to the rows
     convention : small-sample convention
     uncorrected : why CR2, CR3 and the jackknife do not exist although blocks do, as with
@@ -436,8 +434,8 @@ class BlockScores:
         home[units.codes] = clusters.codes
         return self.make_full(draws=units).blocks, home
 
-    def two_way_blocks(self) -> tuple[ClusterBlocks, tuple[Integers, Integers]]:
-        """Return blocks of the cells of two cluster dimensions, and their codes, each (M,).
+    def two_way_rows(self, row: int) -> TwoWayRows:
+        """Return the regression by row for the two-way bootstrap of one combination.
 
         Effects nested in the first dimension are swept out, so that draws are to be made by it.
 
@@ -450,17 +448,32 @@ class BlockScores:
                 f"The two-way bootstrap takes two cluster dimensions; this design has "
                 f'{len(self.clusters)}. Give clusters=["province", "year"], or use method="wild".'
             )
-        cells = _intersect(self.clusters)
-        codes = np.empty((2, cells.size), dtype=np.int64)
-        for own, groups in zip(codes, self.clusters, strict=True):
-            own[cells.codes] = groups.codes
-        full = self.make_full(draws=self.clusters[0], blocks=cells)
-        return full.blocks, (codes[0], codes[1])
+        full = self.make_full(draws=self.clusters[0], with_rows=True)
+        extra = len(full.regressors) - len(self.fit.kept)
+        return TwoWayRows(
+            estimate=float(self.contrast[row] @ self.fit.coefficients),
+            regressors=full.regressors,
+            residuals=self.fit.residuals,
+            weights=self.fit.weights,
+            contrast=np.pad(self.contrast[row], (0, extra)),
+            first=self.clusters[0].codes,
+            second=self.clusters[1].codes,
+        )
 
     @property
     def wide_contrast(self) -> Floats:
         """The combinations in the columns of ``blocks``, shape (A, K)."""
         return self._wide_contrast
+
+    def leverages(self, row: int) -> tuple[Floats, ...]:
+        """Return the share of each dimension's clusters in the information on one combination.
+
+        With z the combination's regressor, all others and the effects taken out of it, that of a
+        cluster is the sum of w z^2 over its rows, divided by that over all rows.
+        """
+        regressor = self.contrast[row] @ self.fit.bread @ self.fit.regressors
+        own = regressor**2 if self.fit.weights is None else self.fit.weights * regressor**2
+        return tuple(groups.total(own) / own.sum() for groups in self.clusters)
 
     def effective_clusters(self) -> Floats:
         """Return the effective number of clusters of each combination, shape (A,)."""

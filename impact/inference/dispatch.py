@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,17 @@ from impact.inference.reassign import (
     reassign_jointly,
 )
 from impact.inference.sets import ConfidenceSet, interval
-from impact.inference.wild import score_blocks, wild_cluster_test, wild_statistics
+from impact.inference.wild import (
+    score_blocks,
+    wild_cluster_test,
+    wild_statistics,
+    wild_two_way_test,
+)
 from impact.inference.wild_draws import WildDraws
 
 __all__ = ["Inference", "JointDraws", "infer", "joint_draws", "nothing", "power_at"]
 
+Finer = TypeVar("Finer")
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -264,9 +271,8 @@ def _regression(evidence: Evidence, method: str) -> tuple[Floats, Floats, Floats
     return gram, cross, np.ones(1), (note,)
 
 
-def _finer_blocks(evidence: Evidence, method: str) -> Blocks:
-    """Return the blocks of the subcluster or the two-way bootstrap."""
-    make = evidence.subclusters if method == "wild_subcluster" else evidence.two_way
+def _finer(make: Callable[[], Finer] | None, method: str) -> Finer:
+    """Return what the subcluster or the two-way bootstrap takes."""
     if make is None:
         raise InferenceError(
             f'"{method}" needs the rows of a regression, and this estimator gives each cluster\'s '
@@ -279,22 +285,25 @@ def _wild(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
     notes: tuple[str, ...] = ()
-    if choice.method in ("wild_subcluster", "wild_two_way"):
-        blocks = _finer_blocks(evidence, choice.method)
+    if choice.method == "wild_two_way":
+        rows = _finer(evidence.two_way, choice.method)
+        test = wild_two_way_test(rows, draws=draws, seed=seed, level=level)
     else:
-        gram, cross, contrast, notes = _regression(evidence, choice.method)
-        blocks = Blocks(gram, cross, contrast)
-    test = wild_cluster_test(
-        blocks.gram,
-        blocks.cross,
-        blocks.contrast,
-        restricted=choice.method != "wild_unrestricted",
-        draws=draws,
-        seed=seed,
-        level=level,
-        draw_groups=blocks.draw_groups,
-        variance_groups=blocks.variance_groups,
-    )
+        if choice.method == "wild_subcluster":
+            blocks = _finer(evidence.subclusters, choice.method)
+        else:
+            gram, cross, contrast, notes = _regression(evidence, choice.method)
+            blocks = Blocks(gram, cross, contrast)
+        test = wild_cluster_test(
+            blocks.gram,
+            blocks.cross,
+            blocks.contrast,
+            restricted=choice.method != "wild_unrestricted",
+            draws=draws,
+            seed=seed,
+            level=level,
+            variance_groups=blocks.variance_groups,
+        )
     how = "all sign patterns" if test.enumerated else f"{test.weights} weights"
     return Inference(
         method=choice.method,

@@ -15,6 +15,7 @@ from impact.inference.few_treated import size_variance
 from impact.inference.leverage import sole_identifiers
 from impact.inference.paths import Paths
 from impact.inference.permutation import path_changes
+from impact.inference.wild_terms import TwoWayRows
 
 __all__ = ["Blocks", "Corrected", "Evidence", "Placebos"]
 
@@ -34,14 +35,13 @@ _SAME_SIZE = 1e-9
 class Blocks:
     """A regression by cluster: gram (G, k, k), cross (G, k) and the contrast estimated (k,).
 
-    Where blocks are finer than clusters, ``draw_groups`` and ``variance_groups`` are what
+    Where blocks are finer than clusters, ``variance_groups`` is what
     `impact.inference.wild.wild_cluster_test` takes.
     """
 
     gram: Floats
     cross: Floats
     contrast: Floats
-    draw_groups: Integers | None = None
     variance_groups: tuple[Integers, ...] | None = None
 
 
@@ -70,8 +70,11 @@ class Evidence:
         None if unknown
     paths : treatment paths; None, with the reason in ``without_paths``, if clusters follow none
     blocks : the regression; None where the estimator is not one
-    subclusters, two_way : return its blocks by unit, and by cell of two cluster dimensions
+    subclusters : returns its blocks by unit
+    two_way : returns it by row, if two dimensions are clustered on
     other_dimension : clusters in the smallest further dimension clustered on; 0 if there is none
+    leverages : arrays, shape (G,) and one for each further dimension clustered on, the share of
+        each cluster in the information on a regression's estimate; none with one dimension
     corrected : returns standard error and degrees of freedom of "cr2" or "cr3"; from
         contributions and paths if None
     placebos : the estimator's own replicates, which "auto" then keeps to
@@ -91,8 +94,9 @@ class Evidence:
     without_paths: str = ""
     blocks: Blocks | None = None
     subclusters: Callable[[], Blocks] | None = None
-    two_way: Callable[[], Blocks] | None = None
+    two_way: Callable[[], TwoWayRows] | None = None
     other_dimension: int = 0
+    leverages: tuple[Floats, ...] = ()
     corrected: Corrected | None = None
     placebos: Placebos | None = None
     strata: Integers | None = None
@@ -118,6 +122,8 @@ class Evidence:
             size_gap=float(self.sizes[many].min() / self.sizes[few].mean()),
             split=self.split,
             other_dimension=self.other_dimension,
+            even_others=self._even_others,
+            dimensions=max(1, len(self.leverages)),
             unmeasured=self.unmeasured,
             scaled_arm=self.scaled_arm,
             even=bool(np.ptp(self.sizes) <= _SAME_SIZE * self.sizes.max()),
@@ -154,11 +160,17 @@ class Evidence:
             direction = np.linalg.solve(gram.sum(axis=0), contrast)
             shares = np.einsum("k,gkl,l->g", direction, gram, direction)
             return np.asarray(shares / (contrast @ direction))
+        if self.leverages:
+            return self.leverages[0]
         share = self.treated_sizes.sum() / self.sizes.sum()
         if not 0 < share < 1:
             return np.asarray(self.sizes / self.sizes.sum())
         own = self.treated_sizes * (1 - share) ** 2 + (self.sizes - self.treated_sizes) * share**2
         return np.asarray(own / own.sum())
+
+    @property
+    def _even_others(self) -> float:
+        return min((_effective(shares) / len(shares) for shares in self.leverages[1:]), default=0.0)
 
     @property
     def average_changes(self) -> Floats:

@@ -79,8 +79,10 @@ def gather(
         paths = contribution_paths(sample, label, estimate, contributions)
         reason = "" if paths is not None else reason
     blocks = None if regression is None else _blocks(regression, row)
+    several = regression is not None and len(regression.clusters) > 1
+    leverages = regression.leverages(row) if regression is not None and several else ()
     within = sample.labels is None
-    by_groups = sample.cohorts is not None if regression is None else len(regression.clusters) > 1
+    by_groups = sample.cohorts is not None if regression is None else several
     found = Evidence(
         estimate=estimate,
         std_error=std_error,
@@ -94,15 +96,16 @@ def gather(
         subclusters=None
         if regression is None or units is None
         else partial(_subclusters, regression, row, units),
-        two_way=None if regression is None else partial(_two_way, regression, row),
+        two_way=None if regression is None else partial(regression.two_way_rows, row),
         other_dimension=0 if regression is None else _other_dimension(regression),
+        leverages=leverages,
         corrected=None
         if regression is None or regression.uncorrected
         else _corrections(regression, row),
         placebos=_placebos(uncertainty, row, estimate),
         strata=strata,
         split=split,
-        unmeasured=blocks is None and paths is None and not (by_groups and within and of_arms),
+        unmeasured=not (blocks or leverages or paths or (by_groups and within and of_arms)),
     )
     return _with_dates(found, sample, label)
 
@@ -175,13 +178,6 @@ def _subclusters(regression: BlockScores, row: int, units: Integers) -> Blocks:
     found, home = regression.subcluster_blocks(compact(units))
     contrast = np.pad(regression.contrast[row], (0, found.gram.shape[1] - len(regression.fit.kept)))
     return Blocks(found.gram, found.cross, contrast, variance_groups=(home,))
-
-
-def _two_way(regression: BlockScores, row: int) -> Blocks:
-    """Return blocks by cell of two dimensions; draws are by the first."""
-    found, (first, second) = regression.two_way_blocks()
-    contrast = np.pad(regression.contrast[row], (0, found.gram.shape[1] - len(regression.fit.kept)))
-    return Blocks(found.gram, found.cross, contrast, first, (first, second))
 
 
 def _other_dimension(regression: BlockScores) -> int:

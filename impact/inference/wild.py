@@ -12,9 +12,23 @@ from impact.errors import InferenceError, check_choice
 from impact.inference.bands import check_level
 from impact.inference.sets import ConfidenceSet, invert
 from impact.inference.wild_draws import Law
-from impact.inference.wild_terms import bootstrap_terms, wild_problem
+from impact.inference.wild_terms import (
+    TwoWayRows,
+    WildProblem,
+    WildTerms,
+    bootstrap_terms,
+    two_way_problem,
+    wild_problem,
+)
 
-__all__ = ["WildTest", "score_blocks", "wild_cluster_test", "wild_statistics"]
+__all__ = [
+    "TwoWayRows",
+    "WildTest",
+    "score_blocks",
+    "wild_cluster_test",
+    "wild_statistics",
+    "wild_two_way_test",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -123,8 +137,59 @@ def wild_cluster_test(
     if level is not None:
         check_level(level)
     check_choice("tails", tails, ("symmetric", "equal"), InferenceError)
-    problem = wild_problem(gram, cross, contrast, variance, residuals, variance_groups)
-    terms = bootstrap_terms(problem, restricted, weights, draws, seed, draw_groups, variance_groups)
+    problem = wild_problem(
+        gram,
+        cross,
+        contrast,
+        restricted=restricted,
+        variance=variance,
+        residuals=residuals,
+        draw_groups=draw_groups,
+        variance_groups=variance_groups,
+    )
+    terms = bootstrap_terms(problem, weights, draws, seed)
+    return _report(problem, terms, null, restricted, level, tails, factor)
+
+
+def wild_two_way_test(
+    rows: TwoWayRows,
+    *,
+    null: float = 0.0,
+    weights: Law = "auto",
+    draws: int = 9999,
+    seed: int = 0,
+    level: float | None = 0.95,
+) -> WildTest:
+    """Test a contrast by the restricted wild bootstrap with two-way variances.
+
+    Draws are by cluster of the first dimension. Numbers are those of `wild_cluster_test` on the
+    blocks of cells of both dimensions, at a cost of D k B for B draws in D clusters.
+
+    Raises
+    ------
+    InferenceError : as `wild_cluster_test`
+
+    Source
+    ------
+    MacKinnon, Nielsen and Webb (2021), Journal of Business and Economic Statistics 39(2).
+    """
+    if level is not None:
+        check_level(level)
+    problem = two_way_problem(rows)
+    terms = bootstrap_terms(problem, weights, draws, seed)
+    return _report(problem, terms, null, True, level, "symmetric", 1.0)
+
+
+def _report(
+    problem: WildProblem,
+    terms: WildTerms,
+    null: float,
+    restricted: bool,
+    level: float | None,
+    tails: Tails,
+    factor: float,
+) -> WildTest:
+    """Compare the statistic with its draws, and invert the comparison."""
     delta = problem.estimate - null
     p_value, p_strict = terms.p_values(delta, tails)
     if restricted or level is None:
@@ -169,8 +234,8 @@ def wild_statistics(
     The same seed and number of clusters give the same draws, so that several outcomes can
     share them, as `romano_wolf` requires. Enumerated signs come with their mirror images.
     """
-    problem = wild_problem(gram, cross, contrast, "cr1", "plain", None)
-    terms = bootstrap_terms(problem, restricted, weights, draws, seed, None, None)
+    problem = wild_problem(gram, cross, contrast, restricted=restricted)
+    terms = bootstrap_terms(problem, weights, draws, seed)
     delta = problem.estimate - null
     t = terms.statistics(delta)
     return float(delta / np.sqrt(problem.squared_error)), (

@@ -12,8 +12,16 @@ from impact.errors import InferenceError, check_choice, listing
 from impact.inference.leverage import sole_identifiers
 from impact.inference.sets import ConfidenceSet, interval, significance
 from impact.inference.wild_draws import Law, WildDraws
+from impact.kernels.blocks import cluster_blocks
 
-__all__ = ["WildProblem", "WildTerms", "bootstrap_terms", "wild_problem"]
+__all__ = [
+    "TwoWayRows",
+    "WildProblem",
+    "WildTerms",
+    "bootstrap_terms",
+    "two_way_problem",
+    "wild_problem",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -24,28 +32,42 @@ _TIE = 1e-9
 
 @dataclass(frozen=True)
 class WildProblem:
-    """Scores, slopes and projections of one contrast; delta is estimate minus null.
+    """What drawing for one contrast takes, in layers that powers of delta multiply.
 
-    The restricted scores are ``scores + delta * slopes``, shape (G, k). ``direction`` is a,
-    ``loadings`` p_g and ``spread`` A^{-1} A_g p_g, both (G, k).
+    Delta is estimate minus null. A block's restricted score is the sum of its layers times their
+    powers of delta; without the restriction there is one layer.
+
+    Attributes
+    ----------
+    estimate, squared_error : of the contrast
+    parts : a layer each, shape (M,), scores of blocks times their loadings p_g
+    sums : a layer each, shape (D, k), scores summed over the blocks that share a draw
+    direction : shape (k,), a
+    spread : shape (M, k), A^{-1} A_g p_g
+    draws : shape (M,), which draw 0..D-1 each block shares
+    dimensions : codes (M,) and sign of each term of the variance
     """
 
     estimate: float
     squared_error: float
-    scores: Floats
-    slopes: Floats
+    parts: tuple[Floats, ...]
+    sums: tuple[Floats, ...]
     direction: Floats
-    loadings: Floats
     spread: Floats
+    draws: Integers
+    dimensions: tuple[tuple[Integers, int], ...]
 
 
 def wild_problem(
     gram: Floats,
     cross: Floats,
     contrast: Floats,
-    variance: str,
-    residuals: str,
-    variance_groups: tuple[Integers, ...] | None,
+    *,
+    restricted: bool = True,
+    variance: str = "cr1",
+    residuals: str = "plain",
+    draw_groups: Integers | None = None,
+    variance_groups: tuple[Integers, ...] | None = None,
 ) -> WildProblem:
     """Reduce blocks (G, k, k) and (G, k) to what testing one contrast (k,) takes.
 
@@ -79,20 +101,93 @@ def wild_problem(
     if variance == "cr3":
         right = np.broadcast_to(contrast[:, None], (*scores.shape, 1))
         loadings = np.linalg.solve(total - gram, right)[:, :, 0]
-    spread = np.einsum("gij,gj->gi", gram, loadings) @ inverse
-    parts = np.einsum("gk,gk->g", scores, loadings)
+    layers: tuple[Floats, ...]
     if residuals == "jackknife":
-        base, slopes = _jackknife_scores(gram, cross, contrast, float(contrast @ beta))
+        layers = _jackknife_scores(gram, cross, contrast, float(contrast @ beta))
     else:
-        base, slopes = scores, gram @ direction / (contrast @ direction)
+        layers = scores, gram @ direction / (contrast @ direction)
+    layers = layers if restricted else layers[:1]
+    dimensions = _dimensions(variance_groups, len(gram))
+    own = np.arange(len(gram)) if draw_groups is None else draw_groups
+    draws = np.unique(own, return_inverse=True)[1]
     return WildProblem(
         estimate=float(contrast @ beta),
-        squared_error=_two_way_squares(parts, variance_groups),
-        scores=base,
-        slopes=slopes,
+        squared_error=_squared_error(np.einsum("gk,gk->g", scores, loadings), dimensions),
+        parts=tuple(np.einsum("gk,gk->g", layer, loadings) for layer in layers),
+        sums=tuple(_group_sum(layer, draws) for layer in layers),
         direction=direction,
-        loadings=loadings,
+        spread=np.einsum("gij,gj->gi", gram, loadings) @ inverse,
+        draws=draws,
+        dimensions=dimensions,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TwoWayRows:
+    """A regression by row, to be drawn by the first of two cluster dimensions.
+
+    Attributes
+    ----------
+    estimate : of the contrast
+    regressors : shape (k, n), all columns that are not nested in the first dimension's clusters
+    residuals : shape (n,)
+    weights : shape (n,); equal if None
+    contrast : shape (k,)
+    first, second : shape (n,), cluster of each row in either dimension, from 0 on
+    """
+
+    estimate: float
+    regressors: Floats
+    residuals: Floats
+    weights: Floats | None
+    contrast: Floats
+    first: Integers
+    second: Integers
+
+
+def two_way_problem(rows: TwoWayRows) -> WildProblem:
+    """Reduce rows to what the restricted test with two-way variances takes.
+
+    Sums over cells of both dimensions are taken of what the contrast loads on alone, k + 2 numbers
+    a cell, where `wild_problem` would take k^2.
+
+    Raises
+    ------
+    InferenceError : as `wild_problem`
+    """
+    weights = np.ones(len(rows.residuals)) if rows.weights is None else rows.weights
+    x, first, second = rows.regressors, rows.first, rows.second
+    scale = np.sqrt(np.einsum("kn,kn,n->k", x, x, weights))
+    x, contrast = x / scale[:, None], rows.contrast / scale
+    width = int(second.max()) + 1
+    _, cells = np.unique(first * width + second, return_inverse=True)
+    blocks = [
+        cluster_blocks(rows.residuals, x, codes, int(codes.max()) + 1, rows.weights)
+        for codes in (first, second)
+    ]
+    for block in blocks:
+        _refuse_sole_identifiers(block.gram, contrast, None)
+    inverse = np.linalg.inv(blocks[0].gram.sum(axis=0))
+    direction = inverse @ contrast
+    loaded = weights * (direction @ x)
+    slope = 1 / (contrast @ direction)
+    parts = (
+        _totals(cells, loaded * rows.residuals),
+        slope * _totals(cells, loaded * (direction @ x)),
+    )
+    spread = np.stack([_totals(cells, loaded * column) for column in x], axis=1) @ inverse
+    codes = np.zeros((2, len(spread)), dtype=np.int64)
+    codes[:, cells] = first, second
+    dimensions = _dimensions((codes[0], codes[1]), len(spread))
+    return WildProblem(
+        estimate=rows.estimate,
+        squared_error=_squared_error(parts[0], dimensions),
+        parts=parts,
+        sums=(blocks[0].cross, slope * blocks[0].gram @ direction),
+        direction=direction,
         spread=spread,
+        draws=codes[0],
+        dimensions=dimensions,
     )
 
 
@@ -128,12 +223,12 @@ def _jackknife_scores(
     return scores, slopes
 
 
-def _two_way_squares(parts: Floats, variance_groups: tuple[Integers, ...] | None) -> float:
+def _squared_error(parts: Floats, dimensions: tuple[tuple[Integers, int], ...]) -> float:
     """Sum the squares of cluster totals, with the signs of inclusion and exclusion."""
     total = 0.0
-    for codes, sign in _dimensions(variance_groups, len(parts)):
+    for codes, sign in dimensions:
         total += sign * float(np.sum(np.bincount(codes, parts) ** 2))
-    if total <= 0 and variance_groups is not None:
+    if total <= 0 and len(dimensions) > 1:
         raise InferenceError(
             "The two-way clustered variance is not positive in this sample, so no t statistic "
             "exists. Cluster on the coarser dimension alone."
@@ -148,20 +243,20 @@ def _two_way_squares(parts: Floats, variance_groups: tuple[Integers, ...] | None
 
 def _dimensions(
     variance_groups: tuple[Integers, ...] | None, n_blocks: int
-) -> list[tuple[Integers, int]]:
+) -> tuple[tuple[Integers, int], ...]:
     """Return (codes, sign) of each term of a one-way or two-way clustered variance."""
     if variance_groups is None:
-        return [(np.arange(n_blocks), 1)]
+        return ((np.arange(n_blocks), 1),)
     codes = [np.unique(group, return_inverse=True)[1] for group in variance_groups]
     if len(codes) == 1:
-        return [(codes[0], 1)]
+        return ((codes[0], 1),)
     if len(codes) > 2:
         raise InferenceError(
             f"variance_groups holds {len(codes)} dimensions; one or two are supported. "
             "Cluster on the level of assignment and, if need be, on time."
         )
     crossing = np.unique(codes[0] * (codes[1].max() + 1) + codes[1], return_inverse=True)[1]
-    return [(codes[0], 1), (codes[1], 1), (crossing, -1)]
+    return (codes[0], 1), (codes[1], 1), (crossing, -1)
 
 
 @dataclass(frozen=True)
@@ -246,30 +341,11 @@ class WildTerms:
         return interval(float(estimate - error * high), float(estimate + error * low), level)
 
 
-def bootstrap_terms(
-    problem: WildProblem,
-    restricted: bool,
-    weights: Law,
-    draws: int,
-    seed: int,
-    draw_groups: Integers | None,
-    variance_groups: tuple[Integers, ...] | None,
-) -> WildTerms:
+def bootstrap_terms(problem: WildProblem, weights: Law, draws: int, seed: int) -> WildTerms:
     """Accumulate numerators and denominators over blocks of draws."""
-    layers = [problem.scores, problem.slopes] if restricted else [problem.scores]
-    n_blocks = len(problem.scores)
-    groups = (
-        np.arange(n_blocks)
-        if draw_groups is None
-        else np.unique(draw_groups, return_inverse=True)[1]
-    )
-    maps = [
-        (_ClusterMap.of(problem, layers, groups, codes), sign)
-        for codes, sign in _dimensions(variance_groups, n_blocks)
-    ]
-    sums = [_group_sum(layer, groups) for layer in layers]
-    heads = np.stack([layer @ problem.direction for layer in sums])
-    source = WildDraws(len(sums[0]), weights, draws, seed)
+    maps = [(_cluster_map(problem, codes), sign) for codes, sign in problem.dimensions]
+    heads = np.stack([total @ problem.direction for total in problem.sums])
+    source = WildDraws(len(problem.sums[0]), weights, draws, seed)
     numerators, denominators = [], []
     for v in source.blocks():
         numerators.append(heads @ v)
@@ -288,12 +364,35 @@ def _group_sum(rows: Floats, codes: Integers) -> Floats:
     return total
 
 
+def _totals(codes: Integers, values: Floats, size: int = 0) -> Floats:
+    return np.bincount(codes, values, size).astype(np.float64)
+
+
+def _pairs(n_layers: int) -> list[tuple[int, int]]:
+    """Return the pairs of layers that multiply delta to the power of 0, 1 and 2."""
+    return [(0, 0)] if n_layers == 1 else [(0, 0), (0, 1), (1, 1)]
+
+
+def _cluster_map(problem: WildProblem, codes: Integers) -> _ClusterMap | _CellMap:
+    """Return the map from draws to one term of the variance, in the form that costs least."""
+    groups, spread = problem.draws, _group_sum(problem.spread, codes)
+    if np.array_equal(groups, codes) and len(spread) == len(codes):
+        return _ClusterMap(problem.parts, spread, problem.sums)
+    home = np.zeros(len(spread), dtype=np.int64)
+    home[codes] = groups
+    if (home[codes] == groups).all() and len(spread) > len(problem.sums[0]):
+        own = tuple(_totals(codes, part) for part in problem.parts)
+        return _CellMap.of(own, spread, problem.sums, home)
+    crossed = tuple(_cross_sum(part, codes, groups) for part in problem.parts)
+    return _ClusterMap(crossed, spread, problem.sums)
+
+
 @dataclass(frozen=True)
 class _ClusterMap:
     """Linear maps from draws to the cluster terms of the variance, one per layer.
 
-    ``own`` holds the diagonal of a one-way map (G,), or the dense map (G, M) where blocks are
-    grouped; ``spread`` (G, k) and ``sums`` (M, k) hold the low-rank part that re-estimation
+    ``own`` holds the diagonal of a one-way map (G,), or the dense map (G, D) where blocks are
+    grouped; ``spread`` (G, k) and ``sums`` (D, k) hold the low-rank part that re-estimation
     subtracts. ``dense`` is used where it costs less.
     """
 
@@ -301,21 +400,9 @@ class _ClusterMap:
     spread: Floats
     sums: tuple[Floats, ...]
 
-    @classmethod
-    def of(
-        cls, problem: WildProblem, layers: list[Floats], groups: Integers, codes: Integers
-    ) -> _ClusterMap:
-        one_way = np.array_equal(groups, codes) and len(np.unique(codes)) == len(codes)
-        own = []
-        for layer in layers:
-            parts = np.einsum("gk,gk->g", layer, problem.loadings)
-            own.append(parts if one_way else _cross_sum(parts, codes, groups))
-        sums = tuple(_group_sum(layer, groups) for layer in layers)
-        return cls(tuple(own), _group_sum(problem.spread, codes), sums)
-
     @cached_property
     def dense(self) -> tuple[Floats, ...] | None:
-        """The maps as matrices (G, M), or None where the low-rank form is cheaper."""
+        """The maps as matrices (G, D), or None where the low-rank form is cheaper."""
         diagonal = self.own[0].ndim == 1
         if diagonal and 2 * self.spread.shape[1] < len(self.spread) // 2:
             return None
@@ -333,8 +420,50 @@ class _ClusterMap:
                 own[:, None] * v - self.spread @ (total.T @ v)
                 for own, total in zip(self.own, self.sums, strict=True)
             ]
-        pairs = [(0, 0)] if len(terms) == 1 else [(0, 0), (0, 1), (1, 1)]
-        squares = [np.einsum("gb,gb->b", terms[i], terms[j]) * (1 + (i != j)) for i, j in pairs]
+        squares = [
+            np.einsum("gb,gb->b", terms[i], terms[j]) * (1 + (i != j))
+            for i, j in _pairs(len(terms))
+        ]
+        return np.stack(squares)
+
+
+@dataclass(frozen=True)
+class _CellMap:
+    """The same where each term lies within one draw, its squares summed by draw beforehand.
+
+    With o_m a cell's part, u_m its spread, q = sums'v and D draws: ``squared`` (D,) holds the sums
+    of o_m o_m' for each pair of layers, ``mixed`` (D, k) of o_m u_m, ``inner`` (k, k) of u_m u_m'.
+    """
+
+    squared: tuple[Floats, ...]
+    mixed: tuple[Floats, ...]
+    inner: Floats
+    sums: tuple[Floats, ...]
+
+    @classmethod
+    def of(
+        cls, own: tuple[Floats, ...], spread: Floats, sums: tuple[Floats, ...], home: Integers
+    ) -> _CellMap:
+        size = len(sums[0])
+        return cls(
+            squared=tuple(_totals(home, own[i] * own[j], size) for i, j in _pairs(len(own))),
+            mixed=tuple(
+                np.stack([_totals(home, part * u, size) for u in spread.T], axis=1) for part in own
+            ),
+            inner=spread.T @ spread,
+            sums=sums,
+        )
+
+    def squares(self, v: Floats) -> Floats:
+        """Return the polynomial coefficients of the summed squares, (1 or 3, draws)."""
+        moved = [total.T @ v for total in self.sums]
+        mixed = [product.T @ v for product in self.mixed]
+        squares = []
+        for (i, j), squared in zip(_pairs(len(moved)), self.squared, strict=True):
+            both = squared @ v**2 + np.einsum("kb,kb->b", moved[i], self.inner @ moved[j])
+            both -= np.einsum("kb,kb->b", mixed[i], moved[j])
+            both -= np.einsum("kb,kb->b", mixed[j], moved[i])
+            squares.append(both * (1 + (i != j)))
         return np.stack(squares)
 
 

@@ -61,7 +61,8 @@ class Support:
     def is_large(self) -> bool:
         """Whether the design has so many clusters that only small cohorts are doubted."""
         facts = self.design.facts
-        return min(self.arm_sizes) >= PLENTY and facts.n_clusters == facts.n_units
+        by_unit = facts.n_clusters == facts.n_units and len(self.design.cluster_columns) == 1
+        return min(self.arm_sizes) >= PLENTY and by_unit
 
     @cached_property
     def arm_sizes(self) -> tuple[int, int]:

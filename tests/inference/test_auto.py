@@ -119,19 +119,38 @@ def test_clusters_below_the_level_of_assignment_are_refused():
         choose(replace(COMMON, split="3 provinces are split"))
 
 
-def test_two_way_designs_need_both_dimensions_to_be_many():
+def test_two_way_designs_need_what_tells_the_effect_to_be_spread_over_both_dimensions():
     many = replace(COMMON, n_clusters=80, n_treated=30, smallest_cohort=30, assignments=np.inf)
     many = replace(many, effective_arm=30.0, max_leverage=0.02, sole_identifier=False)
-    assert choose(replace(many, other_dimension=60)).method == "cr1"
-    reassigned = choose(replace(many, other_dimension=8))
-    assert reassigned.method == "permutation"
-    assert "and 8 of the other dimension" in reassigned.reason
-    within = replace(many, assignments=0.0, other_dimension=20)
-    assert choose(within).method == "wild_two_way"
-    assert choose(within).reason.endswith("restricted wild bootstrap with two-way variances")
-    assert choose(replace(within, effective_arm=2.0)).method == "none"
-    few = choose(replace(within, other_dimension=19))
-    assert few.method == "none"
-    assert "fewer than 20 of the other dimension do not show what its shocks do" in few.reason
-    tiny = choose(replace(within, n_clusters=5))
+    many = replace(many, other_dimension=8, even_others=0.8, dimensions=2)
+    whole, within = many, replace(many, assignments=0.0)
+    for facts in (whole, within):
+        assert choose(facts).method == "cr1"
+        assert "and 8 of the other dimension, none dominant" in choose(facts).reason
+        few = replace(facts, effective_arm=19.0, other_dimension=20)
+        assert choose(few).method == "wild_two_way"
+        assert choose(few).reason.endswith("restricted wild bootstrap with two-way variances")
+        assert choose(replace(facts, max_leverage=0.2, other_dimension=20)) == choose(few)
+    unknown = (
+        {"other_dimension": 7},
+        {"even_others": 0.7},
+        {"effective_arm": 19.0, "other_dimension": 19},
+        {"effective_arm": 19.0, "other_dimension": 2000},
+        {"effective_arm": 19.0, "other_dimension": 20, "dimensions": 3},
+    )
+    for changes in unknown:
+        reassigned, silent = choose(replace(whole, **changes)), choose(replace(within, **changes))
+        assert reassigned.method == "permutation"
+        assert reassigned.reason.endswith("treated clusters alone share would count as effects")
+        assert silent.method == "none"
+        assert "rests on too few of the one or the other for two-way variances" in silent.reason
+
+
+def test_two_way_bootstrap_of_few_treated_places():
+    few = replace(COMMON, n_clusters=34, n_treated=4, effective_arm=4.0, max_leverage=0.1)
+    few = replace(few, other_dimension=20, even_others=0.9, dimensions=2)
+    assert choose(replace(few, assignments=9e3)).method == "permutation"
+    assert choose(replace(few, assignments=0.0)).method == "wild_two_way"
+    assert choose(replace(few, assignments=0.0, effective_arm=2.0)).method == "none"
+    tiny = choose(replace(few, assignments=0.0, n_clusters=5))
     assert (tiny.method, "fewer than 6 clusters" in tiny.reason) == ("none", True)

@@ -6,9 +6,11 @@ import pytest
 from impact.errors import InferenceError
 from impact.inference.leverage import sole_identifiers
 from impact.inference.wild import (
+    TwoWayRows,
     score_blocks,
     wild_cluster_test,
     wild_statistics,
+    wild_two_way_test,
 )
 from impact.inference.wild_draws import WildDraws
 
@@ -343,6 +345,46 @@ def test_two_way_variance_by_inclusion_and_exclusion():
     drawn = np.array([squared_t(mean + column[firm] * (y - mean)) for column in v.T])
     assert test.statistic**2 == pytest.approx(squared_t(y))
     assert test.p_strict == np.mean(drawn > squared_t(y))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_two_way_rows_give_what_blocks_of_cells_give(weighted):
+    x, y, _ = make_rows(3, n_clusters=90, size=2)
+    firm, year = np.arange(180) // 15, np.arange(180) % 6
+    x[:, 0] += np.random.default_rng(2).normal(size=12)[firm]
+    w = np.random.default_rng(1).uniform(0.5, 2, 180) if weighted else np.ones(180)
+    cells = 6 * firm + year
+    gram = np.stack([(x[cells == c].T * w[cells == c]) @ x[cells == c] for c in range(72)])
+    cross = np.stack([x[cells == c].T @ (w * y)[cells == c] for c in range(72)])
+    beta = np.linalg.solve(gram.sum(axis=0), cross.sum(axis=0))
+    contrast = np.array([1.0, 0.5, 0.0])
+    groups = np.arange(72) // 6, np.arange(72) % 6
+    options = {"draws": 499, "null": 0.2}
+    blocks = wild_cluster_test(
+        gram, cross, contrast, draw_groups=groups[0], variance_groups=groups, **options
+    )
+    rows = TwoWayRows(
+        estimate=float(contrast @ beta),
+        regressors=x.T,
+        residuals=y - x @ beta,
+        weights=w if weighted else None,
+        contrast=contrast,
+        first=firm,
+        second=year,
+    )
+    test = wild_two_way_test(rows, **options)
+    assert (test.p_value, test.p_strict) == (blocks.p_value, blocks.p_strict)
+    assert test.std_error == pytest.approx(blocks.std_error, rel=BRUTE_FORCE)
+    assert test.confidence_set.low == pytest.approx(blocks.confidence_set.low, rel=1e-8)
+    assert test.confidence_set.high == pytest.approx(blocks.confidence_set.high, rel=1e-8)
+
+
+def test_two_way_rows_that_one_cluster_identifies_are_refused():
+    x, y, _ = make_rows(n_clusters=60, size=1)
+    x[:, 0] = np.arange(60) // 5 == 3
+    rows = TwoWayRows(0.0, x.T, y, None, np.eye(3)[0], np.arange(60) // 5, np.arange(60) % 5)
+    with pytest.raises(InferenceError, match=r"without cluster 3 .* among 12"):
+        wild_two_way_test(rows)
 
 
 def test_two_way_variance_that_is_not_positive_is_refused():

@@ -167,10 +167,16 @@ def contribution_paths(
 
 
 def shifted_contrasts(sample: Sample, paths: Paths, label: Label) -> tuple[Floats, ...]:
-    """Return the weights of periods had the one cohort been treated from other periods on."""
+    """Return the weights of periods had the one cohort been treated from other periods on.
+
+    An estimate from before treatment is compared with such alone: the treated clusters, which are
+    reassigned to other dates too, would else bring their effect into a test of their past.
+    """
     treated = ~np.isnan(sample.cohort_array)
     start = int(np.searchsorted(sample.periods, sample.cohort_values[0]))
     all_before = bool(np.count_nonzero(paths.cells.contrasts[0] < 0) > 1)
+    after = sample.periods >= sample.cohort_values[0] - sample.anticipation
+    of_past = not paths.contrast[after].any()
     found = []
     for onset, period in enumerate(sample.periods):
         moved = _moved(sample, label, onset - start) if onset != start else None
@@ -178,8 +184,10 @@ def shifted_contrasts(sample: Sample, paths: Paths, label: Label) -> tuple[Float
             other = replace(sample, cohorts=np.where(treated, float(period), np.nan))
             cells = _path_cells(other, paths.labels, moved, all_before, True)
             if cells is not None:
-                found.append(np.average(cells.contrasts, axis=0, weights=cells.incidence))
-    return tuple(np.asarray(weights) for weights in found)
+                weights = np.average(cells.contrasts, axis=0, weights=cells.incidence)
+                if not (of_past and weights[after].any()):
+                    found.append(np.asarray(weights))
+    return tuple(found)
 
 
 def _moved(sample: Sample, label: Label, periods: int) -> Label | None:

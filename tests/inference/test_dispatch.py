@@ -81,6 +81,16 @@ def test_paths_take_the_form_that_gives_the_estimate(base, not_yet):
     assert other.without_paths == "no difference of mean paths gives this estimate"
 
 
+def test_of_two_forms_that_agree_the_first_is_taken_whatever_rounding_says():
+    """With one period before treatment its value is the mean of all before."""
+    sample = make_panel(treated=(2,))
+    estimate = average_effect(sample)
+    for slip in (-1e-15, 0.0, 1e-15):
+        evidence = evidence_of(sample, estimate + slip, std_error=0.3)
+        lengths = [np.count_nonzero(weights < 0) for weights in evidence.paths.shifted]
+        assert lengths == [1] * 5
+
+
 def test_a_difference_of_paths_near_the_estimate_by_chance_does_not_stand_for_it():
     """Half a hundredth of a standard error away, it must be moved by the same clusters."""
     sample = make_panel()

@@ -233,6 +233,27 @@ def test_dates_of_one_event_time_stay_in_the_panel():
     assert of_cohort.facts.assignments == 20 * 3
 
 
+def test_dates_of_an_estimate_from_before_treatment_are_before_it():
+    """Two periods before treatment from period 6 of 8, less one before: earlier dates alone."""
+    sample = make_sample(np.zeros(20), np.full(20, 5.0), 1, periods=8, onset=6)
+    change = sample.outcomes[:, 3] - sample.outcomes[:, 4]
+    evidence = gather(
+        sample,
+        Scores(np.zeros((20, 1))),
+        0,
+        estimate=change[0] - change[1:].mean(),
+        std_error=1.0,
+        label=Label(event_time=-2.0),
+    )
+    shifted = [np.flatnonzero(weights).tolist() for weights in evidence.paths.shifted]
+    assert shifted == [[0, 1], [1, 2], [2, 3]]
+    grown = replace(sample, outcomes=sample.outcomes.copy())
+    grown.outcomes[0, 5:] += 50.0
+    found = infer(evidence, level=None)
+    again = infer(replace(evidence, paths=replace(evidence.paths, outcomes=grown.cluster_means)))
+    assert again.p_value == found.p_value
+
+
 @pytest.mark.parametrize(
     ("n_clusters", "n_treated", "count"), [(6, 1, 6), (10, 1, 10), (5, 3, 10), (4, 2, 6)]
 )

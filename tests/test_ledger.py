@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impact.errors import LedgerError, PanelError
+from impact.errors import LedgerError, PanelError, PriceError
 from impact.ledger import (
     RULES,
     AssignmentRules,
@@ -27,6 +27,7 @@ from impact.ledger.parse import (
     parse_number,
 )
 from impact.ledger.schema import CHOICES, PROJECTS
+from impact.prices import consumer_prices
 from impact.simulate import simulate_programme
 
 MILLION = 1_000_000
@@ -751,6 +752,44 @@ def test_dose_flows_stocks_refunds_and_real_values():
     )
     assert (unit["cohort"] == 2019).all()
     assert assigned({}, second, repeated="drop").frame["cohort"].isna().all()
+
+
+AFTER_THE_INDEX = {
+    "project_id": "A2", "beneficiary_id": "101", "beneficiary_name": "Cơ sở Hoa Sen",
+    "approval_date": "10/01/2025", "contract_date": "10/02/2025", "disbursement_date": "10/03/2025",
+    "acceptance_date": "10/05/2025", "settlement_date": None, "code_list": "qd1881_2020",
+    "content_code": "1",
+}  # fmt: skip
+
+
+def test_projects_after_the_panel_need_no_prices():
+    with pytest.raises(PriceError, match="2025 is outside"):
+        consumer_prices().factors([2025], 2020)
+    result = assigned({}, AFTER_THE_INDEX, price_base=2020, after_panel="comparison")
+    later = result.frame[result.frame["id"] == "101"]
+    assert (later["arm"] == "eligible").all()
+    assert (later["support_stock_real_2020"] == 0).all()
+    again = AFTER_THE_INDEX | {
+        "beneficiary_id": "100",
+        "beneficiary_name": CLEAN["beneficiary_name"],
+    }
+    stock = assigned({}, again, price_base=2020).frame.query("id == '100'")["support_stock"]
+    assert stock.max() == 300e6
+    table = exposure(
+        ledger_of({}, AFTER_THE_INDEX), by="district", places=["Ân Thi"], years=[2019, 2022],
+        price_base=2020,
+    )  # fmt: skip
+    assert table["support_stock_real_2020"].to_list() == [pytest.approx(300e6 * 100 / 96.8796)] * 2
+
+
+def test_codes_that_lost_their_zeros_are_refused():
+    zeros = {"beneficiary_id": "0100"}
+    numbers = outcomes(units=(100, 101, 102, 103))
+    second = AFTER_THE_INDEX | {"project_id": "A3"}
+    with pytest.raises(LedgerError, match="1 code .* leading zeros alone, first 0100 and 100; "):
+        assigned(zeros, second, frame=numbers, after_panel="drop")
+    both = outcomes(units=("0100", "100", "101"))
+    assert set(assigned(zeros, frame=both).frame.query("arm == 'treated'")["id"]) == {"0100"}
 
 
 def test_stock_counts_projects_of_years_without_a_row():

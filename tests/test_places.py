@@ -188,6 +188,9 @@ def test_aggregation_refuses_a_merger_with_a_part_missing_and_a_wrong_vintage():
     keyed = places.keyed(frame, province="code", vintage=63)
     with pytest.raises(PlaceError, match="without all of its parts, first Hưng Yên 2024"):
         places.aggregate(keyed, by=["year"], sums=["money"])
+    undated = keyed.assign(year=keyed["year"].astype(float).where(keyed.index > 0))
+    with pytest.raises(PlaceError, match='"year" is missing in 1 row; .* left out of the sums'):
+        places.aggregate(undated, by=["year"], sums=["money"])
     with pytest.raises(PlaceError, match="money cannot be both added up and averaged"):
         places.aggregate(keyed, sums=["money"], means={"money": "year"})
     with pytest.raises(PlaceError, match="keyed in the 63 provinces; this one is not"):

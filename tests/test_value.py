@@ -428,6 +428,21 @@ def test_before_and_after_by_hand():
         value.before_after(frame, "job", **keys)
 
 
+def test_before_and_after_where_surveys_skip_years_or_values():
+    frame = pd.DataFrame(
+        {"firm": [1, 1, 1, 2, 2, 2], "year": [2010, 2012, 2014] * 2,
+         "since": [2013] * 3 + [2011] * 3, "jobs": [5.0, 6, 9, 4, 7, np.nan]}
+    )  # fmt: skip
+    table = value.before_after(frame, "jobs", unit="firm", time="year", cohort="since")
+    assert table.to_dict("list") == {
+        "before": [6.0, 4.0],
+        "after": [9.0, 7.0],
+        "change": [3.0, 3.0],
+    }
+    first = frame.assign(since=2010)
+    assert not len(value.before_after(first, "jobs", unit="firm", time="year", cohort="since"))
+
+
 def test_reported_costs_are_gross_and_stand_beside_the_net_one():
     net = value.CostPerUnit(600e6, 2.0, interval(-1.0, 3.0, 0.95), "job")
     table = value.gross_and_net(net, {"Hà Tĩnh": (2.26e9, 250), "Quảng Bình": (0.7e9, 50)})

@@ -192,6 +192,23 @@ def _require_overlap(
             f'table\'s "{unit}" ({listing(codes.unique())}); nobody would be treated. Use the '
             "same codes in both."
         )
+    _refuse_lost_zeros(set(known), set(codes), unit)
+
+
+def _refuse_lost_zeros(known: set[str], codes: set[str], unit: str) -> None:
+    """Refuse codes that were read as numbers: their units would pass as never treated."""
+    without = {code.lstrip("0"): code for code in codes - known}
+    lost = {
+        code: without[code.lstrip("0")] for code in known - codes if code.lstrip("0") in without
+    }
+    if lost:
+        cases = [f"{code} and {lost[code]}" for code in sorted(lost)]
+        raise LedgerError(
+            f'{plural(len(lost), "code")} of the ledger and of the outcome table\'s "{unit}" '
+            f"differ by leading zeros alone, first {listing(cases)}; a code read as a number loses "
+            "its zeros, and supported units would pass as never treated. Read the column as text, "
+            f'for instance pd.read_csv(..., dtype={{"{unit}": str}}).'
+        )
 
 
 def _lay_out(

@@ -23,8 +23,12 @@ def add_dose(
     per: str | None,
     index: PriceIndex,
 ) -> pd.DataFrame:
-    """Add the support of each unit and year, and its sum to date, nominal and real."""
-    paid = chosen[(chosen["role"] == "treated") & chosen["onset"].notna()]
+    """Add the support of each unit and year, and its sum to date, nominal and real.
+
+    What other units were paid, or after the last period, needs no price.
+    """
+    paid = chosen[(chosen["role"] == "treated") & (chosen["onset"] <= frame[time].max())]
+    paid = paid[paid["unit"].isin(codes.unique())]
     flows = {"support": paid["money"].astype(float)}
     if price_base is not None:
         real = index.real(paid["money"], paid["onset"].astype(int), price_base)

@@ -68,6 +68,7 @@ def exposure(
     if not len(years):
         raise LedgerError("years is empty; name the years of the table, such as range(2015, 2025).")
     _check_places(paid, by, places, per)
+    paid = paid[paid["year"] <= max(years)]
     real = (index or consumer_prices()).real(paid["money"], paid["year"], price_base)
     amounts = paid.assign(real=real, projects=1)
     grouped = amounts.groupby([by, "year"])[["projects", "money", "real"]].sum()

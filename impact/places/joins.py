@@ -122,8 +122,8 @@ def aggregate(
     Raises
     ------
     PlaceError : the table is not of vintage 63, lacks a column or repeats a province, a column is
-        not numeric, or a group lacks one of the parts of a merger, so that its sum would be a
-        smaller place under the same name
+        not numeric, one of ``by`` is missing in a row, or a group lacks one of the parts of a
+        merger, so that its sum would be a smaller place under the same name
     """
     means = dict(means or {})
     if set(sums) & set(means):
@@ -138,6 +138,12 @@ def aggregate(
         )
     _require_columns(frame, [*by, *sums, *means, *means.values(), *([treated] if treated else [])])
     _require_numbers(frame, [*sums, *means, *means.values()])
+    unknown = [column for column in by if frame[column].isna().any()]
+    if unknown:
+        raise PlaceError(
+            f'"{unknown[0]}" is missing in {plural(int(frame[unknown[0]].isna().sum()), "row")}; '
+            "those rows belong to no group and would be left out of the sums. Fill it or drop them."
+        )
     repeated = frame.duplicated(["province_code", *by])
     if repeated.any():
         cases = frame.loc[repeated, ["province_code", *by]].itertuples(index=False, name=None)

@@ -39,13 +39,16 @@ def before_after(
 
     Returns
     -------
-    DataFrame : indexed by unit: before (last period before anticipation), after, change; units
-        not observed in either period are left out
+    DataFrame : indexed by unit: before (the table's last period before anticipation), after (when
+        last observed), change; units not observed before, or not after treatment, are left out
     """
     _require_columns(frame, [outcome, unit, time, cohort])
-    treated = frame[frame[cohort].notna()]
+    periods = np.unique(frame[time])
+    treated = frame[frame[cohort].notna() & frame[outcome].notna()]
     last = treated.sort_values(time, kind="stable").groupby(unit).tail(1).set_index(unit)
-    base = treated[treated[time] == treated[cohort] - 1 - anticipation].set_index(unit)
+    before = np.searchsorted(periods, treated[cohort] - anticipation) - 1
+    starts = before >= 0
+    base = treated[starts][(treated[time] == periods[before])[starts]].set_index(unit)
     table = pd.DataFrame({"before": base[outcome], "after": last[outcome]})
     table = table[(last[time] >= last[cohort]).reindex(table.index, fill_value=False)].dropna()
     return table.assign(change=table["after"] - table["before"])

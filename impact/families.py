@@ -48,8 +48,13 @@ def family(
 
     Raises
     ------
-    InferenceError : fewer than two results, a member without a p-value, or members on different
-        clusters or assignments, whose draws cannot be shared
+    InferenceError : fewer than two results, a member without a p-value, or members on clusters
+        that are the same in part, or of different assignments, whose draws cannot be shared
+
+    Notes
+    -----
+    Subgroups on other clusters altogether, such as regions, are independent: each is drawn by
+    itself.
 
     Source
     ------
@@ -95,16 +100,47 @@ def family(
 
 
 def _shared_draws(effects: Mapping[str, Result], draws: int, seed: int) -> list[JointDraws]:
-    """Draw each effect's statistic under its null, rows shared by the whole family."""
-    evidence = {name: effect.evidence() for name, effect in effects.items()}
-    first = next(iter(effects))
+    """Draw each effect's statistic under its null, rows shared by the whole family.
+
+    Members on the same clusters share draws; those on others are independent of them.
+    """
+    found: dict[str, JointDraws] = {}
+    parts = _by_clusters(effects)
+    for number, part in enumerate(parts):
+        found |= _draws_of_part({name: effects[name] for name in part}, draws, seed + number)
+    rng = np.random.default_rng(seed)
+    for part in parts if len(parts) > 1 else ():
+        rows = rng.integers(0, len(found[part[0]].drawn), draws)
+        for name in part:
+            found[name] = JointDraws(found[name].statistic, found[name].drawn[rows], False)
+    return [found[name] for name in effects]
+
+
+def _by_clusters(effects: Mapping[str, Result]) -> list[list[str]]:
+    """Group members that rest on the same clusters; refuse clusters shared in part."""
+    parts: list[tuple[frozenset[object], list[str]]] = []
     for name, effect in effects.items():
-        if not _clusters(effect).equals(_clusters(effects[first])):
+        own = frozenset(_clusters(effect))
+        same = [names for clusters, names in parts if clusters == own]
+        if same:
+            same[0].append(name)
+            continue
+        crossed = [names[0] for clusters, names in parts if clusters & own]
+        if crossed:
             raise InferenceError(
-                f'"{name}" rests on other clusters than "{first}", so their draws cannot be '
-                'shared. Fit both to the same places, or use method="holm".'
+                f'"{name}" rests on other clusters than "{crossed[0]}", and on some of the same, '
+                "so their draws cannot be shared. Fit both to the same places, or use "
+                'method="holm".'
             )
+        parts.append((own, [name]))
+    return [names for _, names in parts]
+
+
+def _draws_of_part(effects: Mapping[str, Result], draws: int, seed: int) -> dict[str, JointDraws]:
+    """Draw the statistics of members on the same clusters, rows shared."""
+    evidence = {name: effect.evidence() for name, effect in effects.items()}
     paths = [e.paths for e in evidence.values()]
+    method: Literal["wild", "permutation"] = "wild"
     if all(path is not None for path in paths):
         assigned = [path.labels for path in paths if path is not None]
         if not all(np.array_equal(labels, assigned[0]) for labels in assigned):
@@ -112,8 +148,8 @@ def _shared_draws(effects: Mapping[str, Result], draws: int, seed: int) -> list[
                 "members of the family have different treatment dates, so one reassignment does "
                 'not hold for all. Use method="holm".'
             )
-        return [joint_draws(e, "permutation", draws=draws, seed=seed) for e in evidence.values()]
-    return [joint_draws(e, "wild", draws=draws, seed=seed) for e in evidence.values()]
+        method = "permutation"
+    return {name: joint_draws(e, method, draws=draws, seed=seed) for name, e in evidence.items()}
 
 
 def _clusters(effect: Result) -> pd.Series:

@@ -4,8 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from impact import CallawaySantAnna, Design, Panel, TwoWayFixedEffects, family, simulate
+from impact import (
+    CallawaySantAnna,
+    Design,
+    Panel,
+    PooledOLS,
+    TwoWayFixedEffects,
+    family,
+    simulate,
+)
 from impact.errors import InferenceError
+from impact.inference.dispatch import joint_draws
 from impact.inference.multiplicity import adjust, sharpened_q_values
 
 
@@ -52,6 +61,36 @@ def test_p_values_alone(frame):
     np.testing.assert_array_equal(
         family(members, "q_values")["adjusted"], sharpened_q_values(alone)
     )
+
+
+@pytest.mark.parametrize("estimator", [CallawaySantAnna(), PooledOLS()])
+def test_subgroups_on_other_clusters_are_independent(frame, estimator):
+    """Two regions, two outcomes: the largest of independent maxima, by counting in each region."""
+    frame = frame.assign(outcome=frame["outcome"] + 0.5 * frame["treated"])
+    method = "permutation" if isinstance(estimator, CallawaySantAnna) else "wild"
+    treated = np.sort(frame.loc[frame["cohort"].notna(), "cluster"].unique())
+    north = np.where(frame["cohort"].isna(), frame["cluster"] % 2 == 0,
+                     frame["cluster"].isin(treated[:2]))  # fmt: skip
+    regions = {"north": north, "south": ~north}
+    members = {
+        f"{name} {outcome}": fit(frame[own], outcome, estimator).infer(method)
+        for name, own in regions.items()
+        for outcome in ("outcome", "noise")
+    }
+    adjusted = family(members, draws=5_000, seed=3).set_index("name")["adjusted"]
+    drawn = {
+        name: joint_draws(m.att().evidence(), method, draws=5_000, seed=5)
+        for name, m in members.items()
+    }
+    largest = max(drawn, key=lambda name: abs(drawn[name].statistic))
+    below = 1.0
+    for region in regions:
+        size = np.max([np.abs(d.drawn) for n, d in drawn.items() if n.startswith(region)], axis=0)
+        below *= np.mean(size < abs(drawn[largest].statistic))
+    error = 4 * np.sqrt(2 * below * (1 - below) / 5_000)
+    assert adjusted[largest] == pytest.approx(1 - below, abs=error + 1e-4)
+    again = family(members, draws=5_000, seed=3).set_index("name")["adjusted"]
+    pd.testing.assert_series_equal(adjusted, again, check_exact=True)
 
 
 def test_refusals(frame):

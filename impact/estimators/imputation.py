@@ -191,16 +191,21 @@ def _refuse_lone(design: Design, cells: Cells) -> None:
     )
 
 
-def _lead_columns(design: Design, leads: int) -> Floats:
-    """Return indicators of the last periods before treatment, shape (C + 1, T, leads)."""
+def _before_onset(design: Design) -> Floats:
+    """Return the distance of each period from each cohort's onset, shape (C + 1, T)."""
     onset = np.append(design.cohort_values, np.inf) - design.anticipation
-    before = design.periods[None, :] - onset[:, None]
-    return np.asarray((before[:, :, None] == -1.0 - np.arange(leads)).astype(np.float64))
+    return np.asarray(design.periods[None, :] - onset[:, None])
+
+
+def _lead_times(design: Design) -> Floats:
+    """Return the distances before onset at which some cohort is seen, the nearest first."""
+    found = np.unique(_before_onset(design)[:-1])
+    return found[found < 0][::-1]
 
 
 def _lead_count(design: Design, asked: int | None) -> int:
     """Return how many leads the untreated rows tell apart, or refuse what was asked."""
-    longest = int(max(design.cohort_values - design.anticipation - design.periods[0]))
+    longest = len(_lead_times(design))
     if asked is None:
         return min(DEFAULT_LEADS, max(longest - 1, 0))
     if asked >= longest and asked:
@@ -217,7 +222,9 @@ def _pre_trends(
 ) -> Result:
     """Regress untreated outcomes on leads of treatment."""
     n_periods = len(design.periods)
-    columns = np.concatenate((period_dummies(design), _lead_columns(design, leads)), axis=2)
+    times = _lead_times(design)[:leads]
+    marks = (_before_onset(design)[:, :, None] == times).astype(np.float64)
+    columns = np.concatenate((period_dummies(design), marks), axis=2)
     covariates = design.covariate_array() if design.covariates else None
     fit = regress(
         design,
@@ -230,7 +237,7 @@ def _pre_trends(
     known = fit.solution.estimable(functionals)
     functionals[~known] = 0.0
     estimates = np.where(known, functionals @ fit.solution.coefficients, np.nan)
-    event_time = -design.anticipation - 1.0 - np.arange(leads)[::-1]
+    event_time = times[::-1] - design.anticipation
     cells = pd.DataFrame(
         {
             "term": [f"lead {-e:g}" for e in event_time],

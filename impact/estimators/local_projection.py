@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import DesignError, EstimationError, plural
+from impact.errors import DesignError, EstimationError, listing, plural
 from impact.estimators.base import (
     ABSORBING,
     COMPARISON_UNITS,
@@ -20,7 +20,7 @@ from impact.estimators.base import (
     Estimator,
     Requirement,
 )
-from impact.estimators.parts.cells import BASE_NOTE
+from impact.estimators.parts.cells import BASE_NOTE, time_step
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import CovarianceScores
 from impact.kernels.local_projection import Horizon, fit_horizon
@@ -46,7 +46,7 @@ class LocalProjectionDiD(Estimator):
 
     Parameters
     ----------
-    pre, post : most leads and horizons; None for all that the panel holds
+    pre, post : furthest lead and horizon, in units of time; None for all that the panel holds
     weighting : "variance" is the regression's own, which weighs periods by their variance of
         entry; "equal" gives every entrant the same weight, an average effect on the treated
         (by regression adjustment where there are covariates)
@@ -120,24 +120,26 @@ class LocalProjectionDiD(Estimator):
         window = _Window.of(self, design)
         if self.effect == "pooled":
             return _report_pooled(self, design, window)
-        horizons = _horizons(self, design)
+        horizons = _horizons(self, design, window)
         fits = [
             Horizon(0.0, np.zeros(design.n_clusters), 0, 0, 0, design.n_clusters)
-            if h == -1 - design.anticipation
+            if h == window.base_horizon
             else _fit(self, design, window, h)
             for h in horizons
         ]
-        return _report(self, design, horizons, fits)
+        return _report(self, design, window, horizons, fits)
 
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """Outcomes and treatment laid out over consecutive periods, those absent all NaN.
+    """Outcomes and treatment laid out over periods one ``step`` apart, those absent all NaN.
 
-    ``offset`` is the position of the first period; rows reach back and forth by the panel's
-    own length, so that any lead or lag can be sliced.
+    Horizons count steps. Rows reach back and forth by ``reach``, the panel's own length, so that
+    any lead or lag can be sliced; ``anticipation`` is the design's in steps.
     """
 
+    step: int
+    anticipation: int
     outcomes: Floats
     status: Floats
     base: Floats
@@ -148,26 +150,34 @@ class _Window:
     @staticmethod
     def of(estimator: LocalProjectionDiD, design: Design) -> _Window:
         """Lay a design out."""
-        first, last = int(design.periods[0]), int(design.periods[-1])
-        n_periods = last - first + 1
-        reach = n_periods + design.anticipation + 1
-        at = reach + (design.periods - first)
+        first, last, step = int(design.periods[0]), int(design.periods[-1]), time_step(design)
+        anticipation = design.anticipation // step
+        n_periods = (last - first) // step + 1
+        reach = n_periods + anticipation + 1
+        at = reach + (design.periods - first) // step
         outcomes = np.full((design.n_units, n_periods + 2 * reach), np.nan)
         outcomes[:, at] = design.outcomes
         status = np.full(outcomes.shape, np.nan)
         if estimator.stabilisation is None:
-            clock = np.arange(-reach, n_periods + reach) + first
+            clock = step * np.arange(-reach, n_periods + reach) + first
             onset = np.where(np.isnan(design.cohorts), np.inf, design.cohorts)
             status[:] = clock[None, :] >= onset[:, None]
         else:
             status[:, at] = design.treatment
         own = np.arange(reach, reach + n_periods)
         entrants = (status[:, own] == 1) & (status[:, own - 1] == 0)
-        lags = [
-            outcomes[:, own - 1 - design.anticipation - j] for j in range(estimator.base_periods)
-        ]
-        base = sum(lags) / estimator.base_periods
-        return _Window(outcomes, status, np.asarray(base), entrants, n_periods, reach)
+        lags = [outcomes[:, own - 1 - anticipation - j] for j in range(estimator.base_periods)]
+        base = np.asarray(sum(lags) / estimator.base_periods)
+        return _Window(step, anticipation, outcomes, status, base, entrants, n_periods, reach)
+
+    @property
+    def base_horizon(self) -> int:
+        """Horizon of the last base period, at which effects are zero."""
+        return -1 - self.anticipation
+
+    def stable(self, stabilisation: int) -> int:
+        """Return how many steps cover the time after which effects are taken as stable."""
+        return -(-stabilisation // self.step)
 
     def outcome(self, h: int) -> Floats:
         """Return the outcome h periods later, shape (N, n_periods)."""
@@ -178,15 +188,16 @@ class _Window:
         return self.status[:, self.reach + h : self.reach + h + self.n_periods]
 
 
-def _horizons(estimator: LocalProjectionDiD, design: Design) -> list[int]:
-    """List the horizons asked for, or all at which some cohort is seen."""
-    cohorts = design.cohort_values
-    first = int(design.periods[0] - cohorts[-1]) if estimator.pre is None else -estimator.pre
-    last = int(design.periods[-1] - cohorts[0]) if estimator.post is None else estimator.post
+def _horizons(estimator: LocalProjectionDiD, design: Design, window: _Window) -> list[int]:
+    """List the horizons asked for, or all at which some cohort is seen, in steps."""
+    cohorts, periods, step = design.cohort_values, design.periods, window.step
+    pre = int(cohorts[-1] - periods[0]) if estimator.pre is None else estimator.pre
+    post = int(periods[-1] - cohorts[0]) if estimator.post is None else estimator.post
+    first = -(pre // step)
     if estimator.stabilisation is not None and estimator.pre is None:
-        first = max(first, -1 - estimator.stabilisation)
-    first = min(first, -1 - design.anticipation)
-    return list(range(first, last + 1))
+        first = max(first, -1 - window.stable(estimator.stabilisation))
+    first = min(first, window.base_horizon)
+    return list(range(first, post // step + 1))
 
 
 def _sample(
@@ -196,15 +207,15 @@ def _sample(
 
     With a fixed composition these are the horizons of the window, whichever are asked for.
     """
-    held = _horizons(estimator, design) if estimator.composition == "fixed" else []
+    held = _horizons(estimator, design, window) if estimator.composition == "fixed" else []
     first, last = min([first, *held]), max([last, 0, *held])
     if estimator.stabilisation is None:
         entrants = window.entrants
-        clean = window.state(last + design.anticipation) == 0
+        clean = window.state(last + window.anticipation) == 0
     else:
-        back = min(-1 - estimator.stabilisation, first)
+        back = min(-1 - window.stable(estimator.stabilisation), first)
         before = [window.state(j) for j in range(back, 0)]
-        after = [window.state(j) for j in range(last + design.anticipation + 1)]
+        after = [window.state(j) for j in range(last + window.anticipation + 1)]
         still = np.all([state == before[-1] for state in before], axis=0)
         entrants = window.entrants & still & np.all([s == 1 for s in after[: last + 1]], axis=0)
         clean = still & np.all([state == before[-1] for state in after], axis=0)
@@ -252,9 +263,9 @@ def _regress(
 def _earlier_covariates(design: Design, window: _Window) -> Floats:
     """Date covariates in the last base period, shape (N, n_periods, k)."""
     values = design.covariate_array()
-    lag = 1 + design.anticipation
+    lag = -window.base_horizon
     result = np.full((design.n_units, window.n_periods, values.shape[2]), np.nan)
-    at = design.periods - design.periods[0] + lag
+    at = (design.periods - design.periods[0]) // window.step + lag
     inside = at < window.n_periods
     result[:, at[inside]] = values[:, inside]
     return result
@@ -273,7 +284,7 @@ def _uncertainty(design: Design, fits: list[Horizon]) -> CovarianceScores:
     )
 
 
-def _notes(estimator: LocalProjectionDiD, design: Design) -> tuple[str, ...]:
+def _notes(estimator: LocalProjectionDiD, design: Design, window: _Window) -> tuple[str, ...]:
     who = {"not_yet_treated": "not yet or never", "never_treated": "never"}[estimator.comparison]
     how = {
         "variance": "Horizons weigh periods by their variance of entry: not an equal-weighted ATT.",
@@ -293,13 +304,31 @@ def _notes(estimator: LocalProjectionDiD, design: Design) -> tuple[str, ...]:
             "Unbalanced: each horizon uses the units observed before treatment and at the "
             f"horizon{both[estimator.unbalanced]}."
         )
+    absent = _cohorts_without_base(design, window)
+    if len(absent):
+        who = f"{'Cohort' if len(absent) == 1 else 'Cohorts'} {listing(f'{g:g}' for g in absent)}"
+        notes.append(
+            f"{who} {'does' if len(absent) == 1 else 'do'} not enter: none of "
+            f"{'its' if len(absent) == 1 else 'their'} units is observed in the base period just "
+            "before treatment."
+        )
     return tuple(notes)
 
 
+def _cohorts_without_base(design: Design, window: _Window) -> Floats:
+    """Return the cohorts of which no entrant is known before entry."""
+    known = (window.entrants & ~np.isnan(window.base)).any(axis=1)
+    return np.setdiff1d(design.cohort_values, design.cohorts[known])
+
+
 def _report(
-    estimator: LocalProjectionDiD, design: Design, horizons: list[int], fits: list[Horizon]
+    estimator: LocalProjectionDiD,
+    design: Design,
+    window: _Window,
+    horizons: list[int],
+    fits: list[Horizon],
 ) -> Result:
-    base = -1 - design.anticipation
+    base, step = window.base_horizon, window.step
     known = [not np.isnan(fit.estimate) for fit in fits]
     asked = [
         k or (h < 0 and estimator.pre is not None) or (h >= 0 and estimator.post is not None)
@@ -307,10 +336,11 @@ def _report(
     ]
     if not any(k for h, k in zip(horizons, known, strict=True) if h != base):
         raise EstimationError(
-            f"{estimator.name} can estimate no horizon from {horizons[0]} to {horizons[-1]}: units "
+            f"{estimator.name} can estimate no horizon from {step * horizons[0]} to "
+            f"{step * horizons[-1]}: units "
             "entering treatment and clean comparison units never meet in a period, observed then, "
             "in the base period just before and at the horizon. Shorten pre and post, use "
-            "composition='any', or, where periods are years apart, number them 1, 2, 3, ..."
+            "composition='any', or, where periods are unevenly spaced, number them 1, 2, 3, ..."
         )
     kept = [(h, fit) for h, fit, keep in zip(horizons, fits, asked, strict=True) if keep]
     notes = [
@@ -323,10 +353,10 @@ def _report(
     ]
     frame = pd.DataFrame(
         {
-            "term": [f"event_time {h}" for h, _ in kept],
+            "term": [f"event_time {step * h}" for h, _ in kept],
             "cohort": np.nan,
             "time": np.nan,
-            "event_time": [float(h) for h, _ in kept],
+            "event_time": [float(step * h) for h, _ in kept],
             "estimate": [fit.estimate for _, fit in kept],
             "weight": 1.0,
             "note": notes,
@@ -334,13 +364,13 @@ def _report(
             "n_comparison": [fit.n_rows - fit.n_entrants for _, fit in kept],
         }
     )
-    return _result(estimator, design, frame, [fit for _, fit in kept])
+    return _result(estimator, design, window, frame, [fit for _, fit in kept])
 
 
 def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Window) -> Result:
     """Estimate the mean effect over all horizons, and over all leads."""
-    base = -1 - design.anticipation
-    horizons = _horizons(estimator, design)
+    base = window.base_horizon
+    horizons = _horizons(estimator, design, window)
     ranges = {"att": [h for h in horizons if h >= 0], "before": [h for h in horizons if h < base]}
     rows, fits = [], []
     for term, members in ranges.items():
@@ -352,7 +382,8 @@ def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Windo
         rows.append(term)
     if np.isnan(fits[0].estimate):
         raise EstimationError(
-            f"{estimator.name} cannot pool horizons 0 to {horizons[-1]}: no entrant is observed "
+            f"{estimator.name} cannot pool horizons 0 to {window.step * horizons[-1]}: no entrant "
+            "is observed "
             "throughout beside a clean comparison unit. Set a smaller post"
             f"{', and pre' if estimator.composition == 'fixed' else ''}."
         )
@@ -372,11 +403,15 @@ def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Windo
             "n_comparison": [fit.n_rows - fit.n_entrants for fit in fits],
         }
     )
-    return _result(estimator, design, frame, fits)
+    return _result(estimator, design, window, frame, fits)
 
 
 def _result(
-    estimator: LocalProjectionDiD, design: Design, frame: pd.DataFrame, fits: list[Horizon]
+    estimator: LocalProjectionDiD,
+    design: Design,
+    window: _Window,
+    frame: pd.DataFrame,
+    fits: list[Horizon],
 ) -> Result:
     return Result(
         estimator=estimator.name,
@@ -385,5 +420,5 @@ def _result(
         uncertainty=_uncertainty(design, fits),
         estimand=estimator.estimand,
         settings=estimator.settings(),
-        notes=_notes(estimator, design),
+        notes=_notes(estimator, design, window),
     )

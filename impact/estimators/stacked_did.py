@@ -20,6 +20,7 @@ from impact.estimators.parts.cells import (
     linear_uncertainty,
     moments_of,
     moving_covariates,
+    time_step,
 )
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores, Uncertainty
@@ -47,8 +48,9 @@ class StackedDiD(Estimator):
 
     Parameters
     ----------
-    pre, post : periods before and after the start of treatment that each experiment spans; the
-        same cohorts then make up every point of the event study
+    pre, post : how long before and after the start of treatment each experiment spans, in units
+        of time; the same cohorts then make up every point of the event study. In a panel of every
+        other year it holds the even event times
     weighting : "treated" weighs comparison units by their experiment's share of treated units
         over its share of comparison units, which makes tau_e an average effect on the treated;
         "none" leaves the regression to weigh experiments by size and variance
@@ -103,10 +105,12 @@ class StackedDiD(Estimator):
             )
 
     def _refuse_design(self, design: Design) -> None:
-        if self.pre < design.anticipation + 1:
+        step = time_step(design)
+        least = (design.anticipation // step + 1) * step
+        if self.pre < least:
             raise DesignError(
                 f"pre={self.pre} leaves no period before anticipation={design.anticipation} begins "
-                f"to measure from; set pre to {design.anticipation + 1} or more."
+                f"to measure from; set pre to {least} or more."
             )
 
     def _needs_rows(self, design: Design) -> str | None:
@@ -116,9 +120,10 @@ class StackedDiD(Estimator):
 
     def _estimate(self, design: Design) -> Result:
         moments = None if design.covariates else moments_of(design)
-        stack = _build(self, design, moments)
-        event_time = np.arange(-self.pre, self.post + 1)
-        base = int(self.pre - 1 - design.anticipation)
+        step = time_step(design)
+        event_time = np.arange(-(self.pre // step) * step, self.post + 1, step)
+        stack = _build(self, design, moments, event_time)
+        base = int(np.flatnonzero(event_time < -design.anticipation)[-1])
         free = np.delete(np.arange(len(event_time)), base)
         by_unit = self.effects == "stack"
         regressors = _regressors(len(stack.table), len(event_time), free, self.effects)
@@ -188,7 +193,9 @@ class _Fit:
     uncertainty: Callable[[Floats, float], Uncertainty]
 
 
-def _build(estimator: StackedDiD, design: Design, moments: GroupMoments | None) -> _Stack:
+def _build(
+    estimator: StackedDiD, design: Design, moments: GroupMoments | None, event_time: Integers
+) -> _Stack:
     """Stack the experiments of the cohorts that have one, of groups where moments are known."""
     if moments is None:
         codes, seen = design.cohort_codes, ~np.isnan(design.outcomes)
@@ -202,7 +209,7 @@ def _build(estimator: StackedDiD, design: Design, moments: GroupMoments | None) 
     members, columns, treated, counts, masses, held = [], [], [], [], [], []
     left_out: dict[float, str] = {}
     for position, cohort in enumerate(design.cohort_values):
-        window = cohort + np.arange(-estimator.pre, estimator.post + 1)
+        window = cohort + event_time
         at = np.searchsorted(design.periods, window)
         if not np.isin(window, design.periods).all():
             left_out[float(cohort)] = "the panel lacks periods of its window"

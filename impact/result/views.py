@@ -214,11 +214,11 @@ def _balanced_cells(of: Estimates, balanced: int) -> Booleans:
     known = of.cells.assign(known=~np.isnan(of.estimates)).pivot_table(
         index="cohort", columns="event_time", values="known", aggfunc="max", fill_value=False
     )
-    wanted = np.arange(balanced + 1, dtype=np.float64)
-    if not set(wanted) <= set(known.columns):
+    times = known.columns.to_numpy(dtype=np.float64)
+    early = times <= balanced
+    if times.max() < balanced:
         return np.zeros(len(of), dtype=bool)
-    known = known[known[wanted].all(axis=1)]
-    early = known.columns.to_numpy(dtype=np.float64) <= balanced
+    known = known[known.loc[:, early & (times >= 0)].all(axis=1)]
     shared = known.columns[known.all(axis=0).to_numpy() & early]
     kept = of.cells["cohort"].isin(known.index) & of.cells["event_time"].isin(shared)
     return np.asarray(kept)

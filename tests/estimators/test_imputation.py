@@ -233,3 +233,15 @@ def test_in_unequal_clusters_rows_keep_their_own_weights():
     least = (totals @ shares) / (shares @ shares)
     assert found == pytest.approx(std_error(effects.mean()), rel=EXACT)
     assert std_error(least) < 0.99 * found
+
+
+def test_leads_in_a_panel_of_every_other_year_are_its_periods():
+    frame = staggered(4, n_units=80, periods=8, cohorts=(4, 6))
+    biennial = frame.assign(time=2000 + 2 * frame["time"], cohort=2000 + 2 * frame["cohort"])
+    wanted = Imputation(pre_periods=3).fit(design(frame)).extra["pre_trends"]
+    found = Imputation(pre_periods=3).fit(design(biennial)).extra["pre_trends"]
+    np.testing.assert_array_equal(found.cells["event_time"], [-6, -4, -2])
+    np.testing.assert_allclose(found.estimates, wanted.estimates, atol=EXACT)
+    np.testing.assert_allclose(found.std_errors, wanted.std_errors, rtol=1e-9)
+    balanced = Imputation().fit(design(biennial)).event_study(balanced=3)
+    np.testing.assert_array_equal(balanced.cells["event_time"], [0, 2])

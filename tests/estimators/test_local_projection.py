@@ -304,12 +304,34 @@ def test_refusals():
             LocalProjectionDiD(**settings)
     with pytest.raises(EstimationError, match="can estimate no horizon"):
         LocalProjectionDiD(composition="fixed", pre=3, post=3).fit(design(frame))
-    biennial = frame.assign(time=2 * frame["time"], cohort=2 * frame["cohort"])
-    with pytest.raises(EstimationError, match="where periods are years apart, number them"):
-        LocalProjectionDiD().fit(design(biennial))
+    years = {1: 2011, 2: 2013, 3: 2017, 4: 2018, 5: 2020, 6: 2025}
+    uneven = frame.assign(time=frame["time"].map(years), cohort=frame["cohort"].map(years))
+    with pytest.raises(EstimationError, match="where periods are unevenly spaced, number them"):
+        LocalProjectionDiD().fit(design(uneven))
+    late = uneven.assign(cohort=uneven["cohort"].replace({2017: 2018}))
+    said = LocalProjectionDiD().fit(design(late)).summary()
+    assert "Cohort 2020 does not enter: none of its units is observed in the base period" in said
     with pytest.raises(EstimationError, match="cannot pool horizons 0 to 5"):
         LocalProjectionDiD(effect="pooled", post=5).fit(design(frame))
     asked = LocalProjectionDiD(pre=1, post=4).fit(design(frame)).cells
     assert asked["note"].tolist()[-1].startswith("entrants and clean comparison units do not meet")
     with pytest.raises(DesignError, match="needs an untreated period of each treated unit"):
         LocalProjectionDiD().fit(design(frame.assign(cohort=frame["cohort"].replace(3.0, 1.0))))
+
+
+@pytest.mark.parametrize("settings", [{}, {"covariates": "z"}])
+@pytest.mark.parametrize("composition", ["any", "fixed"])
+def test_a_panel_of_every_other_year_counts_its_own_steps(settings, composition):
+    frame = staggered(4, n_units=80, periods=8, cohorts=(4, 6), missing=0.05)
+    biennial = frame.assign(time=2000 + 2 * frame["time"], cohort=2000 + 2 * frame["cohort"])
+    own = {"composition": composition, "weighting": "equal"}
+    wanted = LocalProjectionDiD(pre=2, post=1, **own).fit(design(frame, **settings))
+    found = LocalProjectionDiD(pre=5, post=3, **own).fit(design(biennial, **settings))
+    np.testing.assert_allclose(found.estimates, wanted.estimates, atol=EXACT)
+    np.testing.assert_allclose(found.std_errors, wanted.std_errors, rtol=EXACT)
+    np.testing.assert_array_equal(found.cells["event_time"], [-4, -2, 0, 2])
+    # Anticipation counts years: of one, the period two years before treatment holds none.
+    early = LocalProjectionDiD(pre=5, post=3, **own).fit(
+        design(biennial, anticipation=1, **settings)
+    )
+    assert early.cells["note"].tolist()[1].startswith("base period")

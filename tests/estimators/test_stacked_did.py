@@ -225,3 +225,17 @@ def test_a_table_with_gaps_counts_units_left_out_and_keeps_its_rows_to_itself(tm
     assert ours.notes == theirs.notes
     with pytest.raises(TableError, match="'rows' weighs the rows of units period by period"):
         StackedDiD(pre=1, post=1, unbalanced="rows").fit(there)
+
+
+@pytest.mark.parametrize("effects", ["pooled", "stack"])
+def test_a_panel_of_every_other_year_is_stacked_by_its_own_steps(effects):
+    frame = staggered(4, n_units=80, periods=8, cohorts=(4, 6))
+    biennial = frame.assign(time=2000 + 2 * frame["time"], cohort=2000 + 2 * frame["cohort"])
+    wanted = StackedDiD(pre=2, post=1, effects=effects).fit(design(frame))
+    found = StackedDiD(pre=4, post=3, effects=effects).fit(design(biennial))
+    np.testing.assert_allclose(found.estimates, wanted.estimates, atol=EXACT)
+    np.testing.assert_allclose(found.std_errors[found.std_errors > 0],
+                               wanted.std_errors[wanted.std_errors > 0], rtol=1e-9)  # fmt: skip
+    np.testing.assert_array_equal(found.cells["event_time"], [-4, -2, 0, 2])
+    with pytest.raises(DesignError, match="set pre to 4 or more"):
+        StackedDiD(pre=3).fit(design(biennial, anticipation=2))

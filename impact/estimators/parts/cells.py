@@ -38,6 +38,7 @@ __all__ = [
     "regress",
     "row_mass",
     "rows_seen",
+    "time_step",
     "unlinked",
     "untreated_periods",
 ]
@@ -82,6 +83,12 @@ def untreated_periods(design: Design) -> Booleans:
     """Tell which cohorts are untreated when, shape (C + 1, T), the never treated last."""
     onset = np.append(design.cohort_values, np.inf) - design.anticipation
     return np.asarray(design.periods[None, :] < onset[:, None])
+
+
+def time_step(design: Design) -> int:
+    """Return the largest distance that lies a whole number of times between periods and cohorts."""
+    marks = np.unique(np.append(design.periods, design.cohort_values)).astype(np.int64)
+    return max(int(np.gcd.reduce(np.diff(marks))), 1)
 
 
 def period_dummies(design: Design) -> Floats:

@@ -32,8 +32,8 @@ class FixedEffects(RegressionEstimator):
 
     Parameters
     ----------
-    effects : any of "unit", "time", columns of the panel, and columns crossed as "a^b"; one of
-        them may carry slopes of its own for variables, as "unit[x]" or "region[x, z]"
+    effects : any of "unit", "time", columns of the panel, and columns crossed as "a^b"; they may
+        carry slopes of their own for variables, as "unit[x]" or "region[x, z]"
     trends : give each unit a linear trend of its own, as "unit[time]" does
 
     Notes
@@ -41,7 +41,9 @@ class FixedEffects(RegressionEstimator):
     The effects are swept out exactly, whatever the gaps (Frisch-Waugh-Lovell). Covariates that
     effects or other covariates explain exactly get no coefficient and a note that says which.
     Effects with slopes take their own intercept too (fixest's ``unit[x]``); for coefficients by
-    group that are of interest themselves there are SlopesByGroup and MeanGroup.
+    group that are of interest themselves there are SlopesByGroup and MeanGroup. Where several
+    effects have slopes, those beside the largest effect's may number 3,000 with the levels, and
+    CR2, CR3 and the jackknife are not computed, so that few clusters give no p-values by default.
     Where units adopt a treatment at different dates its coefficient compares newly treated
     with already treated units; use CallawaySantAnna for the treatment's effect then.
 
@@ -66,11 +68,11 @@ class FixedEffects(RegressionEstimator):
                 'FixedEffects: effects is empty. Name at least one, such as "unit", or use '
                 "PooledOLS."
             )
-        groups, slopes = split_slopes(names)
-        if self.trends and "unit" not in (groups[:1] if slopes else groups):
+        groups = split_slopes(names)
+        if self.trends and "unit" not in groups:
             raise DesignError(
-                'FixedEffects: trends are slopes of the unit effects; effects must include "unit", '
-                f"and no other effect may carry slopes; it was {names}."
+                'FixedEffects: trends are slopes of the unit effects; effects must include "unit"; '
+                f"it was {names}."
             )
 
     def _needs_rows(self, design: Design) -> str | None:
@@ -90,20 +92,27 @@ class FixedEffects(RegressionEstimator):
             label = ", ".join(self.effects)
             return coefficient_result(self, design, fit, f"{self.estimand} ({label})")
         variables = design_variables(design)
-        names, slopes = split_slopes(tuple(self.effects))
-        if self.trends:
-            names.sort(key=lambda name: name != "unit")
-            slopes = [*slopes, "time"]
-        groups = effect_groups(design, variables.rows, names)
-        own = slope_columns(design, slopes) if slopes else None
+        slopes = split_slopes(tuple(self.effects))
+        if self.trends and "time" not in slopes["unit"]:
+            slopes["unit"].append("time")
+        coded = dict(zip(slopes, effect_groups(design, variables.rows, list(slopes)), strict=True))
+        # The largest effect with slopes is swept out first and its slopes with it.
+        names = sorted(slopes, key=lambda name: -coded[name].size if slopes[name] else 0)
+        groups = [coded[name] for name in names]
+        own = [slope_columns(design, slopes[name]) if slopes[name] else None for name in names]
+        further = [(g, z) for g, z in zip(groups[1:], own[1:], strict=True) if z is not None]
         fit = regress(
             design,
             variables,
             effects=groups,
-            slopes=own,
+            slopes=own[0],
+            further=further,
             covariance=self.covariance,
             convention=self.convention,
         )
+        absorbed = AbsorbedEffects(
+            tuple(names), tuple(groups), tuple(slopes[names[0]]), own[0], bool(further)
+        )
         label = ", ".join(self.effects) + (", unit trends" if self.trends else "")
-        extra = {"absorbed": AbsorbedEffects(tuple(names), tuple(groups), tuple(slopes), own)}
+        extra = {"absorbed": absorbed}
         return coefficient_result(self, design, fit, f"{self.estimand} ({label})", extra=extra)

@@ -69,7 +69,7 @@ def fixed_effects(result: Result) -> RecoveredEffects:
 
     Raises
     ------
-    DesignError : the result is of no regression with absorbed effects
+    DesignError : the result is of no regression with absorbed effects, or several have slopes
 
     Notes
     -----
@@ -89,6 +89,7 @@ def fixed_effects(result: Result) -> RecoveredEffects:
             f"{result.estimator} absorbed no fixed effects, so none can be recovered. Name them "
             'with FixedEffects(effects=("unit", "time")).'
         )
+    fitted.refuse_several_slopes()
     found, sentences = _normalised(fitted, fitted.recovered())
     pieces = []
     for j, name in enumerate(absorbed.names):
@@ -125,7 +126,8 @@ def predict(result: Result, frame: pd.DataFrame | None = None) -> pd.DataFrame:
 
     Raises
     ------
-    DesignError : an estimator without such fitted values, or rows that lack a column
+    DesignError : an estimator without such fitted values, rows that lack a column, other rows where
+        several effects have slopes
 
     Notes
     -----
@@ -141,6 +143,7 @@ def predict(result: Result, frame: pd.DataFrame | None = None) -> pd.DataFrame:
             f"predict takes the rows to predict as a pandas DataFrame; this is a "
             f"{type(frame).__name__}."
         )
+    fitted.refuse_several_slopes()
     return fitted.other_rows(frame)
 
 
@@ -200,6 +203,15 @@ class _Fitted:
     def coefficients(self) -> Floats:
         """Coefficients of all regressors, zero for those without."""
         return np.nan_to_num(self.regression.coefficients)
+
+    def refuse_several_slopes(self) -> None:
+        """Refuse effects that are not recovered."""
+        if self.absorbed.several_slopes:
+            raise DesignError(
+                f"{self.result.estimator} absorbed slopes of several effects, whose values are not "
+                "recovered: predict(result) gives the fitted values of its own rows only. Give "
+                "slopes to one effect for more."
+            )
 
     def recovered(self) -> Recovered:
         """Solve for the effects, free levels zero."""

@@ -100,6 +100,7 @@ def absorb(
     effects: Sequence[NDArray[Any] | Groups],
     weights: Floats | None = None,
     slopes: Floats | None = None,
+    further: Sequence[tuple[Groups, Floats]] = (),
 ) -> Absorber:
     r"""Prepare effects to be swept out exactly.
 
@@ -111,6 +112,7 @@ def absorb(
     effects : groups, or an array of codes or labels, of shape (n,), an effect
     weights : positive weights, shape (n,)
     slopes : shape (q, n), variables whose slope differs between the groups of the first effect
+    further : other effects with the variables, (q, n), whose slopes differ between their groups
 
     Returns
     -------
@@ -138,11 +140,11 @@ def absorb(
     first = 0 if slopes is not None else int(np.argmax([group.size for group in groups]))
     units = groups.pop(first)
     block = unit_block(units, weights, slopes)
-    if not groups:
+    if not groups and not further:
         return Absorber(block, None)
-    layout = lay_out(units, groups[0]) if len(groups) == 1 else None
+    layout = lay_out(units, groups[0]) if len(groups) == 1 and not further else None
     if layout is None or not layout.is_one_to_one:
-        sparse = sparse_levels(block, groups, weights, slopes is None)
+        sparse = sparse_levels(block, groups, weights, slopes is None, further)
         return Absorber(block, sparse, tuple(groups))
     dense = dense_levels(layout, block, weights, slopes is None)
     return Absorber(block, dense, tuple(groups))

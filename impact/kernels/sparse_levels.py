@@ -1,9 +1,10 @@
-"""Any number of further effects through a sparse incidence matrix."""
+"""Any number of further effects, and slopes of theirs, through a sparse incidence matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from impact.errors import EstimationError
 from impact.kernels.groups import Groups
 from impact.kernels.level_systems import DENSE_SYSTEM, RANK_CUT, Factor, components, factorise
-from impact.kernels.unit_block import UnitBlock
+from impact.kernels.unit_block import UnitBlock, unit_block
 
 __all__ = ["SparseLevels", "sparse_levels"]
 
@@ -35,9 +36,9 @@ CG_GAIN = 1e-24
 class SparseLevels:
     """Any number of further effects through a sparse incidence matrix.
 
-    ``incidence`` is sparse of shape (n, R) with a one for each row and effect; ``factor`` is None
-    when R is too large for a dense system, which is then solved by conjugate gradients with
-    the system's ``diagonal`` as preconditioner.
+    ``incidence`` is sparse of shape (n, R) with a one for each row and effect, and the values of
+    slopes; ``factor`` is None when R is too large for a dense system, which is then solved by
+    conjugate gradients with the system's ``diagonal`` as preconditioner.
     """
 
     block: UnitBlock
@@ -62,7 +63,7 @@ class SparseLevels:
     def settle(self, column: Floats) -> tuple[Floats, Floats]:
         """Return what units and levels leave of a column, (n,), and a solution of levels, (R,)."""
         left, effect = self.block.sweep(column), np.zeros(len(self.diagonal))
-        scale = float(self._margins(np.abs(column)).max()) or 1.0
+        scale = float((self._sizes.T @ np.abs(self._weighted(column))).max()) or 1.0
         for _ in range(SWEEPS):
             right = self._margins(left)
             unexplained = float(np.abs(right).max()) / scale
@@ -93,8 +94,14 @@ class SparseLevels:
 
     def _margins(self, column: Floats) -> Floats:
         """Sum a column, times weights, over each level, shape (R,)."""
-        weighted = column if self.weights is None else column * self.weights
-        return np.asarray(self.incidence.T @ weighted)
+        return np.asarray(self.incidence.T @ self._weighted(column))
+
+    def _weighted(self, column: Floats) -> Floats:
+        return column if self.weights is None else column * self.weights
+
+    @cached_property
+    def _sizes(self) -> Any:
+        return self.incidence if self.incidence.data.min() >= 0 else abs(self.incidence)
 
     def _solve(self, right: Floats) -> Floats:
         if self.factor is not None:
@@ -107,25 +114,51 @@ class SparseLevels:
 
 
 def sparse_levels(
-    block: UnitBlock, groups: Sequence[Groups], weights: Floats | None, plain: bool
+    block: UnitBlock,
+    groups: Sequence[Groups],
+    weights: Floats | None,
+    plain: bool,
+    slopes: Sequence[tuple[Groups, Floats]] = (),
 ) -> SparseLevels:
-    """Stack the levels of the other effects and build their Schur complement."""
+    """Stack the levels of the other effects and build their Schur complement.
+
+    Parameters
+    ----------
+    block : the effect eliminated first
+    groups : the other effects
+    plain : whether ``block`` has no slopes
+    slopes : partitions with variables, (q, n), whose slope differs between their groups
+
+    Raises
+    ------
+    EstimationError : slopes beside more than 3,000 levels
+    """
     from scipy.sparse import csr_array
 
     n = len(block.units.codes)
-    offsets = np.concatenate(([0], np.cumsum([group.size for group in groups])))
-    columns = np.stack([g.codes + o for g, o in zip(groups, offsets, strict=False)], axis=1)
-    rows = np.arange(0, columns.size + 1, len(groups))
+    parts = [(group, np.ones(n)) for group in groups]
+    parts += [part for group, variables in slopes for part in _bases(group, variables, weights)]
+    offsets = np.concatenate(([0], np.cumsum([group.size for group, _ in parts])))
+    columns = np.stack([g.codes + o for (g, _), o in zip(parts, offsets, strict=False)], axis=1)
+    values = np.stack([own for _, own in parts], axis=1)
+    rows = np.arange(0, columns.size + 1, len(parts))
     size = int(offsets[-1])
-    incidence = csr_array((np.ones(columns.size), columns.ravel(), rows), shape=(n, size))
+    incidence = csr_array((values.ravel(), columns.ravel(), rows), shape=(n, size))
     weight = np.ones(n) if weights is None else weights
-    margins = np.asarray(incidence.T @ weight)
+    squares = incidence if not slopes else incidence * incidence
+    margins = np.asarray(squares.T @ weight)
     by_unit = [
         csr_array((row, (block.units.codes, np.arange(n))), shape=(block.units.size, n)) @ incidence
         for row in block.weighted
     ]
-    alone = len(groups) == 1 and plain
+    alone = len(parts) == len(groups) == 1 and plain
     known = size - 1 - int(components(block.units, groups[0]).max()) if alone else None
+    if size > DENSE_SYSTEM and slopes:
+        raise EstimationError(
+            f"slopes of several effects are solved for up to {DENSE_SYSTEM:,} levels and slopes "
+            f"beside those of the largest effect; here are {size:,}. Leave some out, or give "
+            "slopes to one effect only."
+        )
     if size > DENSE_SYSTEM:
         diagonal = margins - sum(np.asarray((m * m).sum(axis=0)).ravel() for m in by_unit)
         diagonal = np.where(diagonal > RANK_CUT * margins, diagonal, margins)
@@ -137,6 +170,13 @@ def sparse_levels(
         system -= (crossing.T @ crossing).toarray()
     factor = factorise(system, float(margins.max()), known)
     return SparseLevels(block, incidence, weights, np.diag(system), factor, factor.rank)
+
+
+def _bases(group: Groups, variables: Floats, weights: Floats | None) -> list[tuple[Groups, Floats]]:
+    """Return variables centred and apart within groups, as large there as the intercepts."""
+    own = unit_block(group, weights, variables)
+    scale = group.spread(np.sqrt(own.sizes))
+    return [(group, basis * scale) for basis in own.slopes]
 
 
 def _conjugate_gradient(

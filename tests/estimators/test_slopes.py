@@ -6,9 +6,19 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 
-from impact import Design, FixedEffects, MeanGroup, Panel, PanelIV, SlopesByGroup
-from impact.errors import DesignError, EstimationError
+from impact import (
+    Design,
+    FixedEffects,
+    MeanGroup,
+    Panel,
+    PanelIV,
+    SlopesByGroup,
+    fixed_effects,
+    predict,
+)
+from impact.errors import DesignError, EstimationError, InferenceError
 from impact.estimators.from_formula import fit_formula
+from impact.kernels import sparse_levels
 
 CLOSED_FORM = 1e-10
 PRINTED_OUT = 1e-8  # dummies by the hundred: statsmodels inverts by pinv
@@ -48,6 +58,88 @@ def test_absorbed_slopes_equal_dummies(effects, formula):
     written = smf.ols(formula, frame).fit()
     np.testing.assert_allclose(result.estimates[0], written.params["x"], rtol=PRINTED_OUT)
     np.testing.assert_allclose(result.std_errors[0], written.bse["x"], rtol=PRINTED_OUT)
+
+
+SEVERAL = [
+    (("unit[z]", "time[w]"), ["unit", "unit:z", "time", "time:w"]),
+    (("region[z]", "unit", "time[z]"), ["unit", "region:z", "time", "time:z"]),
+    (("unit[w]", "group[year]"), ["unit", "unit:w", "group:year"]),
+    (("unit[z, w]", "time", "phase[w]"), ["unit", "unit:z", "unit:w", "time", "phase:w"]),
+]
+
+
+def written_out(frame, columns, weights):
+    """Return the slope of x, its variances by name, the residual degrees and the fitted values."""
+    parts = []
+    for column in columns:
+        group, _, variable = column.partition(":")
+        dummies = pd.get_dummies(frame[group], dtype=float).to_numpy()
+        parts.append(dummies * frame[variable].to_numpy()[:, None] if variable else dummies)
+    root = np.sqrt(weights)
+    d = np.hstack(parts) * root[:, None]
+    d = d[:, (d**2).sum(axis=0) > 0]
+    basis, sizes, _ = np.linalg.svd(d / np.sqrt((d**2).sum(axis=0)), full_matrices=False)
+    basis = basis[:, sizes > 1e-9 * sizes[0]]
+    x, y = (frame[c].to_numpy() * root for c in ("x", "y"))
+    x_left, y_left = x - basis @ (basis.T @ x), y - basis @ (basis.T @ y)
+    slope = x_left @ y_left / (x_left @ x_left)
+    left = y_left - slope * x_left
+    n, k = len(y), basis.shape[1] + 1
+    scores, bread = x_left * left, 1 / (x_left @ x_left)
+    leverage = (basis**2).sum(axis=1) + x_left**2 * bread
+    by_place = pd.Series(scores).groupby(frame["place"].to_numpy()).sum()
+    places = len(by_place)
+    variances = {
+        "classical": left @ left / (n - k) * bread,
+        "HC1": n / (n - k) * (scores**2).sum() * bread**2,
+        "HC3": ((scores / (1 - leverage)) ** 2).sum() * bread**2,
+        "CR1": (n - 1) / (n - k) * places / (places - 1) * (by_place**2).sum() * bread**2,
+    }
+    return slope, variances, n - k, (y - left) / root
+
+
+@pytest.mark.parametrize("weights", [None, "share"])
+@pytest.mark.parametrize(("effects", "columns"), SEVERAL)
+def test_slopes_of_several_effects_equal_dummies(effects, columns, weights):
+    """Groups may nest each other, and years count from zero or from two thousand."""
+    frame = data().assign(
+        w=lambda f: np.sin(f["unit"] * f["time"]),
+        year=lambda f: f["time"] + 2000.0,
+        group=lambda f: f["unit"] % 3,
+        share=lambda f: 0.5 + f["unit"] % 4,
+    )
+    frame = frame.sort_values(["unit", "time"])
+    design = design_of(frame, covariates="x", clusters="place", weights=weights)
+    share = np.ones(len(frame)) if weights is None else frame["share"].to_numpy()
+    slope, variances, spare, fitted = written_out(frame, columns, share)
+    for covariance, variance in variances.items():
+        estimator = FixedEffects(effects=effects, covariance=covariance, convention="areg")
+        result = estimator.fit(design)
+        np.testing.assert_allclose(result.estimates[0], slope, rtol=PRINTED_OUT)
+        np.testing.assert_allclose(result.std_errors[0], np.sqrt(variance), rtol=PRINTED_OUT)
+        assert result.extra["df_residual"] == spare
+    np.testing.assert_allclose(predict(result)["fitted"], fitted, rtol=1e-7, atol=1e-7)
+
+
+def test_slopes_of_several_effects_have_no_blocks():
+    frame = data()
+    design = design_of(frame, covariates="x", clusters="place")
+    result = FixedEffects(effects=("unit[z]", "time[z]")).fit(design)
+    with pytest.raises(InferenceError, match="cr2"):
+        result.infer("cr2")
+    with pytest.raises(InferenceError, match="where several effects have slopes"):
+        FixedEffects(effects=("unit[z]", "time[z]"), covariance="CR2").fit(design)
+    assert set(result.infer("auto").tidy()["inference"]) == {"none"}
+    with pytest.raises(DesignError, match="absorbed slopes of several effects"):
+        fixed_effects(result)
+    with pytest.raises(DesignError, match="absorbed slopes of several effects"):
+        predict(result, frame)
+
+
+def test_slopes_of_a_large_second_effect_are_refused(monkeypatch):
+    monkeypatch.setattr(sparse_levels, "DENSE_SYSTEM", 15)
+    with pytest.raises(EstimationError, match="solved for up to 15 levels and slopes .* are 24"):
+        FixedEffects(effects=("unit[z]", "time[z]")).fit(design_of(data(), covariates="x"))
 
 
 def test_unit_slopes_of_time_are_unit_trends():
@@ -246,10 +338,10 @@ def test_refusals():
     mixed.loc[mixed["unit"] > 57, "x"] = 1.0
     with pytest.raises(DesignError, match='written "group\\[x\\]".*unit\\[x'):
         FixedEffects(effects=("unit[x", "time"))
-    with pytest.raises(DesignError, match="for one group variable; they were unit"):
-        FixedEffects(effects=("unit[x]", "time[x]"))
-    with pytest.raises(DesignError, match="no other effect may carry slopes"):
-        FixedEffects(effects=("region[x]", "unit"), trends=True)
+    with pytest.raises(DesignError, match="have a level each, so that fixest's"):
+        FixedEffects(effects=("unit[[x]]", "time"))
+    with pytest.raises(DesignError, match='effects must include "unit"; it was'):
+        FixedEffects(effects=("region[x]", "time"), trends=True)
     with pytest.raises(DesignError, match='"z", whose slope differs by group, is missing in 1 row'):
         FixedEffects(effects=("unit[z]", "time")).fit(design_of(no_z, covariates="x"))
     with pytest.raises(DesignError, match="which FixedEffects takes"):

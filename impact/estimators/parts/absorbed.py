@@ -28,12 +28,14 @@ class AbsorbedEffects:
     names : of the effects, as estimators take them; the first carries the slopes
     groups : of the regression's rows, one partition an effect
     slope_names, slopes : variables with a slope a group of the first effect, shape (q, n)
+    several_slopes : whether other effects have slopes too, which are not recovered
     """
 
     names: tuple[str, ...] = ()
     groups: tuple[Groups, ...] = ()
     slope_names: tuple[str, ...] = ()
     slopes: Floats | None = None
+    several_slopes: bool = False
 
     def levels(self, design: Design, positions: Integers | None, effect: int) -> pd.Index:
         """Return the labels of an effect's levels, in the order of its codes."""

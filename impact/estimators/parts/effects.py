@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design, DesignRows
-from impact.errors import DesignError, listing, near, plural
+from impact.errors import DesignError, near, plural
 from impact.estimators.parts.variables import unit_trend
 from impact.kernels.groups import Groups, compact
 
@@ -35,24 +35,26 @@ def effect_groups(design: Design, rows: DesignRows, effects: Sequence[str]) -> l
     return [_effect(design, rows, effect) for effect in effects]
 
 
-def split_slopes(effects: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Read "group[x, z]" among effects: the effects, that one first, and its variables.
+def split_slopes(effects: Sequence[str]) -> dict[str, list[str]]:
+    """Read "group[x, z]" among effects: each effect's variables with slopes, none for most.
 
     Raises
     ------
-    DesignError : brackets that cannot be read, or slopes of two effects
+    DesignError : brackets that cannot be read
     """
-    with_slopes = [effect for effect in effects if "[" in effect]
-    if not with_slopes:
-        return list(effects), []
-    read = re.fullmatch(r"([^\[\]]+)\[([^\[\]]+)\]", with_slopes[0].strip())
-    if read is None or len(with_slopes) > 1:
-        raise DesignError(
-            f'fixed effects with slopes are written "group[x]" or "group[x, z]", for one group '
-            f'variable; they were {listing(with_slopes)}. Cross groups as "a^b[x]" if both matter.'
-        )
-    others = [effect for effect in effects if effect != with_slopes[0]]
-    return [read[1].strip(), *others], [name.strip() for name in read[2].split(",")]
+    found: dict[str, list[str]] = {}
+    for effect in effects:
+        read = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]+)\])?", effect.strip())
+        if read is None:
+            raise DesignError(
+                f'fixed effects with slopes are written "group[x]" or "group[x, z]"; this was '
+                f'"{effect}". Groups with slopes have a level each, so that fixest\'s "group[[x]]" '
+                "has no counterpart."
+            )
+        names = [name.strip() for name in read[2].split(",")] if read[2] else []
+        own = found.setdefault(read[1].strip(), [])
+        own += [name for name in names if name not in own]
+    return found
 
 
 def slope_columns(design: Design, names: Sequence[str]) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -12,7 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design, DesignRows
-from impact.errors import DesignError, EstimationError, check_choice, listing, plural
+from impact.errors import (
+    DesignError,
+    EstimationError,
+    InferenceError,
+    check_choice,
+    listing,
+    plural,
+)
 from impact.estimators.base import Estimator
 from impact.estimators.parts.covariances import Covariance
 from impact.estimators.parts.variables import Variables
@@ -21,6 +28,7 @@ from impact.inference.clusters import (
     KINDS,
     BlockScores,
     Convention,
+    FullRegression,
     count_effects,
     full_regression,
 )
@@ -41,6 +49,11 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+
+SEVERAL_SLOPES = (
+    "CR2, CR3 and the jackknife are not computed where several effects have slopes of their own. "
+    "Use CR1, or give slopes to one effect only."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +167,7 @@ def regress(
     *,
     effects: Sequence[Groups] = (),
     slopes: Floats | None = None,
+    further: Sequence[tuple[Groups, Floats]] = (),
     covariance: Covariance = "CR1",
     convention: Convention = "fixest",
 ) -> Regression:
@@ -163,6 +177,7 @@ def regress(
     ----------
     effects : absorbed effects; the first carries ``slopes``
     slopes : shape (q, n), variables with a slope a group of the first effect
+    further : other effects with variables, (q, n), that have a slope a group of theirs
 
     Notes
     -----
@@ -170,7 +185,7 @@ def regress(
     the caller to say whether an answer is left.
     """
     rows = variables.rows
-    absorber = absorb(effects, rows.weights, slopes) if effects else None
+    absorber = absorb(effects, rows.weights, slopes, further) if effects else None
     fit = least_squares(
         variables.outcome,
         variables.regressors,
@@ -180,26 +195,37 @@ def regress(
         leverage_of_effects=None if absorber is None else absorber.leverage,
     )
     clusters = cluster_groups(design, rows, effects)
-    full = cache(
-        partial(
-            full_regression,
-            fit,
-            variables.outcome,
-            variables.regressors[fit.kept] if fit.redundant else variables.regressors,
-            rows.weights,
-            effects,
-            slopes,
-            clusters[0],
+    full: Callable[..., FullRegression] = (
+        _no_blocks
+        if further
+        else cache(
+            partial(
+                full_regression,
+                fit,
+                variables.outcome,
+                variables.regressors[fit.kept] if fit.redundant else variables.regressors,
+                rows.weights,
+                effects,
+                slopes,
+                clusters[0],
+            )
         )
     )
     kind = covariance if isinstance(covariance, str) else covariance.kernel(design, rows, fit)
     contrast = np.zeros((len(variables.names), len(fit.kept)))
     contrast[fit.kept, np.arange(len(fit.kept))] = 1.0
     counts = count_effects(effects, clusters, fit.n_effects, 0 if slopes is None else len(slopes))
-    uncertainty = BlockScores(fit, clusters, contrast, counts, full, kind, convention)
+    n_further = sum(groups.size * len(variables) for groups, variables in further)
+    counts = replace(counts, fixest=counts.fixest + n_further)
+    uncorrected = SEVERAL_SLOPES if further else ""
+    uncertainty = BlockScores(fit, clusters, contrast, counts, full, kind, convention, uncorrected)
     lone = [(effect.counts[effect.codes] == 1) for effect in effects if effect.counts.min() == 1]
     n_lone = int(np.logical_or.reduce(lone).sum()) if lone else 0
     return Regression(variables, fit, uncertainty, absorber, n_lone)
+
+
+def _no_blocks(**_: Any) -> FullRegression:
+    raise InferenceError(SEVERAL_SLOPES)
 
 
 def cluster_groups(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -24,11 +25,11 @@ from impact.estimators.parts.donors import (
     donor_blocks,
     donor_counts,
     needs_of_placebos,
-    placebo_uncertainty,
     refuse_resampling,
     weight_frame,
     with_rank_note,
 )
+from impact.estimators.parts.misfit import Refit, placebo_uncertainty
 from impact.inference.placebo import Assignment
 from impact.kernels.ridge_augmentation import augmented_weights, choose_ridge
 from impact.kernels.simplex import simplex_least_squares
@@ -37,7 +38,7 @@ from impact.result import Result
 __all__ = ["AugmentedSyntheticControl", "AugmentedSyntheticControlFit"]
 
 Floats: TypeAlias = NDArray[np.float64]
-Blocks: TypeAlias = tuple[Block, ...]
+Blocks: TypeAlias = Sequence[Block]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,14 +130,16 @@ class AugmentedSyntheticControl(Estimator):
     def _estimate(self, design: Design) -> Result:
         blocks = donor_blocks(design, self.pool, separate=not self.pooled)
         fits = [self._fit_block(design.outcomes, block) for block in blocks]
-        paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
+        paths = _joined(design, blocks, fits)
         placebos = self._placebos(design, blocks, fits)
         description = _describe(design, blocks, fits)
         result = Result(
             estimator=self.name,
             design=design,
             cells=cell_frame(design, paths, donor_counts(design, blocks)),
-            uncertainty=placebo_uncertainty(design, blocks, paths, placebos, demeaned=self.demean),
+            uncertainty=placebo_uncertainty(
+                design, blocks, paths, placebos, self._refit(design), demeaned=self.demean
+            ),
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),
@@ -166,6 +169,19 @@ class AugmentedSyntheticControl(Estimator):
 
     def _centred(self, before: Floats) -> Floats:
         return before - before.mean(axis=-1, keepdims=True) if self.demean else before
+
+    def _refit(self, design: Design) -> Refit:
+        """Return how other blocks are fitted."""
+
+        def fits(blocks: Blocks) -> list[_BlockFit]:
+            return [self._fit_block(design.outcomes, block) for block in blocks]
+
+        return Refit(
+            lambda blocks: _joined(design, blocks, fits(blocks)),
+            lambda blocks: cohort_paths(
+                design, blocks, np.stack(self._placebos(design, blocks, fits(blocks)), axis=1)
+            ),
+        )
 
     def _placebos(self, design: Design, blocks: Blocks, fits: list[_BlockFit]) -> list[Floats]:
         """Return placebo paths of each block, shape (B, T), if asked for."""
@@ -229,6 +245,12 @@ def _fit(
         equal_imbalance=float(np.linalg.norm(goal - before.mean(axis=0))),
         residual=base.residual,
     )
+
+
+def _joined(design: Design, blocks: Blocks, fits: Sequence[_BlockFit]) -> Floats:
+    """Average the blocks' paths into cohorts, shape (C, T)."""
+    paths = np.stack([fit.path for fit in fits])
+    return np.asarray(cohort_paths(design, blocks, paths[None])[0])
 
 
 def _describe(

@@ -84,6 +84,9 @@ class InteractiveFixedEffects(Estimator):
     fit. Cells before treatment are in-sample residuals, closer to zero than placebos would be.
     With rank 0 this is the imputation of two-way effects. Refits keep the rank.
 
+    With placebos, where an effect is found although treatment is pretended to begin earlier, there
+    is no standard error, interval or rank, and the table says why.
+
     Source
     ------
     Bai (2009), Econometrica 77(4); Xu (2017), Political Analysis 25(1), eqs. (4)-(9); Liu, Wang

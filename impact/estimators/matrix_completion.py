@@ -83,6 +83,9 @@ class MatrixCompletion(Estimator):
     largest singular value that two-way effects leave gives those effects alone. Refits keep the
     price of singular values, penalty N T of the whole sample.
 
+    With placebos, where an effect is found although treatment is pretended to begin earlier, there
+    is no standard error, interval or rank, and the table says why.
+
     Source
     ------
     Athey, Bayati, Doudchenko, Imbens and Khosravi (2021), Journal of the American Statistical

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import ClassVar, Literal, TypeAlias, get_args
@@ -25,22 +26,22 @@ from impact.estimators.parts.donors import (
     donor_blocks,
     donor_counts,
     needs_of_placebos,
-    placebo_uncertainty,
     refuse_resampling,
     with_rank_note,
 )
-from impact.estimators.parts.matching import Matching, MatchingProblem, Solver
+from impact.estimators.parts.matching import Matching, MatchingFit, MatchingProblem, Solver
+from impact.estimators.parts.misfit import Refit, placebo_uncertainty
 from impact.estimators.parts.one_treated import conformal_frame, debiased, predicted_frame
 from impact.estimators.parts.predictors import Predictor, PredictorWeights
 from impact.estimators.parts.synthetic_control_fit import describe, fit_notes
-from impact.inference.placebo import CrossFit
+from impact.inference.placebo import CrossFit, PlaceboDraws
 from impact.inference.prediction import Dependence, Errors, Moments
 from impact.result import Result
 
 __all__ = ["Predictor", "SyntheticControl"]
 
 Floats: TypeAlias = NDArray[np.float64]
-Blocks: TypeAlias = tuple[Block, ...]
+Blocks: TypeAlias = Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ class SyntheticControl(Estimator):
 
     Standard errors are the spread of placebo estimates, valid if units vary alike; ranks need
     exchangeability only. Where the gap before treatment would itself rank as an effect, at 5 % or
-    the smallest p-value, among the placebos' gaps after it, estimates come with no standard error,
-    interval or rank, and the table says why. The ratio of gaps after and before treatment, ranked
+    the smallest p-value, among the placebos' gaps after it, or an effect is found where treatment
+    is pretended to begin earlier, estimates come with no standard error, interval or rank, and
+    the table says why. The ratio of gaps after and before treatment, ranked
     among placebos, is in ``quality``. With J donors no p-value below 1/(J + 1) is possible. A
     bootstrap would treat one treated unit as a sample; it is not offered.
 
@@ -158,14 +160,16 @@ class SyntheticControl(Estimator):
         blocks, matching = self._blocks(design), self._matching
         problems = [matching.problem(design, block) for block in blocks]
         fits = [matching.solve(problem) for problem in problems]
-        paths = cohort_paths(design, blocks, np.stack([fit.path for fit in fits])[None])[0]
+        paths = _joined(design, blocks, fits)
         placebos = self._placebos(design, blocks, problems)
         description = describe(self.predictors, design, problems, fits, placebos)
         result = Result(
             estimator=self.name,
             design=design,
             cells=cell_frame(design, paths, donor_counts(design, blocks)),
-            uncertainty=placebo_uncertainty(design, blocks, paths, placebos, demeaned=self.demean),
+            uncertainty=placebo_uncertainty(
+                design, blocks, paths, placebos, self._refit(design), demeaned=self.demean
+            ),
             estimand=self.estimand,
             shares=cohort_shares(design),
             settings=self.settings(),
@@ -299,14 +303,21 @@ class SyntheticControl(Estimator):
 
         Returns
         -------
-        DataFrame with time, estimate, conf_low, conf_high, and weights_low and weights_high:
-        the part of the bounds that the uncertainty of the weights has by itself
+        DataFrame with time, estimate, conf_low, conf_high; weights_low and weights_high: the part
+        of the bounds that the uncertainty of the weights has by itself; and note
 
         Raises
         ------
         DesignError : an unknown choice, or a level outside (0, 1)
         InferenceError : several treated units, predictors, proximity, a perfect fit before
             treatment, or too few periods (see ``prediction_bounds``)
+
+        Notes
+        -----
+        Where ``fit`` gives no rank because the treated unit is missed before treatment, bounds are
+        NaN and the note says why: a trend that donors lack is in every later gap. With a trend of
+        0.4 standard deviations of the noise a period, 90 % bounds held in 77 % of 40 samples of
+        14 periods before and 6 after treatment; with one of 0.8, in 63 %.
 
         Source
         ------
@@ -324,7 +335,7 @@ class SyntheticControl(Estimator):
                 "proximity trades fit for nearness. Leave proximity out."
             )
         problem = self._single(design, "prediction intervals are")
-        return predicted_frame(
+        frame = predicted_frame(
             self._matching,
             problem,
             design.periods,
@@ -334,7 +345,27 @@ class SyntheticControl(Estimator):
             moments=moments,
             draws=draws,
             seed=seed,
+        ).assign(note=self._doubt(design))
+        bounds = ["conf_low", "conf_high", "weights_low", "weights_high"]
+        return frame.assign(**{name: frame[name].where(frame["note"] == "") for name in bounds})
+
+    def _doubt(self, design: Design) -> str:
+        """Say how the treated unit is missed before treatment; empty if it is not."""
+        placebo = replace(self, inference="placebo")
+        blocks = self._blocks(design)
+        if len(blocks[0].donors) <= len(blocks[0].treated):
+            return ""
+        problems = [self._matching.problem(design, block) for block in blocks]
+        paths = _joined(design, blocks, [self._matching.solve(p) for p in problems])
+        uncertainty = placebo_uncertainty(
+            design,
+            blocks,
+            paths,
+            placebo._placebos(design, blocks, problems),
+            placebo._refit(design),
+            demeaned=self.demean,
         )
+        return uncertainty.doubt if isinstance(uncertainty, PlaceboDraws) else ""
 
     def debiased_average(self, design: Design, *, folds: int = 3) -> CrossFit:
         """Estimate the average effect with its bias measured in held-out pre-periods.
@@ -376,6 +407,23 @@ class SyntheticControl(Estimator):
             )
         return self._matching.problem(design, blocks[0])
 
+    def _refit(self, design: Design) -> Refit | None:
+        """Return how other blocks are fitted; None where predictors have periods of their own."""
+        if self.predictors:
+            return None
+
+        def problems(blocks: Sequence[Block]) -> list[MatchingProblem]:
+            return [self._matching.problem(design, block) for block in blocks]
+
+        return Refit(
+            lambda blocks: _joined(
+                design, blocks, [self._matching.solve(p) for p in problems(blocks)]
+            ),
+            lambda blocks: cohort_paths(
+                design, blocks, np.stack(self._placebos(design, blocks, problems(blocks)), axis=1)
+            ),
+        )
+
     def _placebos(
         self, design: Design, blocks: Blocks, problems: list[MatchingProblem]
     ) -> list[Floats]:
@@ -387,6 +435,12 @@ class SyntheticControl(Estimator):
             self._matching.placebos(problem, assignment)
             for problem, assignment in zip(problems, assignments, strict=True)
         ]
+
+
+def _joined(design: Design, blocks: Sequence[Block], fits: Sequence[MatchingFit]) -> Floats:
+    """Average the blocks' paths into cohorts, shape (C, T)."""
+    paths = np.stack([fit.path for fit in fits])
+    return np.asarray(cohort_paths(design, blocks, paths[None])[0])
 
 
 def _is_cost(price: object) -> bool:

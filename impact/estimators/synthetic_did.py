@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, TypeAlias
 
@@ -25,6 +26,7 @@ from impact.estimators.parts.donors import (
     weight_frame,
     with_rank_note,
 )
+from impact.estimators.parts.misfit import TRENDS, Refit, level_doubt, pretend_earlier
 from impact.inference.placebo import (
     PlaceboDraws,
     canonical_order,
@@ -47,7 +49,7 @@ __all__ = ["SyntheticDiD", "SyntheticDiDFit"]
 Floats: TypeAlias = NDArray[np.float64]
 Booleans: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
-Blocks: TypeAlias = tuple[Block, ...]
+Blocks: TypeAlias = Sequence[Block]
 Solver: TypeAlias = Literal["exact", "frank_wolfe"]
 
 # The time weights' ridge, in units of the noise: it only makes them unique.
@@ -112,7 +114,10 @@ class SyntheticDiD(Estimator):
     Covariates enter by projection: the outcome less covariates times their coefficients in a
     two-way fixed-effects regression on untreated observations.
 
-    Placebo inference assumes that treated and untreated units vary alike. The jackknife is
+    Placebo inference assumes that treated and untreated units vary alike. A level of its own does
+    no harm; where an effect is found although treatment is pretended to begin earlier, as of a
+    trend that donors lack, there is no standard error, interval or rank, and the table says why.
+    The jackknife is
     conservative; it and the bootstrap need several treated clusters. The ridge on omega is
     (n_treated * n_after)^(1/2) sigma^2 with sigma the noise level; placebos keep the ridge.
 
@@ -176,7 +181,13 @@ class SyntheticDiD(Estimator):
         if inference == "placebo":
             paths = _placebos(design, outcomes, blocks, fits, self)
             draws = np.concatenate((paths, np.zeros((len(paths), len(blocks)))), axis=1)
-            return PlaceboDraws(draws, design.n_clusters)
+            shape = (len(paths), len(blocks), outcomes.shape[1])
+            own = np.stack([fit.weights.path for fit in fits])
+            doubt = level_doubt(design, blocks, own, paths.reshape(shape), TRENDS)
+            doubt = doubt or pretend_earlier(
+                design, blocks, paths.reshape(shape), self._refit(design, outcomes)
+            )
+            return PlaceboDraws(draws, design.n_clusters, doubt=doubt)
         _refuse_few_clusters(design, blocks, inference)
         if inference == "jackknife":
             draws = _jackknife(design, outcomes, blocks, fits)
@@ -185,6 +196,18 @@ class SyntheticDiD(Estimator):
         draws = _bootstrap(design, self)
         method = f"bootstrap of clusters, {plural(len(draws), 'draw')}"
         return Replicates(draws, design.n_clusters, method, 1.0 / len(draws))
+
+    def _refit(self, design: Design, outcomes: Floats) -> Refit:
+        """Return how other blocks are fitted."""
+
+        def fits(blocks: Sequence[Block]) -> list[_BlockFit]:
+            return [_fit_block(outcomes, block, self.solver) for block in blocks]
+
+        def placebos(blocks: Sequence[Block]) -> Floats:
+            paths = _placebos(design, outcomes, blocks, fits(blocks), self)
+            return paths.reshape(len(paths), len(blocks), -1)
+
+        return Refit(lambda blocks: np.stack([f.weights.path for f in fits(blocks)]), placebos)
 
 
 @dataclass(frozen=True, eq=False)

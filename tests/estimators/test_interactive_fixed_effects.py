@@ -116,6 +116,7 @@ def test_one_treated_unit_gets_placebos():
 def test_staggered_placebos_and_bootstrap():
     y, cohorts = panel(4, n=24, n_treated=6)
     cohorts[3:6] = 14.0
+    y[3:6, 11:13] -= 2.0  # what the later cohort did not have yet
     placebo, boot = (
         InteractiveFixedEffects(rank=1, inference=how, draws=15).fit(design_of(y, cohorts))
         for how in ("placebo", "bootstrap")

@@ -5,7 +5,12 @@ import pandas as pd
 import pytest
 
 from impact import Design, Panel
+from impact.errors import EstimationError
 from impact.estimators.augmented_synthetic_control import AugmentedSyntheticControl
+from impact.estimators.interactive_fixed_effects import InteractiveFixedEffects
+from impact.estimators.matrix_completion import MatrixCompletion
+from impact.estimators.parts import refits
+from impact.estimators.parts.misfit import held_out
 from impact.estimators.synthetic_control import SyntheticControl
 from impact.estimators.synthetic_did import SyntheticDiD
 
@@ -123,6 +128,104 @@ def test_a_perfect_fit_is_no_misfit_however_the_placebos_do():
     y[0, FIRST:] += EFFECT
     att = SyntheticControl().fit(design_of(y, {0: float(FIRST)})).att()
     assert "No inference" not in str(att)
+
+
+LETTING_LEVELS_DIFFER = [
+    SyntheticControl(demean=True),
+    SyntheticDiD(),
+    InteractiveFixedEffects(rank=0, inference="placebo"),
+    MatrixCompletion(penalty=0.05, inference="placebo"),
+]
+
+
+def trending(slope, effect=EFFECT, **settings):
+    y = outcomes(**settings)
+    y[0] += slope * np.arange(y.shape[1])
+    y[0, FIRST:] += effect
+    return design_of(y, {0: float(FIRST)})
+
+
+@pytest.mark.parametrize("method", LETTING_LEVELS_DIFFER)
+def test_a_trend_that_donors_lack_leaves_effects_unread(method):
+    near, far = (method.fit(trending(slope)) for slope in (0.0, 0.4))
+    assert near.att().tidy()["p_value"].item() == pytest.approx(1 / 21)
+    row = far.att().tidy().iloc[0]
+    assert row[["std_error", "p_value", "conf_low", "conf_high"]].isna().all()
+    said = str(far.att())
+    assert "No inference: " in said
+    assert "misses u0 by" in said
+    assert "Rank of the average effect" not in said
+
+
+@pytest.mark.parametrize("method", LETTING_LEVELS_DIFFER)
+@pytest.mark.parametrize("effect", [0.0, 1000.0])
+def test_what_happens_after_treatment_does_not_decide_whether_a_trend_is_seen(method, effect):
+    for slope, none in ((0.0, False), (0.2, True)):
+        att = method.fit(trending(slope, effect)).att()
+        assert np.isnan(att.tidy()["p_value"].item()) == none
+
+
+def test_an_effect_found_too_early_is_the_difference_in_differences_before_treatment():
+    """Without factors: the change from the first eight periods to the six held out, by hand."""
+    y = outcomes() + np.outer(np.arange(21) == 0, 0.2 * np.arange(20))
+    change = y[:, 8:FIRST].mean(axis=1) - y[:, :8].mean(axis=1)
+    gap = change[0] - change[1:].mean()
+    fitted = InteractiveFixedEffects(rank=0, inference="placebo").fit(trending(0.2))
+    last = "on average in the last 6 periods before treatment, which among 20 placebos"
+    assert f"misses u0 by {gap:.4g} {last}" in fitted.uncertainty.doubt
+
+
+def test_the_periods_held_out_leave_as_many_and_two_before_them():
+    pre = np.arange(20) < 14
+    assert np.flatnonzero(held_out(pre, 6)).tolist() == [8, 9, 10, 11, 12, 13]
+    assert np.flatnonzero(held_out(pre, 9)).tolist() == [7, 8, 9, 10, 11, 12, 13]
+    assert np.flatnonzero(held_out(pre, 1)).tolist() == [13]
+    assert np.flatnonzero(held_out(np.arange(5) < 3, 2)).tolist() == [2]
+    assert not held_out(np.arange(5) < 2, 3).any()
+
+
+def test_of_several_cohorts_the_one_with_a_trend_is_named():
+    y = outcomes(n=40)
+    y[1:3] += 0.5 * np.arange(20)
+    design = design_of(y, {0: 12.0, 1: 15.0, 2: 15.0})
+    for method in LETTING_LEVELS_DIFFER:
+        said = method.fit(design).uncertainty.doubt
+        assert "the cohort of 15 by" in said
+        assert "u0 by" not in said
+
+
+def test_where_the_earlier_fit_cannot_be_had_nothing_is_found(monkeypatch):
+    def refuse(*_):
+        raise EstimationError("too little is known")
+
+    monkeypatch.setattr(refits, "average_gaps", refuse)
+    method = InteractiveFixedEffects(rank=0, inference="placebo")
+    assert method.fit(trending(0.4)).uncertainty.doubt == ""
+
+
+@pytest.mark.parametrize(("shift", "slope"), [(100.0, 0.0), (0.0, 0.4)])
+def test_prediction_intervals_are_withheld_where_the_fit_before_treatment_is_missed(shift, slope):
+    told = SyntheticControl().prediction_intervals(trending(0.0), draws=50)
+    assert told[["conf_low", "conf_high"]].notna().all(axis=None)
+    assert (told["note"] == "").all()
+    y = outcomes()
+    y[0] += shift + slope * np.arange(y.shape[1])
+    frame = SyntheticControl().prediction_intervals(design_of(y, {0: float(FIRST)}), draws=50)
+    assert frame["estimate"].notna().all()
+    assert frame[["conf_low", "conf_high", "weights_low", "weights_high"]].isna().all(axis=None)
+    assert frame["note"].str.contains("misses u0 by").all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [SyntheticDiD(), SyntheticControl(demean=True)])
+def test_inference_is_seldom_withheld_without_a_trend_and_mostly_with_one(method):
+    """60 samples: of units like their donors at most 3 times the nominal 5 %; of trends most."""
+    for slope, least, most in ((0.0, 0.0, 0.15), (0.2, 0.75, 1.0)):
+        withheld = [
+            bool(method.fit(trending(slope, 0.0, seed=seed)).uncertainty.doubt)
+            for seed in range(60)
+        ]
+        assert least <= np.mean(withheld) <= most
 
 
 @pytest.mark.slow

@@ -66,6 +66,14 @@ class Table:
         begins[units] = onset
         return Table(self.outcomes, known, self.covariates, begins)
 
+    def hiding(self, values: Indices, begins: Indices) -> Table:
+        """Return the table with the cohorts of some onsets hidden from given positions on."""
+        hidden = np.full(len(self.onset), self.known.shape[1])
+        for value, begin in zip(values, begins, strict=True):
+            hidden[self.onset == value] = begin
+        known = self.known & (np.arange(self.known.shape[1]) < hidden[:, None])
+        return Table(self.outcomes, known, self.covariates, self.onset)
+
 
 Completed: TypeAlias = Callable[[Table], Floats]
 

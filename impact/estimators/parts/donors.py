@@ -42,6 +42,7 @@ __all__ = [
     "needs_of_placebos",
     "placebo_uncertainty",
     "refuse_resampling",
+    "unit_label",
     "units_are_clusters",
     "weight_frame",
     "with_rank_note",
@@ -220,9 +221,13 @@ def donor_counts(design: Design, blocks: Sequence[Block]) -> list[int]:
 def block_label(design: Design, block: Block) -> object:
     """Name a block by its treated unit, or by its cohort if there are several."""
     if len(block.treated) == 1:
-        unit = design.sample.units[block.treated[0]]
-        return ", ".join(map(str, unit)) if isinstance(unit, tuple) else unit
+        return unit_label(design.sample.units[block.treated[0]])
     return f"cohort {block.cohort:g}"
+
+
+def unit_label(unit: object) -> object:
+    """Name a unit, by its parts where several columns name it."""
+    return ", ".join(map(str, unit)) if isinstance(unit, tuple) else unit
 
 
 def weight_frame(

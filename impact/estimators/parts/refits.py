@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
-from impact.errors import InferenceError, listing, plural
+from impact.errors import ImpactError, InferenceError, listing, plural
 from impact.estimators.parts.completion import (
     Completed,
     Inference,
@@ -17,7 +18,8 @@ from impact.estimators.parts.completion import (
     cohort_means,
     table_of,
 )
-from impact.estimators.parts.donors import cell_frame, cohort_shares, with_rank_note
+from impact.estimators.parts.donors import cell_frame, cohort_shares, unit_label, with_rank_note
+from impact.estimators.parts.misfit import Pretended, average_gaps, held_out, trend_doubt
 from impact.inference.placebo import (
     PlaceboDraws,
     canonical_order,
@@ -128,7 +130,12 @@ def _refit_uncertainty(
     if inference == "auto":
         inference = "placebo" if few else "jackknife"
     if inference == "placebo":
-        return PlaceboDraws(_placebos(table, complete, values, draws, seed), design.n_clusters)
+        pretending = _pretending(table, values, draws, seed)
+        found = pretending.gaps(complete, values, values)
+        doubt = _early_effects(design, table, complete, found, pretending)
+        cells = np.nan_to_num(found.reshape(len(found), -1))
+        rows = np.concatenate((cells, np.zeros((len(found), len(values)))), axis=1)
+        return PlaceboDraws(rows, design.n_clusters, doubt=doubt)
     if few:
         raise InferenceError(
             f'inference="{inference}" needs two treated clusters in each cohort; the cohort of '
@@ -145,7 +152,7 @@ def _refit_uncertainty(
 
 def _replicate(table: Table, complete: Completed, values: Indices) -> Floats:
     """Return the cells and cohort shares of one sample, shape (C * T + C,)."""
-    cells = cohort_means(table.outcomes - complete(table), table.onset, values)
+    cells = _gaps(table, complete, values).ravel()
     shares = [float(np.mean(table.onset == value)) for value in values]
     # A cell that is missing here but not in the sample has nothing to say of its spread.
     return np.append(np.nan_to_num(cells), shares)
@@ -178,17 +185,75 @@ def _resampled(
     return np.stack(rows)
 
 
-def _placebos(table: Table, complete: Completed, values: Indices, draws: int, seed: int) -> Floats:
-    """Estimate among units never treated, some of them taken as treated, shape (B, C * T + C)."""
+@dataclass(frozen=True, eq=False)
+class _Pretending:
+    """Units never treated, and who of them is taken as treated in each draw, by cohort."""
+
+    donors: Table
+    groups: list[Indices]
+
+    def gaps(self, complete: Completed, values: Indices, begins: Indices) -> Floats:
+        """Return the gaps of each draw's cohorts where they are hidden from ``begins`` on.
+
+        Parameters
+        ----------
+        values, begins : shape (C,), positions that name the cohorts, and from which they are
+            hidden
+
+        Returns
+        -------
+        array, shape (B, C, T), NaN where nobody is observed
+        """
+        sizes = [group.shape[1] for group in self.groups]
+        rows = []
+        for chosen in zip(*self.groups, strict=True):
+            units = np.concatenate(chosen)
+            named = self.donors.pretending(units, np.repeat(values, sizes))
+            rows.append(_gaps(named.hiding(values, begins), complete, values))
+        return np.stack(rows)
+
+
+def _pretending(table: Table, values: Indices, draws: int, seed: int) -> _Pretending:
+    """Choose units never treated to be taken as treated."""
     never = np.flatnonzero(table.onset == table.known.shape[1])
     filled = np.where(np.isnan(table.outcomes[never]), 0.0, table.outcomes[never])
-    donors = table.units(never[canonical_order(filled)])
     sizes = [int(np.sum(table.onset == value)) for value in values]
-    assignments = placebo_assignments([np.arange(len(never))] * len(values), sizes, draws, seed)
-    rows = []
-    for groups in zip(*(assignment.groups for assignment in assignments), strict=True):
-        pretended = donors.pretending(np.concatenate(groups), np.repeat(values, sizes))
-        rows.append(_replicate(pretended, complete, values))
-    rows_array = np.stack(rows)
-    rows_array[:, len(values) * table.known.shape[1] :] = 0.0
-    return rows_array
+    chosen = placebo_assignments([np.arange(len(never))] * len(values), sizes, draws, seed)
+    donors = table.units(never[canonical_order(filled)])
+    return _Pretending(donors, [assignment.groups for assignment in chosen])
+
+
+def _gaps(table: Table, complete: Completed, values: Indices) -> Floats:
+    """Return cohorts' average gaps by period, (C, T), NaN where nobody is observed."""
+    cells = cohort_means(table.outcomes - complete(table), table.onset, values)
+    return cells.reshape(len(values), -1)
+
+
+def _early_effects(
+    design: Design, table: Table, complete: Completed, placebos: Floats, pretending: _Pretending
+) -> str:
+    """Say which cohorts show an effect before there was any; empty if none does.
+
+    ``placebos`` are gaps, (B, C, T). Where the earlier fit cannot be had nothing is found.
+    """
+    place, n_periods = np.arange(len(design.periods)), len(design.periods)
+    values = np.searchsorted(design.periods, design.cohort_values)
+    begins = np.searchsorted(design.periods, design.cohort_values - design.anticipation)
+    held = [held_out(place < b, n_periods - v) for b, v in zip(begins, values, strict=True)]
+    early = np.array([h.argmax() if h.any() else b for h, b in zip(held, begins, strict=True)])
+    try:
+        pretended = Pretended(
+            [_cohort_name(design, cohort) for cohort in design.cohort_values],
+            average_gaps(_gaps(table.hiding(values, early), complete, values), held),
+            np.array([int(h.sum()) for h in held]),
+            lambda: average_gaps(pretending.gaps(complete, values, early), held),
+        )
+        return trend_doubt(pretended, average_gaps(placebos, [place >= v for v in values]))
+    except ImpactError:
+        return ""
+
+
+def _cohort_name(design: Design, cohort: float) -> object:
+    """Name a cohort, by its unit where it is one."""
+    units = design.sample.units[design.cohorts == cohort]
+    return unit_label(units[0]) if len(units) == 1 else f"the cohort of {cohort:g}"

@@ -27,7 +27,8 @@ class EventPath:
 
     Attributes
     ----------
-    times : array, shape (K,), consecutive event times, the reference left out
+    times : array, shape (K,), consecutive event times (of a panel of every other year, even
+        ones), the reference left out
     reference : event time the estimates are measured from
     n_pre : number of event times before the reference
     estimate : array, shape (K,)
@@ -87,10 +88,10 @@ def event_path(result: Result, weighting: Weighting | None = None) -> EventPath:
         raise DesignError(reason)
     _ = result.att(weighting)
     event = result.cells["event_time"].to_numpy(dtype=np.float64)
-    reference = -1 - result.design.anticipation
+    step, reference = _grid(result)
     known = ~np.isnan(result.std_errors) & (event != reference)
     weight = _cell_weights(result, weighting)
-    times = _consecutive(np.unique(event[known]), reference)
+    times = _consecutive(np.unique(event[known]), reference, step)
     lost = np.setdiff1d(np.unique(event[weight > 0]), times)
     if len(lost):
         raise DesignError(
@@ -211,28 +212,36 @@ def _averaged(
     return estimate, result.uncertainty.combine(points).covariance()
 
 
-def _consecutive(times: Floats, reference: int) -> Floats:
+def _grid(result: Result) -> tuple[int, int]:
+    """Return the step between event times, and the last one before treatment may act."""
+    times = np.unique(result.cells["event_time"].to_numpy(dtype=np.float64))
+    steps = np.append(times, np.diff(result.design.periods)).astype(np.int64)
+    step = int(np.gcd.reduce(steps)) or 1
+    return step, -step * -(-(1 + result.design.anticipation) // step)
+
+
+def _consecutive(times: Floats, reference: int, step: int) -> Floats:
     """Event times next to the reference without a gap, on both sides."""
     present = set(times.tolist())
-    first = reference - 1
+    first = reference - step
     while first in present:
-        first -= 1
-    last = reference + 1
+        first -= step
+    last = reference + step
     while last in present:
-        last += 1
-    block = np.arange(first + 1, last, dtype=np.float64)
+        last += step
+    block = np.arange(first + step, last, step, dtype=np.float64)
     return np.asarray(block[block != reference])
 
 
 def path_fault(result: Result) -> str | None:
     """Say why a result has no event study around one reference period; None if it has."""
     event = result.cells["event_time"].to_numpy(dtype=np.float64)
-    reference = -1 - result.design.anticipation
     if np.isnan(event).any():
         return (
             f"{result.estimator} gives no effects by event time. Fit an estimator that does, such "
             "as CallawaySantAnna."
         )
+    step, reference = _grid(result)
     known = ~np.isnan(result.std_errors)
     if not len(result.shares) and len(np.unique(event)) < len(event):
         return "several estimates share an event time and have no weights to average them with."
@@ -242,7 +251,7 @@ def path_fault(result: Result) -> str | None:
             "one has an estimate of its own. Use an estimator with a universal base period, such "
             'as CallawaySantAnna(base_period="universal").'
         )
-    times = _consecutive(np.unique(event[known]), reference)
+    times = _consecutive(np.unique(event[known]), reference, step)
     design = result.design
     seen_before = (design.cohort_values + reference > design.periods[0]).any()
     if seen_before and not (event < reference).any():

@@ -5,6 +5,7 @@ import pytest
 
 from impact.errors import DesignError, EstimationError
 from impact.estimators import CallawaySantAnna, Imputation, SunAbraham, TwoWayFixedEffects
+from impact.sensitivity import honest, pretrends
 from impact.sensitivity.event_path import event_path
 
 CLOSED_FORM = 1e-10
@@ -83,3 +84,30 @@ def test_a_weighting_that_the_estimates_do_not_carry_is_refused(make_frame, desi
     result = TwoWayFixedEffects(effect="event_study").fit(design_of(frame))
     with pytest.raises(EstimationError, match="cannot be averaged"):
         event_path(result, "cohort")
+
+
+def test_a_panel_of_every_other_year_counts_its_own_steps(make_frame, design_of):
+    frame = make_frame()
+    frame = frame[frame["cohort"] != 2015]
+    doubled = frame.assign(
+        year=lambda f: 2 * f["year"] - 2010, cohort=lambda f: 2 * f["cohort"] - 2010
+    )
+    yearly, other = (event_path(CallawaySantAnna().fit(design_of(f))) for f in (frame, doubled))
+    np.testing.assert_array_equal(other.times, 2 * yearly.times)
+    assert (yearly.reference, other.reference) == (-1, -2)
+    np.testing.assert_array_equal(other.covariance, yearly.covariance)
+    np.testing.assert_array_equal(other.target, yearly.target)
+    slope = [pretrends(CallawaySantAnna().fit(design_of(f))).values for f in (frame, doubled)]
+    assert slope[1]["slope"] == pytest.approx(slope[0]["slope"] / 2, rel=1e-6)
+    assert slope[1]["bias"] == pytest.approx(slope[0]["bias"], rel=1e-6)
+
+
+def test_one_coefficient_on_either_side_is_a_panel_of_single_years(make_frame, design_of):
+    frame = make_frame()
+    frame = frame[(frame["cohort"] != 2015) & frame["year"].between(2011, 2013)]
+    result = CallawaySantAnna().fit(design_of(frame))
+    path = event_path(result)
+    assert (path.times.tolist(), path.reference, path.n_pre) == ([-2, 0], -1, 1)
+    finding = honest(result, bounds=[0.0, 1.0])
+    assert finding.table["set_low"][1] == pytest.approx(path.estimate[1] - abs(path.estimate[0]))
+    assert finding.table["set_high"][1] == pytest.approx(path.estimate[1] + abs(path.estimate[0]))

@@ -48,6 +48,30 @@ def test_break_even_proportion_brings_the_coefficient_to_the_null():
     assert np.abs(solutions - 0.2).min() < 1e-8
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_both_answers_equal_the_published_ratio(seed):
+    """Oster's proportion at a coefficient: one at the corrected, the break-even one at zero."""
+    rng = np.random.default_rng(seed)
+    w = centred(rng.normal(size=(300, 2)))
+    d = centred(w @ rng.normal(size=2) + rng.normal(size=300))
+    y = centred(rng.normal() * d + w @ rng.normal(size=2) + rng.normal(size=300))
+    found = proportional_selection(y, d, w)
+    tau = np.var(d - w @ np.linalg.lstsq(w, d, rcond=None)[0])
+    var_y, var_d, shift = np.var(y), np.var(d), found.short - found.long
+    explained = (found.long_r2 - found.short_r2) * var_y
+    left = (found.most_r2 - found.long_r2) * var_y
+
+    def proportion(beta):
+        gap = found.long - beta
+        top = gap * (explained * tau + var_d * tau * shift**2)
+        top += 2 * gap**2 * tau * shift * var_d + gap**3 * (tau * var_d - tau**2)
+        below = left * shift * var_d + gap * left * (var_d - tau)
+        return top / (below + gap**2 * tau * shift * var_d + gap**3 * (tau * var_d - tau**2))
+
+    assert proportion(found.corrected) == pytest.approx(1.0, rel=1e-6)
+    assert proportion(0.0) == pytest.approx(found.break_even, rel=1e-8)
+
+
 def test_darfur_equals_sensemakr(reference_case):
     case, frame = reference_case("sensemakr_darfur")
     village = np.unique(frame["village"], return_inverse=True)[1]

@@ -243,6 +243,24 @@ def test_exposure_dates_by_hand():
     np.testing.assert_array_equal(dates[1], [np.nan, np.nan, np.nan, 2012, np.nan])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_exposure_dates_equal_a_loop_over_pairs_with_ties(seed):
+    """Places on a small lattice, so that many are as far from several treated ones."""
+    rng = np.random.default_rng(seed)
+    place = rng.integers(0, 4, (14, 2)).astype(float)
+    distance = np.abs(place[:, None] - place).sum(axis=2)
+    cohorts = np.append(rng.choice([3.0, 5.0, np.nan], 13, p=[0.2, 0.2, 0.6]), 4.0)
+    edges = [1.0, 2.0, 4.0]
+    expected = np.full((3, 14), np.nan)
+    treated = [j for j in range(14) if not np.isnan(cohorts[j])]
+    for i in set(range(14)) - set(treated):
+        nearest = min(distance[i, j] for j in treated)
+        for r, (start, end) in enumerate(zip([-1.0, *edges], edges, strict=False)):
+            if start < nearest <= end:
+                expected[r, i] = min(cohorts[j] for j in treated if distance[i, j] <= end)
+    np.testing.assert_array_equal(exposure_dates(distance, cohorts, edges), expected)
+
+
 @pytest.fixture(scope="module")
 def exposed_frame(make_frame):
     """Twenty untreated firms lie near treated ones and gain 0.5 from 2013 on."""

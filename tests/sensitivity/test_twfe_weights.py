@@ -1,6 +1,7 @@
 """Weights of two-way fixed effects against the definition and a reference case."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from impact.design import Design
@@ -103,3 +104,27 @@ def test_equal_weights_leave_no_spread():
     found = cell_weights(np.cos(unit * time), treatment, unit, time)
     assert found.sigma == np.inf
     np.testing.assert_allclose(found.weight[treatment > 0], 1 / 8)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cells_of_a_weighted_panel_with_gaps_equal_a_dummy_regression(seed):
+    """Weights by cohort and period, negative ones among them, sum to one."""
+    rng = np.random.default_rng(seed)
+    unit, time = np.repeat(np.arange(30), 6), np.tile(np.arange(6), 30)
+    cohort = np.repeat([1.0, 2.0, 4.0, 4.0, 5.0], 36)
+    frame = pd.DataFrame({"unit": unit, "time": time, "cohort": cohort})
+    frame["y"], frame["w"] = rng.normal(size=180), np.repeat(rng.uniform(0.5, 2.0, 30), 6)
+    frame = frame[(rng.random(180) > 0.15) | (time == 0)]
+    design = Design(Panel(frame, unit="unit", time="time"), outcome="y", cohort="cohort",
+                    weights="w")  # fmt: skip
+    finding = twfe_weights(TwoWayFixedEffects(accept_forbidden_comparisons=True).fit(design))
+    treated = (frame["time"] >= frame["cohort"]).to_numpy(float)
+    dummies = np.column_stack([np.eye(30)[frame["unit"]], np.eye(6)[frame["time"]]])
+    root = np.sqrt(frame["w"].to_numpy())
+    slopes = np.linalg.lstsq(root[:, None] * dummies, root * treated, rcond=None)[0]
+    share = frame["w"] * (treated - dummies @ slopes) * treated
+    cells = (share / share.sum())[treated > 0].groupby([frame["cohort"], frame["time"]]).sum()
+    found = finding.table.set_index(["cohort", "time"])["weight"]
+    np.testing.assert_allclose(found, cells, atol=1e-10)
+    assert finding.statistic < -0.01
+    assert finding.table["weight"].sum() == pytest.approx(1.0, rel=1e-12)

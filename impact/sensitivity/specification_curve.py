@@ -52,7 +52,9 @@ def specifications(result: Result) -> tuple[Specification, ...]:
     """List defensible variants of a result: estimator, comparison, anticipation, covariates.
 
     Estimators are those that need a lasting treatment and nothing the design lacks, with their
-    default settings; the result's own also with each of its comparisons and base periods.
+    default settings; the result's own also with each of its comparisons and base periods. Others
+    than its own that search for a number of factors by refits are left out: a joint test would
+    take minutes.
     """
     own = estimator_class(result.estimator)(**result.settings)
     estimators = [(result.estimator, own)]
@@ -64,7 +66,9 @@ def specifications(result: Result) -> tuple[Specification, ...]:
                 )
     for name in ESTIMATORS:
         other = estimator_class(name)
-        if name != result.estimator and ABSORBING in other.requires and _has_defaults(other):
+        if name == result.estimator or name in _SEARCHING:
+            continue
+        if ABSORBING in other.requires and _has_defaults(other):
             estimators.append((name, other()))
     designs = [("", result.design)]
     if result.design.covariates:
@@ -85,6 +89,7 @@ def specifications(result: Result) -> tuple[Specification, ...]:
 MOST_ROWS = 200_000
 """Rows times specifications beyond which permutations are run only when asked for."""
 
+_SEARCHING = ("InteractiveFixedEffects", "MatrixCompletion")
 _COMPARISONS = {"comparison": ("not_yet_treated", "never_treated")}
 
 
@@ -114,7 +119,8 @@ def specification_curve(
     result : of a design with first treated periods
     variants : specifications to run; those of :func:`specifications` if None
     draws : random assignments of the treatment paths for the joint test; 0 for none; None for
-        99, or none where rows times specifications exceed 200,000
+        99, or none where rows times specifications exceed 200,000 or the result's own estimator
+        searches for a number of factors
     level : confidence level
     seed : of the draws
 
@@ -153,9 +159,9 @@ def specification_curve(
         )
     median, significant = _curve(table, 1 - level)
     p_values = {"p_median": np.nan, "p_share": np.nan}
-    large = result.design.n_rows * len(usable) > MOST_ROWS
     if draws is None:
-        draws = 0 if large else 99
+        large = result.design.n_rows * len(usable) > MOST_ROWS
+        draws = 0 if large or result.estimator in _SEARCHING else 99
     if draws:
         p_values = _joint_test(usable, draws, level, seed)
     low, high = table["estimate"].min(), table["estimate"].max()

@@ -216,6 +216,7 @@ def test_specifications_are_distinct_and_need_nothing_the_design_lacks(make_fram
     assert len(set(labels)) == len(labels)
     assert {"CallawaySantAnna", "CallawaySantAnna, no covariates", "SunAbraham"} <= set(labels)
     assert not any(s.estimator.unmet(s.design) for s in found)
+    assert not any(label.startswith(("MatrixCompletion", "Interactive")) for label in labels)
     assert all(s.label.startswith("TwoWay") is False for s in found)
 
 

@@ -403,7 +403,7 @@ def test_changes_and_balances_may_be_negative():
         assert not len(ledger_of(reports=year_rows([7.0, -5.0], indicator=indicator)).findings)
     (found,) = ledger_of(reports=year_rows([7.0, -5.0], indicator="số lao động")).findings
     assert (found.rule, found.where) == ("figure_negative", "reports!E3")
-    assert found.text("vi") == "-5 là số âm, trong khi số lao động không thể âm"
+    assert found.text("vi") == '-5 là số âm, trong khi "số lao động" không thể âm'
 
 
 def test_repeats_that_chance_explains_are_left_alone():

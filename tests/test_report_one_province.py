@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,7 @@ import pytest
 
 from impact import simulate
 from impact.errors import SpecError
+from impact.estimators.parts.misfit import EARLIER
 from impact.estimators.synthetic_control import SyntheticControl
 from impact.evaluation import Evaluation, file_sha256
 from impact.evaluation.one_province import load_case
@@ -17,6 +20,7 @@ from impact.places import provinces
 from impact.report.build import build_report
 from impact.report.one_province import Findings, case_of, summarise
 from impact.report.results import Record
+from impact.report.text import text
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "one_province.ipynb"
 PLAN = """
@@ -89,7 +93,7 @@ def test_a_plan_of_other_data_gets_its_report(make):
     stored = json.loads((plan.folder / "results.json").read_text(encoding="utf-8"))
     assert abs(stored["values"]["effect"]["value"] - 3.0) < 1.0
     assert stored["values"]["effect"]["unit"] == "VND billion"
-    assert stored["summary"]["answer"]["vi"].startswith("Giá trị sản xuất của cơ sở. ")
+    assert stored["summary"]["answer"]["vi"].startswith("**Giá trị sản xuất của cơ sở**. ")
     for code, words in (("en", "({level} prediction interval"), ("vi", "(khoảng dự báo {level}")):
         assert words in stored["summary"]["answer"][code]
         drawn = (plan.folder / f"figures/paths.{code}.svg").read_text(encoding="utf-8")
@@ -128,11 +132,18 @@ def test_ranks_that_part_at_the_level_are_told_and_lower_the_credibility(texas, 
     assert (found.rank, found.ratio_rank) == (pytest.approx(1 / 51), pytest.approx(9 / 51))
     summarise(record, plan, found)
     front = record.front
-    for code, words in (("en", "two tests by rank disagree"), ("vi", "kết luận khác nhau")):
-        assert (words in front["answer"][code]) == told
-        assert (words in front["credibility"][code]) == told
+    words = {
+        "en": ("two tests by rank disagree", "one step weaker than the design promised"),
+        "vi": ("kết luận khác nhau", "yếu hơn một bậc so với thiết kế"),
+    }
+    for code, (answer, credibility) in words.items():
+        assert (answer in front["answer"][code]) == told
+        assert (credibility in front["credibility"][code]) == told
         assert ("{p.ratio:equals}" in front["answer"][code]) == told
-    assert front["credibility"]["en"].startswith("Moderate.")
+    planned = "Judged by the plan, before any result: “Moderate.”" if told else "Moderate."
+    assert front["credibility"]["en"].startswith(planned)
+    found = {0.99: "The data cannot tell", 0.8: "A rise, by both tests."}
+    assert front["finding"]["en"].startswith(found.get(level, "A rise by one test"))
 
 
 def far_away(frame):
@@ -153,7 +164,21 @@ def test_a_province_that_donors_miss_is_told_no_effect(make):
     assert "No effect can be told" in front["answer"]["en"]
     assert "Không thể kết luận" in front["answer"]["vi"]
     assert "interval" not in front["answer"]["en"]
-    assert front["credibility"]["en"].startswith("Taken down to the lowest step")
+    assert front["finding"]["en"] == "Nothing can be told."
+    assert front["credibility"]["en"].startswith("The results put the evidence at the lowest step")
+
+
+def test_a_province_with_a_trend_of_its_own_is_told_no_effect(texas):
+    case, result = texas
+    doubt = f"{EARLIER} the comparison misses it"
+    missed = replace(result, uncertainty=replace(result.uncertainty, doubt=doubt))
+    record = Record("one", text("One", "Một"), "microdata", text("What?", "Gì?"))
+    plan = SimpleNamespace(inference={"level": 0.9}, reading={"caveats": [], "unknown": []})
+    nothing = pd.DataFrame()
+    summarise(record, plan, Findings(case, missed, nothing, nothing, nothing, nothing))
+    assert "an effect before there was any" in record.front["answer"]["en"]
+    assert "khi chưa có can thiệp" in record.front["answer"]["vi"]
+    assert "{before}" not in record.front["answer"]["en"]
 
 
 def second_treated(frame):

@@ -114,7 +114,7 @@ def test_a_p_value_is_small_and_never_zero(p, english, statement):
 def test_missing_values_say_so_in_words():
     given = value(None, note=text("not printed", "không in"))
     assert format_value(given, "en") == "not available"
-    assert format_value(given, "vi", "interval") == "không có số liệu"
+    assert format_value(given, "vi", "interval") == "không nêu"
 
 
 def test_both_languages_print_the_same_digits():

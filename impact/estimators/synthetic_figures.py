@@ -43,9 +43,9 @@ _WORDS: dict[Language, dict[str, str]] = {
         "synthetic": "tổng hợp",
         "gap": "chênh lệch",
         "weight": "Trọng số trong {} tổng hợp",
-        "mean_gap": "Chênh lệch bình quân sau hỗ trợ",
-        "placebos": "{} trong {} đơn vị đối chứng được coi như được hỗ trợ",
-        "worse": "; không vẽ đơn vị khớp kém hơn {:g} lần trước hỗ trợ",
+        "mean_gap": "Chênh lệch bình quân sau can thiệp",
+        "placebos": "{} trong {} đơn vị đối chứng được coi như được can thiệp",
+        "worse": "; không vẽ đơn vị khớp kém hơn {:g} lần trước can thiệp",
         "without": "lần lượt bỏ từng đơn vị trong {} đơn vị đối chứng",
     },
 }
@@ -113,7 +113,8 @@ def donor_weights(
     ax = _axes(ax, 0.9 + 0.3 * len(used))
     ax.barh([str(label) for label in used.index], used.to_numpy(), color=BLUE, height=0.6)
     for place, weight in enumerate(used):
-        ax.annotate(f"{weight:.3f}", (weight, place), (4, 0), textcoords="offset points",
+        number = _written(f"{weight:.3f}", language)
+        ax.annotate(number, (weight, place), (4, 0), textcoords="offset points",
                     va="center", fontsize=8, color=QUIET)  # fmt: skip
     ax.set_xlim(0.0, 1.12 * float(used.max()))
     ax.set_xlabel(_WORDS[language]["weight"].format(column))
@@ -156,6 +157,8 @@ def donor_map(
     else:
         values, label, form = _mean_gaps(fit, start), words["mean_gap"], "{:,.3g}"
     ax = tile_map(values, vintage=vintage, ax=ax, label=label, form=form)
+    for tile in ax.texts:
+        tile.set_text(_written(tile.get_text(), language))
     code = codes([column], vintage).iloc[0]
     today = crosswalk().set_index("code_63")["code_34"]
     own = [code] if vintage == 63 else list(today.index[today == code])
@@ -300,8 +303,16 @@ def _axes(ax: Axes | None, height: float) -> Axes:
     return plt.subplots(figsize=(7.0, height), layout="constrained")[1]
 
 
+def _written(number: str, language: Language) -> str:
+    """Write a number's marks as a language does."""
+    return number.translate(str.maketrans(",.", ".,")) if language == "vi" else number
+
+
 def _mark(ax: Axes, start: float) -> None:
-    """Mark the last period before treatment."""
+    """Mark the last period before treatment; periods are whole."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.axvline(start - 0.5, color=QUIET, lw=0.8, ls=(0, (4, 3)))
     _clear(ax)
 

@@ -147,7 +147,7 @@ PLAN: dict[str, Key] = {
     "textbook": Key(
         "table",
         table={
-            "source": Key("string", required=True),
+            "source": Key("text", required=True),
             "treatment": Key("string", required=True),
             "estimator": Key("string", required=True),
             "settings": Key("free", default={}),

@@ -197,8 +197,8 @@ RULES: dict[str, Rule] = {
         "{two:,}): có thể mất dấu phẩy hoặc số không, hoặc sai đơn vị tính")),
     "figure_negative": Rule("error",
         Text("negative figure", "số báo cáo âm"), Text(
-        "{value:,} is negative, which {indicator} cannot be",
-        "{value:,} là số âm, trong khi {indicator} không thể âm")),
+        '{value:,} is negative, which "{indicator}" cannot be',
+        '{value:,} là số âm, trong khi "{indicator}" không thể âm')),
     "carried_forward": Rule("warning",
         Text("old figure repeated", "chép lại số cũ"), Text(
         "{value:,} repeats the figure of {other_window} in row {other} to the last digit: an old "
@@ -206,9 +206,9 @@ RULES: dict[str, Rule] = {
         "{value:,} lặp lại đúng số của {other_window} ở dòng {other}: có thể chép số cũ")),
     "heaping": Rule("warning",
         Text("rounded figures", "số làm tròn"), Text(
-        "{share:.0%} of {count} values of {value} end in 0 or 5, where about 20% would: they are "
+        '{share:.0%} of {count} values of "{value}" end in 0 or 5, where about 20% would: they are '
         "rounded or estimated",
-        "{share:.0%} trong {count} giá trị {value} tận cùng bằng 0 hoặc 5, thông thường khoảng "
+        '{share:.0%} trong {count} giá trị "{value}" tận cùng bằng 0 hoặc 5, thông thường khoảng '
         "20%: số đã làm tròn hoặc ước tính")),
 }  # fmt: skip
 

@@ -219,10 +219,10 @@ def add_textbook(
         "textbook",
         text("Beside the textbook", "So với giáo trình"),
         text(
-            f"The same data are known from [[{source}]]. Its regressions on the treatment of the "
-            "year and of the year before, run here, give:",
-            f"Cùng bộ số liệu này có trong [[{source}]]. Các hồi quy theo hỗ trợ của năm đó và của "
-            "năm liền trước, chạy lại ở đây, cho kết quả:",
+            f"The same data are known from [[{source['en']}]]. Its regressions on the treatment of "
+            "the year and of the year before, run here, give:",
+            f"Cùng bộ số liệu này có trong [[{source['vi']}]]. Các hồi quy theo hỗ trợ của năm đó "
+            "và của năm liền trước, chạy lại ở đây, cho kết quả:",
         ),
         table,
         plan.textbook["differs"],

@@ -322,9 +322,9 @@ def _average_table(record: Record, plan: Evaluation, comparisons: Comparisons) -
     return record.table(
         "averages",
         pd.DataFrame(rows),
-        text("Average effects", "Tác động trung bình"),
+        _of_the_only(plan, text("Average effects", "Tác động trung bình")),
         {
-            "outcome": OUTCOME,
+            **_outcome_column(plan),
             "estimator": ESTIMATOR,
             "average": Column(text("Average", "Bình quân"), "count"),
             "interval": INTERVAL,
@@ -336,6 +336,19 @@ def _average_table(record: Record, plan: Evaluation, comparisons: Comparisons) -
             "để mọi phương pháp lấy bình quân cùng các kỳ.",
         ),
     )
+
+
+def _outcome_column(plan: Evaluation) -> dict[str, Column]:
+    """Return the column that names outcomes, which a table of the only one does without."""
+    return {"outcome": OUTCOME} if len(plan.outcomes) > 1 else {}
+
+
+def _of_the_only(plan: Evaluation, title: Text) -> Text:
+    """Name the only outcome in a title; several are named row by row."""
+    if len(plan.outcomes) > 1:
+        return title
+    lower = {code: title[code][:1].lower() + title[code][1:] for code in LANGUAGES}
+    return of_outcome(plan.outcomes[0], lower)
 
 
 def _event_table(record: Record, outcome: Outcome, comparison: Comparison) -> Block | None:
@@ -394,9 +407,11 @@ def add_differences(record: Record, plan: Evaluation, comparisons: Comparisons) 
         record.table(
             "differences",
             pd.DataFrame(rows),
-            text(f"Averages less [[{first['en']}]]", f"Bình quân trừ [[{first['vi']}]]"),
+            _of_the_only(
+                plan, text(f"Averages less [[{first['en']}]]", f"Bình quân trừ [[{first['vi']}]]")
+            ),
             {
-                "outcome": OUTCOME,
+                **_outcome_column(plan),
                 "estimator": ESTIMATOR,
                 "difference": Column(text("Difference", "Khác biệt"), "count"),
                 "error": Column(text("Standard error", "Sai số chuẩn"), "count"),

@@ -14,6 +14,7 @@ from impact.report.effects import EffectNumber, OutcomeEffect, Verdict
 from impact.report.headings import EFFECT, INTERVAL, OUTCOME, capitalised, of_outcome
 from impact.report.narrative import estimator_name, unit_name
 from impact.report.results import Block, Column, Record
+from impact.report.suppression import is_small
 from impact.report.text import LANGUAGES, Text, capital, text
 
 __all__ = [
@@ -74,7 +75,7 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
     unit = "percent" if outcome.is_relative else outcome.unit
     decimals = 1
 
-    def effect_value(id: str, number: EffectNumber, what: Text) -> None:
+    def effect_value(id: str, number: EffectNumber, what: Text, withheld: bool = False) -> None:
         record.value(
             id,
             number.estimate,
@@ -86,14 +87,22 @@ def _record_effect(record: Record, name: str, effect: OutcomeEffect) -> None:
             decimals=decimals,
             note=_NOT_IDENTIFIED if math.isnan(number.estimate) else None,
             units=effect.design.facts.n_treated_units,
+            withheld=withheld,
         )
 
-    effect_value(name, effect.main, text("effect", "tác động"))
-    effect_value(f"{name}.average", effect.average, text("average effect", "tác động trung bình"))
+    hides_main = effect.hides_first if effect.headline == "first_period" else effect.hides_average
+    effect_value(name, effect.main, text("effect", "tác động"), hides_main)
+    effect_value(
+        f"{name}.average",
+        effect.average,
+        text("average effect", "tác động trung bình"),
+        effect.hides_average,
+    )
     effect_value(
         f"{name}.first",
         effect.first,
         text("effect in the first treated period", "tác động trong kỳ đầu được hỗ trợ"),
+        effect.hides_first,
     )
     for estimator, result in effect.beside.items():
         effect_value(
@@ -193,7 +202,8 @@ def effects_table(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
 def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Block:
     """Keep the table of the average effect by each estimator, and of the test before treatment."""
     beside = list(dict.fromkeys(name for effect in effects.values() for name in effect.beside))
-    main = _heading(next(iter(effects.values())).result.estimator)
+    estimator = next(iter(effects.values())).result.estimator
+    main, said = _heading(estimator), estimator_name(estimator)
     rows = [
         {"outcome": capitalised(effect.outcome.label), "average": f"{{{name}.average:signed}}"}
         | {"interval": f"{{{name}.average:interval}}", "pretrend": f"{{{name}.pretrend}}"}
@@ -219,8 +229,8 @@ def comparison_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
         ),
         columns,
         note=text(
-            f"p before: test of no effect before treatment, by {main['en'][2:-2]}.",
-            f"p trước: kiểm định không có tác động trước khi được hỗ trợ, theo {main['vi'][2:-2]}.",
+            f"p before: test of no effect before treatment, by [[{said['en']}]].",
+            f"p trước: kiểm định không có tác động trước khi được hỗ trợ, bằng [[{said['vi']}]].",
         ),
     )
 
@@ -249,15 +259,15 @@ def group_time_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> Bl
                     "time": time,
                     "effect": f"{{{id}:signed}}",
                     "interval": f"{{{id}:interval}}",
-                    "treated": None if hidden else cell.get("n_treated"),
-                    "comparison": None if hidden else cell.get("n_comparison"),
+                    "treated": None if hidden else _large(record, cell.get("n_treated")),
+                    "comparison": None if hidden else _large(record, cell.get("n_comparison")),
                 }
             )
     if not rows:
         return None
     return record.table(
         "group_time",
-        pd.DataFrame(rows),
+        pd.DataFrame(rows, dtype=object),
         text("Effects by wave of treatment and year", "Tác động theo đợt hỗ trợ và năm"),
         {
             "outcome": OUTCOME,
@@ -353,7 +363,13 @@ def _record_line(
         decimals=1,
         note=_NOT_IDENTIFIED if pd.isna(line["estimate"]) else None,
         units=line.get("n_treated"),
+        withheld=bool(line.get("hidden")),
     )
+
+
+def _large(record: Record, count: float | None) -> float | None:
+    """Return a count of units; None where it is so small that it would disclose them."""
+    return None if count is None or is_small(count, record.smallest_cell) else count
 
 
 def _heading(estimator: str) -> Text:

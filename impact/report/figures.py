@@ -13,10 +13,11 @@ from impact.report.text import LANGUAGES, Text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text as Words
 
-__all__ = ["FONT_FAMILY", "Drawing", "report_style", "save_figure", "wrapped"]
+__all__ = ["FONT_FAMILY", "Drawing", "quantities", "report_style", "save_figure", "wrapped"]
 
 FONT_FAMILY = "Be Vietnam Pro"
 PNG_DPI = 160
@@ -72,7 +73,7 @@ class Drawing:
         measured: Sequence[Axes] = (),
     ) -> None:
         self.figure, self._words = figure, tuple(words)
-        self._scales = [_quantities(ax) for ax in measured]
+        self._scales = [quantities(ax.yaxis) for ax in measured]
         self._svg: dict[str, bytes] = {}
         self._is_laid_out = False
 
@@ -176,12 +177,12 @@ def _size(words: str) -> tuple[int, int]:
     return words.count("\n"), max(map(len, words.split("\n")))
 
 
-def _quantities(ax: Axes) -> Any:
-    """Let a vertical scale write quantities in a language, and return what does it."""
+def quantities(axis: Axis, language: str = "en") -> Any:
+    """Let a scale write quantities in a language, and return what does it."""
     from matplotlib.ticker import ScalarFormatter
 
     class Quantities(ScalarFormatter):
-        language = "en"
+        language: str
 
         def __call__(self, x: float, pos: int | None = None) -> str:
             plain = super().__call__(x, pos)
@@ -192,5 +193,6 @@ def _quantities(ax: Axes) -> Any:
 
     scale = Quantities(useOffset=False, useMathText=False, useLocale=False)
     scale.set_scientific(False)
-    ax.yaxis.set_major_formatter(scale)
+    scale.language = language
+    axis.set_major_formatter(scale)
     return scale

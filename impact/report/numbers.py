@@ -19,12 +19,13 @@ __all__ = [
     "format_interval",
     "format_number",
     "format_quantity",
+    "significant_decimals",
     "stored",
 ]
 
 SIGNIFICANT_DIGITS = 9
 SMALLEST_P = 0.001
-MISSING = {"en": "not available", "vi": "không có số liệu"}
+MISSING = {"en": "not available", "vi": "không nêu"}
 MINUS = "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import pandas as pd
 
+from impact.estimators.parts.misfit import EARLIER
 from impact.estimators.synthetic_figures import (
     donor_map,
     donor_weights,
@@ -18,7 +19,9 @@ from impact.estimators.synthetic_figures import (
 from impact.evaluation import Evaluation
 from impact.evaluation.one_province import TRUE_EFFECT, OneProvince, planned_case
 from impact.report.effects import plan_design, plan_panel
-from impact.report.figures import report_style
+from impact.report.figures import quantities, report_style
+from impact.report.headings import EFFECT
+from impact.report.numbers import significant_decimals
 from impact.report.results import Block, Column, Record, bullets
 from impact.report.text import LANGUAGES, Text, capital, text
 from impact.result import Result
@@ -29,23 +32,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Findings", "add_chapters", "case_of", "record_numbers", "summarise"]
 
+_SAME = 1e-6  # a solver's accuracy: no larger difference tells two fits apart
 _METHODS = {
     "synthetic control": text("synthetic control", "đối chứng tổng hợp"),
-    "demeaned": text("demeaned", "trừ mức trung bình"),
-    "augmented": text("augmented", "tăng cường"),
-    "synthetic DiD": text("synthetic DiD", "khác biệt kép tổng hợp"),
+    "demeaned": text(
+        "demeaned synthetic control", "đối chứng tổng hợp trên độ lệch khỏi trung bình"
+    ),
+    "augmented": text("augmented synthetic control", "đối chứng tổng hợp có hiệu chỉnh"),
+    "synthetic DiD": text("synthetic difference-in-differences", "khác biệt kép tổng hợp"),
 }
 _KNOWN = {
     "published weights": text("published weights", "trọng số đã công bố"),
     "this search": text("this search", "tìm kiếm ở đây"),
 }
 
-
 _GAP = text(
     "Compared with the weighted mean of other units that was closest before treatment, the treated "
     "unit differs by {effect:signed} on average since treatment began;",
-    "So với bình quân gia quyền của các đơn vị khác gần nhất trước khi có hỗ trợ, đơn vị được hỗ "
-    "trợ chênh lệch bình quân {effect:signed} từ khi bắt đầu hỗ trợ;",
+    "So với bình quân gia quyền của các đơn vị khác gần nhất trước can thiệp, đơn vị được can "
+    "thiệp chênh lệch bình quân {effect:signed} từ khi bắt đầu can thiệp;",
 )
 _INTERVAL = text(
     "in the last period, {last.period}, by {last:signed} ({level} prediction interval: "
@@ -56,44 +61,106 @@ _RANK = text(
     "Units among the {placebos} others that differ as much when taken as treated in its place: "
     "{placebos.beyond} (p {p.rank:equals}; the least possible is {p.least}).",
     "Trong {placebos} đơn vị khác, số đơn vị cũng chênh lệch như vậy khi được coi là đơn vị được "
-    "hỗ trợ: {placebos.beyond} (p {p.rank:equals}; nhỏ nhất có thể là {p.least}).",
+    "can thiệp: {placebos.beyond} (p {p.rank:equals}; nhỏ nhất có thể là {p.least}).",
 )
 _ONLY_AVERAGE = text(
     "The two tests by rank disagree at {level} confidence: by its average gap the treated unit "
     "stands out from the others (p {p.rank:equals}), by the ratio of its gaps after and before "
     "treatment it does not (p {p.ratio:equals}).",
     "Hai kiểm định theo thứ hạng cho kết luận khác nhau ở độ tin cậy {level}: theo chênh lệch bình "
-    "quân, đơn vị được hỗ trợ khác hẳn các đơn vị khác (p {p.rank:equals}); theo tỷ số chênh lệch "
-    "sau và trước hỗ trợ thì không (p {p.ratio:equals}).",
+    "quân, đơn vị được can thiệp khác hẳn các đơn vị khác (p {p.rank:equals}); theo tỷ số chênh "
+    "lệch sau và trước can thiệp thì không (p {p.ratio:equals}).",
 )
 _ONLY_RATIO = text(
     "The two tests by rank disagree at {level} confidence: by the ratio of its gaps after and "
     "before treatment the treated unit stands out from the others (p {p.ratio:equals}), by its "
     "average gap it does not (p {p.rank:equals}).",
     "Hai kiểm định theo thứ hạng cho kết luận khác nhau ở độ tin cậy {level}: theo tỷ số chênh "
-    "lệch sau và trước hỗ trợ, đơn vị được hỗ trợ khác hẳn các đơn vị khác (p {p.ratio:equals}); "
-    "theo chênh lệch bình quân thì không (p {p.rank:equals}).",
+    "lệch sau và trước can thiệp, đơn vị được can thiệp khác hẳn các đơn vị khác (p "
+    "{p.ratio:equals}); theo chênh lệch bình quân thì không (p {p.rank:equals}).",
 )
+_PLANNED = text("Judged by the plan, before any result: “{}”", "Kế hoạch, trước khi có kết quả, "
+                "đánh giá: “{}”")  # fmt: skip
 _LOWERED = text(
-    "Taken down one step: the two tests by rank disagree.",
-    "Hạ một bậc: hai kiểm định theo thứ hạng cho kết luận khác nhau.",
+    "The evidence is one step weaker than the design promised, because the two tests that set the "
+    "treated unit beside all others disagree: by one its gap is unusual, by the other it is not.",
+    "Bằng chứng yếu hơn một bậc so với thiết kế, vì hai kiểm định so đơn vị được can thiệp với mọi "
+    "đơn vị khác cho kết luận khác nhau: theo kiểm định này thì chênh lệch là khác thường, theo "
+    "kiểm định kia thì không.",
 )
 _MISSED = text(
     "No effect can be told: already before treatment the weighted mean of other units misses the "
     "treated unit by {before}, as much as would pass for an effect, so its gap of {effect:signed} "
     "since is not the effect of treatment.",
-    "Không thể kết luận về tác động: ngay trước khi có hỗ trợ, bình quân gia quyền của các đơn vị "
-    "khác đã lệch so với đơn vị được hỗ trợ {before}, đủ lớn để bị nhầm là tác động, nên chênh "
-    "lệch {effect:signed} từ đó đến nay không phải là tác động của hỗ trợ.",
+    "Không thể kết luận về tác động: ngay trước can thiệp, bình quân gia quyền của các đơn vị "
+    "khác đã lệch so với đơn vị được can thiệp {before}, đủ lớn để bị nhầm là tác động, nên chênh "
+    "lệch {effect:signed} từ đó đến nay không phải là tác động của can thiệp.",
+)
+_EARLY = text(
+    "No effect can be told: fitted to earlier periods, the same comparison would have found an "
+    "effect before there was any, as of a trend that other units lack, so the treated unit's gap "
+    "of {effect:signed} since is not the effect of treatment.",
+    "Không thể kết luận về tác động: nếu chỉ khớp với các kỳ sớm hơn, chính cách so sánh này đã "
+    "thấy tác động khi chưa có can thiệp, như khi có xu hướng mà các đơn vị khác không có, nên "
+    "chênh lệch {effect:signed} từ đó đến nay không phải là tác động của can thiệp.",
 )
 _LOWERED_MISSED = text(
-    "Taken down to the lowest step: the comparison missed the treated unit before treatment too.",
-    "Hạ xuống bậc thấp nhất: nhóm so sánh đã lệch so với đơn vị được hỗ trợ từ trước khi hỗ trợ.",
+    "The results put the evidence at the lowest step, because the units compared with missed the "
+    "treated one before treatment too.",
+    "Kết quả đưa bằng chứng xuống bậc thấp nhất, vì nhóm so sánh đã lệch so với đơn vị được can "
+    "thiệp từ trước can thiệp.",
 )
 _NO_RANK = text(
     "not told: the comparison misses the treated unit before treatment",
-    "không nêu: nhóm so sánh lệch so với đơn vị được hỗ trợ từ trước khi hỗ trợ",
+    "không nêu: nhóm so sánh lệch so với đơn vị được can thiệp từ trước can thiệp",
 )
+_SYNTHETIC = text(
+    "The synthetic unit is the weighted mean of {donors.used} of {donors} other units, called "
+    "donors, that comes closest to the treated one before treatment.",
+    "Đơn vị tổng hợp là bình quân gia quyền của {donors.used} trong {donors} đơn vị khác, gọi là "
+    "đơn vị đối chứng, gần đơn vị được can thiệp nhất trước can thiệp.",
+)
+_CLOSEST = text(
+    "What remains is {before} (root mean square); no weights come closer to its path.",
+    "Phần còn lại là {before} (căn bình phương trung bình); không có trọng số nào đến gần hơn.",
+)
+_HULL = text(
+    "What remains is {before} (root mean square), since other characteristics are matched too; no "
+    "weights come closer to its path than {hull}.",
+    "Phần còn lại là {before} (căn bình phương trung bình), vì các đặc điểm khác cũng được ghép; "
+    "không có trọng số nào đến gần hơn {hull}.",
+)
+_PLACEBOS = text(
+    "Every other unit is taken as treated in its turn, a placebo: nothing happened there, so its "
+    "gap shows what chance makes. p is the share of all units, the treated one included, whose gap "
+    "is as large.",
+    "Lần lượt từng đơn vị khác được coi là đơn vị được can thiệp (đơn vị giả định): ở đó không có "
+    "gì xảy ra nên chênh lệch của nó cho thấy mức ngẫu nhiên. p là tỷ lệ đơn vị, kể cả đơn vị được "
+    "can thiệp, có chênh lệch lớn như vậy.",
+)
+_WITHHELD = text(
+    "No rank where a method misses the treated unit already before treatment by as much as would "
+    "pass for an effect, in level or in trend.",
+    "Không xếp hạng khi phương pháp đã lệch so với đơn vị được can thiệp từ trước can thiệp, về "
+    "mức hay về xu hướng, đủ lớn để bị nhầm là tác động.",
+)
+_FOUND = {
+    "rise": text("A rise, by both tests.", "Mức tăng, theo cả hai kiểm định."),
+    "fall": text("A fall, by both tests.", "Mức giảm, theo cả hai kiểm định."),
+    "rise by one": text(
+        "A rise by one test; by the other the data cannot tell.",
+        "Mức tăng theo một kiểm định; theo kiểm định kia, số liệu chưa cho phép kết luận.",
+    ),
+    "fall by one": text(
+        "A fall by one test; by the other the data cannot tell.",
+        "Mức giảm theo một kiểm định; theo kiểm định kia, số liệu chưa cho phép kết luận.",
+    ),
+    "cannot tell": text(
+        "The data cannot tell: gaps as large are not rare among other units.",
+        "Số liệu chưa cho phép kết luận: chênh lệch như vậy không hiếm ở các đơn vị khác.",
+    ),
+    "missed": text("Nothing can be told.", "Không thể kết luận."),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +196,12 @@ class Findings:
         return bool(draws.doubt)
 
     @property
+    def is_early(self) -> bool:
+        """Whether it is missed because an effect is found before there was any."""
+        draws: Any = self.result.uncertainty
+        return EARLIER in draws.doubt
+
+    @property
     def rank(self) -> float:
         """The p-value of the average gap by rank; NaN where the treated unit is missed."""
         att = self.result.att()
@@ -139,6 +212,29 @@ class Findings:
     def ratio_rank(self) -> float:
         """The p-value by rank of the ratio of gaps after and before treatment."""
         return float(self.fit.quality["ratio_p_value"].iloc[0])
+
+    def finds(self, level: float) -> str:
+        """Name what the two ranks say together at a level of confidence."""
+        if self.is_missed:
+            return "missed"
+        clear = [p <= 1.0 - level for p in (self.rank, self.ratio_rank)]
+        if not any(clear):
+            return "cannot tell"
+        sign = "rise" if self.result.att().estimates[0] > 0 else "fall"
+        return sign if all(clear) else f"{sign} by one"
+
+    @property
+    def is_closest(self) -> bool:
+        """Whether no weights would come closer to the treated path."""
+        quality: Any = self.fit.quality.iloc[0]
+        before, hull = float(quality["rmspe_before"]), float(quality["hull_distance"])
+        return abs(before - hull) <= _SAME * before
+
+    @property
+    def decimals(self) -> int | None:
+        """Decimals of gaps without a unit of their own: three digits of the average one."""
+        effect = float(self.result.att().estimates[0])
+        return significant_decimals(effect) if self.unit == "number" else None
 
     @property
     def unit(self) -> Text | str:
@@ -184,7 +280,8 @@ def _record_effect(record: Record, found: Findings, level: float) -> None:
     told = not found.is_missed
     average = text("Average effect", "Tác động bình quân")
     gap = text("Average gap", "Chênh lệch bình quân")
-    record.value("effect", effect, found.unit, average if told else gap)
+    decimals = found.decimals
+    record.value("effect", effect, found.unit, average if told else gap, decimals=decimals)
     record.value(
         "last",
         last["estimate"],
@@ -195,6 +292,7 @@ def _record_effect(record: Record, found: Findings, level: float) -> None:
         low=last["conf_low"] if told else None,
         high=last["conf_high"] if told else None,
         level=level if told else None,
+        decimals=decimals,
     )
     record.value("last.period", int(last["time"]), "year", text("Last period", "Kỳ cuối"))
     rank = text("Rank p-value, average gap", "Giá trị p theo thứ hạng, chênh lệch bình quân")
@@ -218,7 +316,8 @@ def _record_quality(record: Record, found: Findings) -> None:
         ("hull", "hull_distance", found.unit, text("Distance to the donors' hull",
          "Khoảng cách tới bao lồi của đơn vị đối chứng")),
     ):  # fmt: skip
-        record.value(name, float(quality[column]), unit, label)
+        decimals = None if unit == "p_value" else found.decimals
+        record.value(name, float(quality[column]), unit, label, decimals=decimals)
     used = text("Donors with weight", "Số đơn vị đối chứng có trọng số")
     record.value("donors.used", int(quality["donors_used"]), "count", used)
     record.value("donors", int(quality["donors"]), "count", text("Donors", "Số đơn vị đối chứng"))
@@ -240,18 +339,18 @@ def _intervals_table(record: Record, found: Findings, level: float) -> Block:
             low=row.conf_low,
             high=row.conf_high,
             level=level,
+            decimals=found.decimals,
         )
         rows.append({"time": row.time, "effect": f"{{{name}}}", "interval": f"{{{name}:interval}}"})
-    percent = f"{level:.0%}"
     return record.table(
         "intervals",
         pd.DataFrame(rows),
         text("Effect by period, with prediction intervals", "Tác động theo kỳ và khoảng dự báo"),
         {
             "time": Column(text("Period", "Kỳ"), "year"),
-            "effect": Column(text("Effect", "Tác động")),
+            "effect": EFFECT,
             "interval": Column(
-                text(f"[[{percent}]] interval", f"Khoảng dự báo [[{percent}]]"),
+                text("{level} prediction interval", "Khoảng dự báo {level}"), "count"
             ),
         },
         note=text(
@@ -285,10 +384,12 @@ def _methods_table(record: Record, found: Findings) -> Block:
             "method": Column(text("Method", "Phương pháp")),
             "effect": Column(text("Effect", "Tác động"), found.unit),
             "placebo spread": Column(
-                text("Spread of placebos", "Độ phân tán giả định"), found.unit
+                text("Standard deviation of placebos", "Độ lệch chuẩn giữa các đơn vị giả định"),
+                found.unit,
             ),
             "rank p-value": Column(text("Rank p-value", "Giá trị p theo thứ hạng"), "p_value"),
         },
+        note=_WITHHELD if found.methods["rank p-value"].isna().any() else None,
     )
 
 
@@ -323,15 +424,17 @@ def _drawings(record: Record, found: Findings) -> dict[str, Block]:
             ),
             text("Treated and synthetic, and the gap", "Thực tế, tổng hợp và chênh lệch"),
             text(
-                "Two lines run close together until treatment begins and part after it; the gap "
-                "between them is drawn below and reaches {last} in {last.period}.",
-                "Hai đường đi sát nhau đến khi bắt đầu hỗ trợ rồi tách ra; phần chênh lệch vẽ phía "
-                "dưới đạt {last} vào {last.period}.",
+                "The path of the treated unit and that of the synthetic one, {before} apart before "
+                "treatment (root mean square); the gap is drawn below and is {last} in "
+                "{last.period}.",
+                "Đường của đơn vị được can thiệp và của đơn vị tổng hợp, trước can thiệp cách nhau "
+                "{before} (căn bình phương trung bình); phần chênh lệch vẽ phía dưới là {last} vào "
+                "{last.period}.",
             ),
         ),
         "weights": record.figure(
             "weights",
-            _in_languages(lambda code: donor_weights(fit, language=code)),
+            _in_languages(lambda code: donor_weights(fit, language=code), weights=True),
             text("Donors' weights", "Trọng số của đơn vị đối chứng"),
             text(
                 "Bars of the weights of {donors.used} donors, which sum to one.",
@@ -344,7 +447,7 @@ def _drawings(record: Record, found: Findings) -> dict[str, Block]:
             text("The gap among placebos", "Chênh lệch so với các đơn vị giả định"),
             text(
                 "The treated unit's gap over thin lines of the gaps of donors taken as treated.",
-                "Chênh lệch của đơn vị được hỗ trợ trên nền các đường mảnh của đơn vị giả định.",
+                "Chênh lệch của đơn vị được can thiệp trên nền các đường mảnh của đơn vị giả định.",
             ),
         ),
         "without": record.figure(
@@ -365,22 +468,29 @@ def _drawings(record: Record, found: Findings) -> dict[str, Block]:
             text("Donors on the map", "Đơn vị đối chứng trên bản đồ"),
             text(
                 "A tile a province: the treated one is outlined, donors with weight are coloured.",
-                "Mỗi ô một tỉnh: tỉnh được hỗ trợ có viền, tỉnh có trọng số được tô màu.",
+                "Mỗi ô một tỉnh: tỉnh được can thiệp có viền, tỉnh có trọng số được tô màu.",
             ),
         )
     return drawn
 
 
-def _in_languages(draw: Callable[[Literal["en", "vi"]], Axes]) -> dict[str, Figure]:
-    """Draw once for each language, in the style of reports."""
+def _in_languages(
+    draw: Callable[[Literal["en", "vi"]], Axes], *, weights: bool = False
+) -> dict[str, Figure]:
+    """Draw once for each language, in the style of reports; weights lie along the page."""
     import matplotlib
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
 
     drawn: dict[str, Figure] = {}
     with matplotlib.rc_context(report_style()):
         for code in LANGUAGES:
-            drawn[code] = cast("Figure", draw("vi" if code == "vi" else "en").figure)
-            plt.close(drawn[code])
+            figure = drawn[code] = cast("Figure", draw("vi" if code == "vi" else "en").figure)
+            for ax in figure.axes:
+                for axis in (ax.yaxis, *([ax.xaxis] if weights else [])):
+                    if isinstance(axis.get_major_formatter(), ScalarFormatter):
+                        quantities(axis, code)
+            plt.close(figure)
     return drawn
 
 
@@ -390,28 +500,27 @@ def summarise(record: Record, plan: Evaluation, found: Findings) -> None:
     Where the two ranks part at the plan's level, or the treated unit is missed before treatment,
     the answer says so and the plan's credibility is lowered.
     """
-    level = float(plan.inference["level"])
-    parts = [{code: f"{capital(said)}." for code, said in found.case.label.items()}]
+    finding = found.finds(float(plan.inference["level"]))
+    parts = [{code: f"**{capital(said)}**." for code, said in found.case.label.items()}]
+    lowered = None
     if found.is_missed:
-        parts.append(_MISSED)
+        parts, lowered = [*parts, _EARLY if found.is_early else _MISSED], _LOWERED_MISSED
     else:
         parts += [_GAP, _INTERVAL, _RANK]
-    doubt = None
-    if found.is_missed:
-        doubt = _LOWERED_MISSED
-    elif (found.rank <= 1.0 - level) != (found.ratio_rank <= 1.0 - level):
+    if finding.endswith("by one"):
         parts.append(_ONLY_AVERAGE if found.rank < found.ratio_rank else _ONLY_RATIO)
-        doubt = _LOWERED
+        lowered = _LOWERED
     if found.case.name == "simulated":
         parts.append(text("The true effect is {truth}.", "Tác động thật là {truth}."))
     reading = dict(plan.reading)
-    if doubt is not None:
-        reading["credibility"] = _joined([*_said(reading.get("credibility")), doubt])
-    record.summary(answer=_joined(parts), **reading)
+    if lowered is not None:
+        reading["credibility"] = _joined([*_planned(reading.get("credibility")), lowered])
+    record.summary(answer=_joined(parts), finding=_FOUND[finding], **reading)
 
 
-def _said(words: Text | None) -> list[Text]:
-    return [] if words is None else [words]
+def _planned(words: Text | None) -> list[Text]:
+    """Say what the plan thought of the evidence, if anything."""
+    return [] if words is None else [{c: _PLANNED[c].format(words[c]) for c in LANGUAGES}]
 
 
 def _joined(parts: Sequence[Mapping[str, str]]) -> Text:
@@ -424,14 +533,8 @@ def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> N
     record.section(
         "gap",
         text("Treated and synthetic", "Thực tế và tổng hợp"),
-        text(
-            "The synthetic unit is the weighted mean of {donors.used} of {donors} donors that "
-            "comes closest to the treated one before treatment. What remains is {before}; no "
-            "weights come closer to its path than {hull}.",
-            "Đơn vị tổng hợp là bình quân gia quyền của {donors.used} trong {donors} đơn vị đối "
-            "chứng, gần đơn vị được hỗ trợ nhất trước hỗ trợ. Phần còn lại là {before}; không có "
-            "trọng số nào đến gần hơn {hull}.",
-        ),
+        _SYNTHETIC,
+        _CLOSEST if found.is_closest else _HULL,
         blocks["paths"],
         blocks["weights"],
         *([blocks["map"]] if "map" in blocks else []),
@@ -440,6 +543,7 @@ def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> N
     record.section(
         "rank",
         text("How rare is such a gap?", "Chênh lệch như vậy có hiếm không?"),
+        _PLACEBOS,
         bullets(
             text("Average gap: no rank.", "Chênh lệch bình quân: không xếp hạng.")
             if found.is_missed
@@ -448,7 +552,7 @@ def add_chapters(record: Record, found: Findings, blocks: dict[str, Block]) -> N
             ),
             text(
                 "Ratio of gaps after and before treatment: p {p.ratio:equals}.",
-                "Tỷ số chênh lệch sau và trước hỗ trợ: p {p.ratio:equals}.",
+                "Tỷ số chênh lệch sau và trước can thiệp: p {p.ratio:equals}.",
             ),
         ),
         blocks["placebos"],

@@ -30,6 +30,17 @@ from impact.result import Result
 __all__ = ["add_subgroups", "check_subgroups"]
 
 _ALL = text("all", "tất cả")
+_CLASS_NOTE = text(
+    "Treated units are compared with untreated ones of their class. Holm: adjusted for all tests "
+    "of equal effects in this table.",
+    "Đơn vị được hỗ trợ so với đơn vị không được hỗ trợ cùng nhóm. Holm: điều chỉnh theo số kiểm "
+    "định tác động như nhau trong bảng.",
+)
+_WITHHELD = text(
+    "Where a class has too few treated or untreated units, no test of equal effects holds.",
+    "Khi một nhóm có quá ít đơn vị được hoặc không được hỗ trợ thì không có kiểm định nào đáng "
+    "tin.",
+)
 
 
 def check_subgroups(plan: Evaluation) -> list[str]:
@@ -106,15 +117,16 @@ def add_subgroups(record: Record, plan: Evaluation, effects: Mapping[str, Outcom
     for (id, p_value), holm in zip(tests.items(), adjusted, strict=True):
         record_p_value(record, f"{id}_equal", p_value, equal)
         record_p_value(record, f"{id}_holm", holm, by_holm)
-    shown = [_class_table(record, rows)] if rows else []
+    withheld = bool(np.isnan(list(tests.values())).any())
+    shown = [_class_table(record, plan, rows, withheld)] if rows else []
     record.section(
         "subgroups",
         text("For whom", "Tác động với từng nhóm"),
         text(
             "A class that differs from zero while another does not is no proof that they differ; "
             "the test of equal effects is.",
-            "Một nhóm khác không còn nhóm kia thì không chưa chứng tỏ hai nhóm khác nhau; phải xem "
-            "kiểm định tác động như nhau.",
+            "Tác động ở nhóm này khác số không còn ở nhóm kia thì chưa rõ, điều đó chưa chứng tỏ "
+            "hai nhóm khác nhau; phải xem kiểm định tác động như nhau.",
         ),
         *shown,
         *missing,
@@ -163,27 +175,26 @@ def _class_rows(
     return rows
 
 
-def _class_table(record: Record, rows: list[dict[str, object]]) -> Block:
-    return record.table(
-        "subgroups",
-        pd.DataFrame(rows),
-        text("Average effects by class of units", "Tác động trung bình theo nhóm đơn vị"),
-        {
-            "outcome": OUTCOME,
-            "by": Column(text("By", "Theo")),
-            "class": Column(text("Class", "Nhóm")),
-            "effect": AVERAGE_EFFECT,
-            "interval": INTERVAL,
-            "equal": Column(text("p of equal effects", "p như nhau"), "count"),
-            "holm": P_HOLM,
-        },
-        note=text(
-            "Treated units are compared with untreated ones of their class. Holm: adjusted for all "
-            "tests of equal effects in this table.",
-            "Đơn vị được hỗ trợ so với đơn vị không được hỗ trợ cùng nhóm. Holm: điều chỉnh theo "
-            "số kiểm định tác động như nhau trong bảng.",
-        ),
-    )
+def _class_table(
+    record: Record, plan: Evaluation, rows: list[dict[str, object]], withheld: bool
+) -> Block:
+    """Keep the table; a single characteristic heads the column of its classes."""
+    alone = len(plan.subgroups) == 1
+    heading = capitalised(plan.subgroups[0]["label"]) if alone else text("Class", "Nhóm")
+    columns = {
+        "outcome": OUTCOME,
+        **({} if alone else {"by": Column(text("By", "Theo"))}),
+        "class": Column(heading),
+        "effect": AVERAGE_EFFECT,
+        "interval": INTERVAL,
+        "equal": Column(text("p of equal effects", "p của tác động như nhau"), "count"),
+        "holm": P_HOLM,
+    }
+    title = text("Average effects by class of units", "Tác động trung bình theo nhóm đơn vị")
+    note = _CLASS_NOTE
+    if withheld:
+        note = {code: f"{note[code]} {_WITHHELD[code]}" for code in LANGUAGES}
+    return record.table("subgroups", pd.DataFrame(rows), title, columns, note=note)
 
 
 def _not_made(effect: OutcomeEffect, label: Text, reason: str) -> Text:

@@ -30,6 +30,7 @@ __all__ = [
 Text: TypeAlias = dict[str, str]
 
 _VALUE = re.compile(r"\{([A-Za-z][A-Za-z0-9_.]*)(?::([a-z]+))?\}")
+_STATEMENT = re.compile(r"\bp \{(?=[^{}]*:equals\})")
 _LITERAL = re.compile(r"\[\[(.*?)\]\]")
 
 
@@ -74,8 +75,12 @@ def stray_digits(template: str) -> list[str]:
 
 
 def fill(template: str, formatted: Callable[[str, str], str]) -> str:
-    """Replace each named value by its formatted number and drop the brackets of literals."""
-    filled = _VALUE.sub(lambda match: formatted(match[1], match[2] or ""), template)
+    """Replace each named value by its formatted number and drop the brackets of literals.
+
+    A letter p stays on the line of what is said of it.
+    """
+    together = _STATEMENT.sub("p\N{NO-BREAK SPACE}{", template)
+    filled = _VALUE.sub(lambda match: formatted(match[1], match[2] or ""), together)
     return _LITERAL.sub(r"\1", filled)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -65,9 +66,10 @@ def format_value(value: Value, language: str, form: str = "") -> str:
         return MISSING[language]
     if form == "number" and value.unit != "p_value":
         return format_number(value.value, language, value.decimals)
-    sign = "+" if form == "signed" and value.value > 0 else ""
     shown = abs(value.value) if form == "magnitude" else value.value
     written = format_quantity(shown, value.unit, language, value.decimals)
+    rises = form == "signed" and value.value > 0 and re.search("[1-9]", written) is not None
+    sign = "+" if rises else ""
     plain = _BOUND_WORDS[value.bound][language] + sign + written
     if form != "equals":
         return plain

@@ -22,6 +22,7 @@ from impact.inference.placebo import PlaceboDraws, misfit_rank, no_uncertainty, 
 from impact.inference.scores import Uncertainty
 
 __all__ = [
+    "EARLIER",
     "TRENDS",
     "Pretended",
     "Refit",
@@ -43,6 +44,7 @@ ROUNDING = 1e-10
 """Share of the largest outcome below which a gap before treatment is a perfect fit."""
 LEVELS = "demean=True or SyntheticDiD let levels differ"
 PERIODS = "SyntheticDiD weighs periods too"
+EARLIER = "fitted to earlier periods"
 TRENDS = "compare with units of the same trend"
 
 
@@ -192,7 +194,7 @@ def trend_doubt(pretended: Pretended, after: Floats) -> str:
     ]
     if not missed:
         return ""
-    return f"fitted to earlier periods the comparison misses {_reading(missed, after)}; {TRENDS}"
+    return f"{EARLIER} the comparison misses {_reading(missed, after)}; {TRENDS}"
 
 
 def _reading(missed: Sequence[str], placebos: Floats) -> str:

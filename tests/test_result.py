@@ -428,12 +428,18 @@ def test_power_agrees_with_the_detectable_effect(provinces, few):
 
 def test_sample_size_from_a_pilot(provinces):
     att = CallawaySantAnna().fit(place_design(provinces)).att()
-    needed = att.clusters_needed(0.2)
-    error = att.std_errors[0] * np.sqrt(63 / needed)
-    reach = (stats.t.ppf(0.975, needed - 2) + stats.t.ppf(0.8, needed - 2)) * error
-    assert reach == pytest.approx(0.2, rel=0.02)
+    clustered, ranked = att.infer("cr2"), att.infer("permutation")
+    detectable = ranked.minimum_detectable_effect()[0]
+    by_ranks = detectable / (stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
+    for pilot, own in ((ranked, by_ranks), (clustered, clustered.tidy()["std_error"][0])):
+        needed = pilot.clusters_needed(0.2)
+        error = own * np.sqrt(63 / needed)
+        reach = (stats.t.ppf(0.975, needed - 2) + stats.t.ppf(0.8, needed - 2)) * error
+        assert reach == pytest.approx(0.2, rel=0.02)
     with pytest.raises(InferenceError, match="effect of exactly zero"):
         att.clusters_needed(0.0)
+    with pytest.raises(InferenceError, match=r"no detectable effect, so nothing tells .*asked for"):
+        att.infer("none").clusters_needed(0.2)
 
 
 def test_clusters_below_the_level_of_assignment_are_doubted(provinces, result):

@@ -16,7 +16,7 @@ from impact.inference.evidence import Evidence
 from impact.inference.power import clusters_needed, power_curve
 from impact.inference.sets import ConfidenceSet, interval
 from impact.result.estimates import Estimates
-from impact.result.judgement import freedoms
+from impact.result.judgement import CLUSTERED, freedoms
 
 __all__ = ["detectable_effects", "equivalence_table", "planned_clusters", "power_table"]
 
@@ -87,12 +87,23 @@ def power_table(
     return pd.concat(parts, ignore_index=True)
 
 
-def planned_clusters(of: Estimates, effect: float, power: float, level: float) -> int:
-    """Return how many clusters would find an effect, these estimates being the pilot's."""
-    error = float(of.std_errors[0])
-    if np.isnan(error):
-        raise InferenceError(
-            "the pilot's estimate has no standard error, so nothing tells how it shrinks with "
-            f"more clusters: {of.cells['note'].iloc[0] or 'its variance is unknown'}."
+def planned_clusters(of: Estimates, found: Found, effect: float, power: float, level: float) -> int:
+    """Return how many clusters would find an effect, these estimates being the pilot's.
+
+    The pilot's error is the one that its detectable effect tells, whatever method judges it.
+    """
+    error, count = float(of.std_errors[0]), of.design.n_clusters
+    if found[0] is not None and found[0].method in CLUSTERED:
+        error = found[0].std_error
+    elif found[0] is not None:
+        both = bands.pointwise_critical_value(level, None) + bands.pointwise_critical_value(
+            2 * POWER - 1, None
         )
-    return clusters_needed(effect, error, of.design.n_clusters, power=power, level=level)
+        error = float(found[0].detectable / both)
+    if not np.isfinite(error):
+        why = of.cells["note"].iloc[0] or (found[0].reason if found[0] else "")
+        raise InferenceError(
+            "the pilot's estimate has no standard error and no detectable effect, so nothing tells "
+            f"how they shrink with more clusters: {why or 'its variance is unknown'}."
+        )
+    return clusters_needed(effect, error, count, power=power, level=level)

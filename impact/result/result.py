@@ -291,14 +291,15 @@ class Result(Estimates):
     def clusters_needed(self, effect: float, *, power: float = 0.8, level: float = 0.95) -> int:
         """Return how many clusters would find an effect, this panel being the pilot.
 
-        The standard error of the first estimate shrinks with the root of the number of clusters,
-        treated in the pilot's proportion.
+        The error of the first estimate shrinks with the root of the number of clusters, treated in
+        the pilot's proportion. Where clusters are few it is the error that the detectable effect of
+        the method in use tells.
 
         Raises
         ------
-        InferenceError : an effect of zero, or a pilot without a standard error
+        InferenceError : an effect of zero, or a pilot with neither of these
         """
-        return planned_clusters(self, effect, power, level)
+        return planned_clusters(self, self.inferences(level), effect, power, level)
 
     def tidy(self, level: float = 0.95, *, seed: int = 0) -> pd.DataFrame:
         """Return the estimates as a table.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,14 @@ from impact.sensitivity.sentences import Sentence
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["BACON", "Comparisons", "bacon", "decompose"]
+__all__ = [
+    "BACON",
+    "AdjustedComparisons",
+    "Comparisons",
+    "bacon",
+    "decompose",
+    "decompose_adjusted",
+]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +34,11 @@ CLEAN = "treated vs never treated"
 EARLY = "earlier vs later treated"
 LATE = "later vs earlier treated"
 ALWAYS = "later vs always treated"
+BOTH = "both treated"
+NEITHER = "treatment changes in neither"
+
+NO_SPREAD = 1e-12
+"""Share of a covariate, or of what covariates leave of treatment, that is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +116,109 @@ def decompose(
     return Comparisons(treated_cohort, control, kind, estimate, weight / weight.sum())
 
 
+@dataclass(frozen=True, eq=False)
+class AdjustedComparisons:
+    """Parts of a two-way fixed effects estimate with covariates that vary in time.
+
+    Attributes
+    ----------
+    between : comparisons of pairs of cohorts, earlier and later treated together; weights sum to
+        one
+    within_weight : weight of what covariates differ by among units of one cohort
+    within : the estimate from that; NaN where it has no weight
+    """
+
+    between: Comparisons
+    within_weight: float
+    within: float
+
+    @property
+    def total(self) -> float:
+        """The two-way fixed effects estimate."""
+        share = self.within_weight
+        inside = share * self.within if share > 0 else 0.0
+        return inside + (1 - share) * self.between.total
+
+
+def decompose_adjusted(
+    outcomes: Floats,
+    cohorts: Floats,
+    periods: NDArray[np.int64],
+    covariates: Floats,
+    weights: Floats | None = None,
+) -> AdjustedComparisons:
+    r"""Decompose the coefficient of treatment on unit and period effects and covariates.
+
+    With d what covariates leave of treatment, both less unit and period effects, and d_k its mean
+    by cohort and period,
+
+    .. math:: \hat\beta = \Omega \hat\beta_w + (1 - \Omega) \sum_{k<l} s_{kl} \hat\beta_{kl},
+              \quad \Omega = V(d - d_k) / V(d)
+
+    where beta_w comes from d - d_k, and the pair's from d_k and d_l over all periods: covariates
+    leave treatment to vary in each of them, so that early and late comparisons of a pair do not
+    come apart.
+
+    Parameters
+    ----------
+    outcomes, cohorts, periods, weights : as in `decompose`
+    covariates : array, shape (N, T, k), without gaps
+
+    Source
+    ------
+    Goodman-Bacon (2021), Journal of Econometrics 225(2), section 5.2.
+    """
+    size = np.ones(len(cohorts)) if weights is None else weights
+    first = np.where(cohorts <= periods[0], -np.inf, cohorts)
+    labels = np.unique(first)
+    member = np.where(np.isnan(labels[:, None]), np.isnan(first), first == labels[:, None]) * size
+    mass = member.sum(axis=1)
+    on = (periods >= np.where(np.isnan(first), np.inf, first)[:, None]).astype(np.float64)
+    root = np.sqrt(np.repeat(size, len(periods)))
+    swept = _two_way(covariates, size)
+    varies = np.abs(swept).max(axis=(0, 1)) > NO_SPREAD * np.abs(covariates).max(axis=(0, 1))
+    X = swept[:, :, varies].reshape(len(root), -1) * root[:, None]
+    raw = _two_way(on[:, :, None], size).ravel() * root
+    left = (raw - X @ np.linalg.lstsq(X, raw, rcond=None)[0]) / root
+    left = left.reshape(on.shape)
+    means, paths = (member @ left) / mass[:, None], (member @ outcomes) / mass[:, None]
+    inside = left - means[np.argmax(member > 0, axis=0)]
+    spread = float(size @ (inside**2).sum(axis=1))
+    covered = float(size @ (inside * outcomes).sum(axis=1))
+
+    exposure = (periods >= np.where(np.isnan(labels), np.inf, labels)[:, None]).mean(axis=1)
+    rows = []
+    for k, c in combinations(np.argsort(-exposure, kind="stable"), 2):
+        gap, change = means[k] - means[c], paths[k] - paths[c]
+        if (variance := float(gap @ gap)) > 0:
+            estimate = float(gap @ change) / variance
+            weight = mass[k] * mass[c] / mass.sum() * variance
+            kind = _kind_of_pair(exposure[k], exposure[c])
+            treated, control = (c, k) if kind == ALWAYS else (k, c)
+            rows.append((labels[treated], labels[control], kind, estimate, weight))
+    columns = (np.array(column) for column in zip(*rows, strict=True))
+    treated_cohort, control_cohort, kinds, estimates, pair_weights = columns
+    total = float(pair_weights.sum())
+    within_weight = spread / (spread + total)
+    if within_weight < NO_SPREAD:
+        within_weight, covered, spread = 0.0, np.nan, 1.0
+    between = Comparisons(treated_cohort, control_cohort, kinds, estimates, pair_weights / total)
+    return AdjustedComparisons(between, within_weight, covered / spread)
+
+
+def _kind_of_pair(more: float, less: float) -> str:
+    """Name a pair by the shares of periods treated, of the one treated longer and the other."""
+    if less == 0.0:
+        return NEITHER if more == 1.0 else CLEAN
+    return ALWAYS if more == 1.0 else BOTH
+
+
+def _two_way(values: Floats, weights: Floats) -> Floats:
+    """Take unit and period means, periods' weighted, off values (N, T, m)."""
+    values = values - values.mean(axis=1, keepdims=True)
+    return np.asarray(values - np.average(values, axis=0, weights=weights))
+
+
 def _kind(treated: float, control: float) -> str:
     """Name the comparison by the shares of periods in which the two cohorts are treated."""
     if control == 0.0:
@@ -118,7 +233,9 @@ def bacon(result: Result) -> Finding:
 
     Parameters
     ----------
-    result : of any estimator; only its design is used, without covariates
+    result : of any estimator; only its design is used. Comparisons are without covariates; with
+        some, ``values`` and a note also say what they make of the estimate and how much of it
+        comes from their differences within cohorts (`decompose_adjusted` has the pairs)
 
     Returns
     -------
@@ -158,8 +275,22 @@ def bacon(result: Result) -> Finding:
         "clean_estimate": _mean(found.estimate[clean], found.weight[clean]),
         "n_comparisons": float(len(table)),
     }
+    notes: tuple[str, ...] = ()
+    if design.covariates:
+        adjusted = decompose_adjusted(
+            design.outcomes,
+            design.cohorts,
+            design.periods,
+            design.covariate_array(),
+            design.unit_weights,
+        )
+        values |= {
+            "adjusted_twfe": adjusted.total,
+            "within_weight": adjusted.within_weight,
+            "within_estimate": adjusted.within,
+        }
+        notes = (_say_adjusted(adjusted),)
     keys = ["bacon.answer", *(["bacon.clean"] if clean.any() else []), "bacon.count"]
-    notes = ("Computed without the covariates.",) if design.covariates else ()
     return Finding(
         name="bacon",
         asked=Sentence.of("bacon.question"),
@@ -176,6 +307,15 @@ def bacon(result: Result) -> Finding:
         draw=lambda ax: _draw(table, found.total, ax),
         notes=notes,
     )
+
+
+def _say_adjusted(found: AdjustedComparisons) -> str:
+    told = (
+        f"Comparisons are without the covariates. With them the estimate is {found.total:.4g}, of "
+        f"which {found.within_weight:.1%} of the weight is on differences of covariates within "
+        "cohorts"
+    )
+    return f"{told} ({found.within:.4g})." if found.within_weight > 0 else f"{told}."
 
 
 def _name(control: float) -> str:

@@ -104,7 +104,8 @@ class CovarianceScores:
     """Uncertainty whose covariance is known in closed form, contributions only when asked for.
 
     Cohort moments give the covariance of all cells without a unit x cell matrix; ``make``
-    builds that matrix, shape (G, K), for those who need it.
+    builds that matrix, shape (G, K), for those who need it. ``without_law`` says of each estimate
+    why no law of its t statistic is known, empty where one is; with none, all have one.
     """
 
     matrix: Floats
@@ -112,6 +113,7 @@ class CovarianceScores:
     n_clusters: int
     df: float | None = None
     method: str = "clustered influence functions"
+    without_law: tuple[str, ...] = ()
 
     def covariance(self) -> Floats:
         """Return the covariance, shape (K, K)."""
@@ -133,6 +135,14 @@ class CovarianceScores:
             self.n_clusters,
             self.df,
             self.method,
+            self._reasons(weights) if self.without_law else (),
+        )
+
+    def _reasons(self, weights: Floats) -> tuple[str, ...]:
+        """Return the first reason among the estimates that each combination has a part of."""
+        return tuple(
+            next((self.without_law[k] for k in np.flatnonzero(row) if self.without_law[k]), "")
+            for row in weights
         )
 
 

@@ -143,8 +143,21 @@ def evidence_of(of: Estimates, row: int) -> Evidence:
 
 def reason_withheld(of: Estimates, keep: Booleans) -> str:
     """Say why marked estimates, (K,), have no p-value unless a method is named; else empty."""
-    unasked = of.request.method in (None, "auto")
-    return _without_law(of) if unasked and (_of_treatment(of) & keep).any() else ""
+    if of.request.method not in (None, "auto"):
+        return ""
+    reasons = _reasons(of)
+    return next((reasons[row] for row in np.flatnonzero(keep) if reasons[row]), "")
+
+
+def _reasons(of: Estimates) -> list[str]:
+    """Say of each estimate why no law is known for it, shape (K,); empty where one is."""
+    own, of_treatment = of.uncertainty, _without_law(of)
+    reasons = list(own.without_law) if isinstance(own, CovarianceScores) else []
+    reasons = reasons[: len(of)] or [""] * len(of)
+    if not of_treatment:
+        return reasons
+    marked = zip(_of_treatment(of), reasons, strict=True)
+    return [of_treatment if treated else reason for treated, reason in marked]
 
 
 def _without_law(of: Estimates) -> str:
@@ -184,8 +197,9 @@ def _of_treatment(of: Estimates) -> Booleans:
 
 def doubted(of: Estimates) -> Booleans:
     """Mark estimates whose own standard errors are not taken without a look, shape (K,)."""
-    if _without_law(of):
-        return _of_treatment(of)
+    withheld = np.array([bool(reason) for reason in _reasons(of)], dtype=bool)
+    if withheld.any():
+        return withheld
     if _keeps_own(of):
         return np.zeros(len(of), dtype=bool)
     if not of.support.is_large:

@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from impact.estimators.parts.instrumented import Instrumented
-from impact.estimators.parts.regression import Regression
+from impact.estimators.parts.instrumented import Instrumented, OnInstruments
 from impact.inference.clusters import BlockScores
 from impact.inference.stock_yogo import stock_yogo
 from impact.inference.weak_instruments import critical_effective_f, effective_f, full_rank_wald
@@ -50,8 +49,8 @@ def first_stage_table(problem: Instrumented) -> pd.DataFrame:
     """Return the strength of the instruments for each endogenous regressor, one row each."""
     stages = _stages(problem)
     table = {}
-    for name, j in zip(problem.endogenous_names, problem.endogenous, strict=True):
-        table[name] = _one_stage(problem, problem.variables.regressors[j])
+    for name, column in zip(problem.endogenous_names, problem.swept_endogenous, strict=True):
+        table[name] = _one_stage(problem.on_instruments(column))
     frame = pd.DataFrame(table).T.rename_axis("endogenous")
     frame["partial_r_squared"] = stages.partial_r_squared()
     frame["shea_r_squared"] = stages.shea_r_squared()
@@ -80,16 +79,13 @@ def identification(problem: Instrumented) -> Identification:
     """
     q, m = len(problem.instruments), len(problem.endogenous)
     direction = _stages(problem).weakest_direction()
-    column = direction.combination @ problem.variables.regressors[problem.endogenous]
-    chosen = problem.on_instruments(column)
-    classical = problem.on_instruments(column, "classical")
-    slopes = chosen.coefficients[:q]
+    weakest = problem.on_instruments(direction.combination @ problem.swept_endogenous)
 
     def rank_statistic(covariance: Floats) -> float:
         restrict = direction.restrictions
-        return full_rank_wald(restrict @ slopes, restrict @ covariance[:q, :q] @ restrict.T)
+        return full_rank_wald(restrict @ weakest.slopes, restrict @ covariance @ restrict.T)
 
-    statistic = rank_statistic(_covariance_under_null(problem, chosen))
+    statistic = rank_statistic(_covariance_under_null(weakest))
     p_value = float(special.chdtrc(q - m + 1, statistic))
     is_classical = problem.covariance == "classical"
     return Identification(
@@ -100,41 +96,37 @@ def identification(problem: Instrumented) -> Identification:
             p_value,
             note=TOO_FEW if np.isnan(statistic) else "",
         ),
-        rank_statistic(classical.uncertainty.covariance()) / q,
-        rank_statistic(chosen.uncertainty.covariance()) / q,
+        rank_statistic(weakest.classical_covariance) / q,
+        rank_statistic(weakest.covariance) / q,
         stock_yogo(m, q, problem.method) if is_classical else {},
     )
 
 
 def _stages(problem: Instrumented) -> FirstStages:
-    """Sweep effects and exogenous regressors out of endogenous regressors and instruments."""
-    q = len(problem.instruments)
-    fit = problem.on_instruments(problem.variables.regressors[problem.endogenous[0]]).fit
-    endogenous = problem.sweep(problem.variables.regressors[problem.endogenous])
-    return first_stages(endogenous, fit.regressors[q:], fit.regressors[:q], problem.weights)
+    """Sweep exogenous regressors out of endogenous ones and instruments."""
+    return first_stages(
+        problem.swept_endogenous,
+        problem.swept_exogenous,
+        problem.swept_instruments,
+        problem.weights,
+    )
 
 
-def _one_stage(problem: Instrumented, column: Floats) -> dict[str, float]:
-    q = len(problem.instruments)
-    chosen, classical = (problem.on_instruments(column, kind) for kind in (None, "classical"))
-    slopes = chosen.coefficients[:q]
-    spread = chosen.uncertainty.covariance()[:q, :q]
-    equal = classical.uncertainty.covariance()[:q, :q]
-    information = np.asarray(np.linalg.inv(classical.fit.bread[:q, :q]), dtype=np.float64)
-    f = full_rank_wald(slopes, equal) / q
+def _one_stage(stage: OnInstruments) -> dict[str, float]:
+    slopes, spread, information = stage.slopes, stage.covariance, stage.information
+    f = full_rank_wald(slopes, stage.classical_covariance) / len(slopes)
     return {
         "f": f,
-        "f_nested": f * _rows_left(classical) / classical.fit.df_residual,
-        "wald": full_rank_wald(slopes, spread) / q,
+        "f_nested": f * _rows_left(stage) / stage.fit.df_residual,
+        "wald": full_rank_wald(slopes, spread) / len(slopes),
         "effective_f": effective_f(slopes, spread, information),
         "critical_effective_f": critical_effective_f(spread, information),
     }
 
 
-def _rows_left(regression: Regression) -> int:
+def _rows_left(stage: OnInstruments) -> int:
     """Count degrees of freedom with effects nested in clusters as one parameter."""
-    fit = regression.fit
-    return fit.n_rows - len(fit.kept) - regression.uncertainty.effects.fixest
+    return stage.fit.n_rows - len(stage.fit.kept) - stage.uncertainty.effects.fixest
 
 
 def _conditional_f(problem: Instrumented, own: int) -> float:
@@ -144,39 +136,35 @@ def _conditional_f(problem: Instrumented, own: int) -> float:
     ------
     Sanderson and Windmeijer (2016), Journal of Econometrics 190(2), eq. (12).
     """
-    q, m = len(problem.instruments), len(problem.endogenous)
-    raw = problem.variables.regressors[problem.endogenous]
-    stages = _stages(problem)
-    others = np.delete(np.arange(m), own)
-    slopes = k_class(
-        stages.endogenous[own], stages.endogenous[others], stages.endogenous[:0],
-        stages.instruments, None, liml=False, n_effects=0,
-    ).fit.coefficients  # fmt: skip
-    left = problem.on_instruments(raw[own] - slopes @ raw[others])
-    covariance = left.uncertainty.covariance()[:q, :q]
-    return full_rank_wald(left.coefficients[:q], covariance) / (q - m + 1)
+    endogenous = problem.swept_endogenous
+    others = np.delete(np.arange(len(endogenous)), own)
+    solved = k_class(
+        endogenous[own], endogenous[others], problem.swept_exogenous, problem.swept_instruments,
+        problem.weights, liml=False, n_effects=0,
+    )  # fmt: skip
+    left = problem.on_instruments(solved.fit.residuals)
+    freedom = len(problem.instruments) - len(endogenous) + 1
+    return full_rank_wald(left.slopes, left.covariance) / freedom
 
 
-def _covariance_under_null(problem: Instrumented, regression: Regression) -> Floats:
+def _covariance_under_null(stage: OnInstruments) -> Floats:
     """Return the covariance of slopes that are all zero, large-sample factors only."""
-    fit, own = regression.fit, regression.uncertainty
+    fit, own, problem = stage.fit, stage.uncertainty, stage.problem
     q = len(problem.instruments)
     column = fit.residuals + fit.coefficients @ fit.regressors
-    rest = fit.regressors[q:]
-    if len(rest):
-        weighted = rest if fit.weights is None else rest * fit.weights
-        column = column - np.linalg.solve(weighted @ rest.T, weighted @ column) @ rest
+    if len(fit.regressors) > q:
+        column = problem.regress(column, fit.regressors[q:]).residuals
     null = replace(fit, residuals=column)
     effective = fit.n_rows - fit.n_effects
     if problem.covariance == "classical":
-        return null.rss / effective * null.bread
+        return (null.rss / effective * null.bread)[:q, :q]
     if problem.covariance in ("HC0", "HC1"):
-        scale = fit.n_rows / effective
-        return scale * replace(own, fit=null, kind="HC0").coefficient_covariance
+        robust = replace(own, fit=null, kind="HC0").coefficient_covariance[:q, :q]
+        return np.asarray(fit.n_rows / effective * robust)
     if isinstance(problem.covariance, str):
-        return replace(own, fit=null, kind="CR0").coefficient_covariance
+        return replace(own, fit=null, kind="CR0").coefficient_covariance[:q, :q]
     bound = problem.bind(own, null)
-    return bound.coefficient_covariance / _kernel_factor(bound)
+    return np.asarray(bound.coefficient_covariance[:q, :q] / _kernel_factor(bound))
 
 
 def _kernel_factor(own: BlockScores) -> float:

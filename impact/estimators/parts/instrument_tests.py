@@ -57,7 +57,7 @@ def sargan_test(problem: Instrumented, structural: Regression) -> JointTest | No
     excess = len(problem.instruments) - len(problem.endogenous)
     if not excess or is_exact(problem, structural.fit):
         return None
-    auxiliary = problem.on_instruments(structural.fit.residuals, "classical").fit
+    auxiliary = problem.on_instruments(structural.fit.residuals).fit
     statistic = structural.fit.n_rows * auxiliary.r_squared_within
     p_value = float(special.chdtrc(excess, statistic))
     return JointTest("All instruments are exogenous (Sargan)", statistic, excess, p_value)
@@ -70,18 +70,9 @@ def hansen_test(problem: Instrumented, structural: Regression) -> JointTest | No
     undefined = problem.covariance == "classical" or len(own.clusters) > 1
     if not excess or undefined or is_exact(problem, fit):
         return None
-    exogenous = problem.exogenous[np.isin(problem.exogenous, fit.kept)]
-    used = np.concatenate((problem.endogenous, exogenous))
-    columns = np.concatenate(
-        (
-            problem.variables.outcome[None, :],
-            problem.variables.regressors[used],
-            problem.instruments,
-        )
-    )
-    y, x, z = np.split(problem.sweep(columns), [1, 1 + len(used)])
-    z = np.concatenate((z, x[len(problem.endogenous) :]))
-    z /= np.sqrt(np.einsum("kn,kn->k", z, z))[:, None]
+    x = np.concatenate((problem.swept_endogenous, problem.swept_exogenous))
+    z = np.concatenate((problem.swept_instruments, problem.swept_exogenous))
+    z = z / np.sqrt(np.einsum("kn,kn->k", z, z))[:, None]
     weighted = z if problem.weights is None else z * problem.weights
     scores = weighted * fit.residuals
     if not isinstance(own.kind, str):
@@ -92,27 +83,15 @@ def hansen_test(problem: Instrumented, structural: Regression) -> JointTest | No
     question = "All instruments are exogenous (Hansen)"
     if np.linalg.matrix_rank(spread, hermitian=True) < len(z):
         return JointTest(question, np.nan, excess, np.nan, note=TOO_FEW)
-    statistic = efficient_minimum(weighted @ x.T, weighted @ y[0], spread)
+    statistic = efficient_minimum(weighted @ x.T, weighted @ problem.swept_outcome, spread)
     return JointTest(question, statistic, excess, float(special.chdtrc(excess, statistic)))
 
 
 def wu_hausman_test(problem: Instrumented) -> JointTest:
     """Test by an F test whether first-stage residuals enter the outcome equation."""
-    variables = problem.variables
-    residuals = [
-        problem.on_instruments(variables.regressors[j], "classical").fit.residuals
-        for j in problem.endogenous
-    ]
-    names = [f"residual {j}" for j in range(len(residuals))]
-    plain = problem.regress(
-        variables.outcome, variables.regressors, variables.names, "classical"
-    ).fit
-    wide = problem.regress(
-        variables.outcome,
-        np.concatenate((variables.regressors, residuals)),
-        (*variables.names, *names),
-        "classical",
-    ).fit
+    residuals = [problem.on_instruments(x).fit.residuals for x in problem.swept_endogenous]
+    plain = problem.plain.fit
+    wide = problem.regress(problem.swept_outcome, np.concatenate((plain.regressors, residuals)))
     m = len(residuals)
     question = "Regressors called endogenous are exogenous (Wu-Hausman F)"
     if wide.df_residual <= 0 or is_exact(problem, wide):
@@ -125,11 +104,9 @@ def wu_hausman_test(problem: Instrumented) -> JointTest:
 def anderson_rubin_test(problem: Instrumented) -> JointTest:
     """Test that all coefficients of endogenous regressors are zero, however weak instruments."""
     q, m = len(problem.instruments), len(problem.endogenous)
-    reduced = problem.on_instruments(problem.variables.outcome)
+    reduced = problem.on_instruments(problem.swept_outcome)
     df = reduced.uncertainty.df
-    statistic, rank, p_value = joint_wald(
-        reduced.coefficients[:q], reduced.uncertainty.covariance()[:q, :q], df=df
-    )
+    statistic, rank, p_value = joint_wald(reduced.slopes, reduced.covariance, df=df)
     what = "The coefficient is" if m == 1 else f"All {m} coefficients are"
     question = f"{what} 0 (Anderson-Rubin)"
     if rank < q:
@@ -142,13 +119,12 @@ def anderson_rubin_set(
 ) -> AcceptedValues:
     """Invert the Anderson-Rubin test: its covariance is quadratic in the tested value."""
     q = len(problem.instruments)
-    y = problem.variables.outcome
-    x = problem.variables.regressors[problem.endogenous[0]]
+    y, x = problem.swept_outcome, problem.swept_endogenous[0]
     estimate = float(structural.fit.coefficients[0])
     width = float(np.sqrt(structural.uncertainty.variances()[problem.endogenous[0]])) or 1.0
     fits = [problem.on_instruments(y - (estimate + s * width) * x) for s in (0.0, 1.0, -1.0)]
-    slopes = [fit.coefficients[:q] for fit in fits]
-    at, plus, minus = (fit.uncertainty.covariance()[:q, :q] for fit in fits)
+    slopes = [fit.slopes for fit in fits]
+    at, plus, minus = (fit.covariance for fit in fits)
     slope = slopes[1] - slopes[0]
     linear, curved = (plus - minus) / 2, (plus + minus) / 2 - at
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -15,12 +16,11 @@ from impact.estimators.parts.covariances import Covariance
 from impact.estimators.parts.regression import Regression, regress
 from impact.estimators.parts.variables import Variables
 from impact.inference.clusters import BlockScores, Convention, projected_regression
-from impact.kernels.absorb import absorb
 from impact.kernels.groups import Groups
 from impact.kernels.instruments import k_class
-from impact.kernels.least_squares import LeastSquares, find_redundant
+from impact.kernels.least_squares import LeastSquares, find_redundant, least_squares
 
-__all__ = ["Instrumented"]
+__all__ = ["Instrumented", "OnInstruments"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -67,14 +67,40 @@ class Instrumented:
         names = self.variables.names
         return np.array([names.index(name) for name in self.endogenous_names])
 
-    @property
-    def exogenous(self) -> Integers:
-        """Positions of the other regressors."""
-        return np.setdiff1d(np.arange(len(self.variables.names)), self.endogenous)
+    @cached_property
+    def plain(self) -> Regression:
+        """The outcome equation by least squares, which sweeps the effects out once for all."""
+        return regress(
+            self.design,
+            self.variables,
+            effects=self.effects,
+            covariance=self.covariance,
+            convention=self.convention,
+        )
 
-    def sweep(self, columns: Floats) -> Floats:
-        """Take the effects out of columns, shape (k, n) or (n,)."""
-        return absorb(self.effects, self.weights).sweep(columns) if self.effects else columns
+    @cached_property
+    def swept_instruments(self) -> Floats:
+        """Instruments with effects swept out, shape (q, n)."""
+        absorber = self.plain.absorber
+        return self.instruments if absorber is None else absorber.sweep(self.instruments)
+
+    @cached_property
+    def swept_outcome(self) -> Floats:
+        """Outcome with effects swept out, shape (n,)."""
+        fit = self.plain.fit
+        return fit.residuals + fit.coefficients @ fit.regressors
+
+    @cached_property
+    def swept_endogenous(self) -> Floats:
+        """Endogenous regressors with effects swept out, shape (m, n)."""
+        fit = self.plain.fit
+        return fit.regressors[np.searchsorted(fit.kept, self.endogenous)]
+
+    @cached_property
+    def swept_exogenous(self) -> Floats:
+        """Exogenous regressors that are not redundant with effects swept out, shape (p, n)."""
+        fit = self.plain.fit
+        return fit.regressors[~np.isin(fit.kept, self.endogenous)]
 
     def structural(self) -> Regression:
         """Estimate the outcome equation.
@@ -83,21 +109,17 @@ class Instrumented:
         ------
         EstimationError : an endogenous regressor or an instrument that others explain
         """
-        first = self.regress(
-            self.variables.outcome, self.variables.regressors, self.variables.names
-        )
+        first = self.plain
         self._check_endogenous(first)
         kept = first.fit.kept
-        z, y = self.sweep(self.instruments), self.sweep(self.variables.outcome)
-        order = [int(np.flatnonzero(kept == j)[0]) for j in self.endogenous]
-        others = np.setdiff1d(np.arange(len(kept)), order)
-        x = first.fit.regressors
-        self._check_instruments(z, x[others])
+        self._check_instruments()
         solved = k_class(
-            y, x[order], x[others], z, self.weights,
+            self.swept_outcome, self.swept_endogenous, self.swept_exogenous,
+            self.swept_instruments, self.weights,
             liml=self.method == "liml", n_effects=first.fit.n_effects,
         )  # fmt: skip
-        place = np.concatenate((kept[order], kept[others])).astype(np.int64)
+        others = kept[~np.isin(kept, self.endogenous)]
+        place = np.concatenate((self.endogenous, others)).astype(np.int64)
         fit = replace(
             solved.fit,
             kept=place,
@@ -124,28 +146,15 @@ class Instrumented:
             )
         return replace(uncertainty, fit=fit, kind=kind)
 
-    def regress(
-        self,
-        outcome: Floats,
-        regressors: Floats,
-        names: Sequence[str],
-        covariance: Covariance | None = None,
-    ) -> Regression:
-        """Regress a column, shape (n,), on others, shape (k, n), by least squares."""
-        variables = Variables(self.variables.rows, outcome, regressors, tuple(names))
-        return regress(
-            self.design,
-            variables,
-            effects=self.effects,
-            covariance=self.covariance if covariance is None else covariance,
-            convention=self.convention,
-        )
+    def on_instruments(self, column: Floats) -> OnInstruments:
+        """Regress a swept column, shape (n,), on the q instruments and the exogenous regressors."""
+        columns = np.concatenate((self.swept_instruments, self.swept_exogenous))
+        return OnInstruments(self, self.regress(column, columns))
 
-    def on_instruments(self, outcome: Floats, covariance: Covariance | None = None) -> Regression:
-        """Regress a column, shape (n,), on the q instruments and then the exogenous regressors."""
-        columns = np.concatenate((self.instruments, self.variables.regressors[self.exogenous]))
-        names = [f"z{j}" for j in range(len(columns))]
-        return self.regress(outcome, columns, names, covariance)
+    def regress(self, column: Floats, regressors: Floats) -> LeastSquares:
+        """Regress a swept column, shape (n,), on swept columns, shape (k, n)."""
+        n_effects = self.plain.fit.n_effects
+        return least_squares(column, regressors, self.weights, n_effects=n_effects)
 
     def _check_endogenous(self, first: Regression) -> None:
         names = self.variables.names
@@ -162,11 +171,12 @@ class Instrumented:
                 "has no coefficient. Absorb fewer effects or drop what explains it."
             )
 
-    def _check_instruments(self, z: Floats, exogenous: Floats) -> None:
-        columns = np.concatenate((exogenous, z))
-        weighted = columns if self.weights is None else columns * self.weights
+    def _check_instruments(self) -> None:
+        exogenous, weights = self.swept_exogenous, self.weights
+        columns = np.concatenate((exogenous, self.swept_instruments))
+        weighted = columns if weights is None else columns * weights
         raw = np.concatenate((exogenous, self.instruments))
-        scale = np.einsum("kn,kn->k", raw, raw if self.weights is None else raw * self.weights)
+        scale = np.einsum("kn,kn->k", raw, raw if weights is None else raw * weights)
         redundant = find_redundant(weighted @ columns.T, scale)
         lost = [self.instrument_names[r.column - len(exogenous)] for r in redundant]
         if lost:
@@ -174,3 +184,40 @@ class Instrumented:
                 f"{plural(len(lost), 'instrument')} ({listing(lost)}) cannot be told from the "
                 "effects, exogenous regressors or other instruments and move nothing. Drop them."
             )
+
+
+@dataclass(frozen=True, eq=False)
+class OnInstruments:
+    """A regression on the instruments and the exogenous regressors."""
+
+    problem: Instrumented
+    fit: LeastSquares
+
+    @property
+    def slopes(self) -> Floats:
+        """Slopes of the instruments, shape (q,)."""
+        return self.fit.coefficients[: len(self.problem.instruments)]
+
+    @cached_property
+    def uncertainty(self) -> BlockScores:
+        """Uncertainty of all slopes by the covariance chosen."""
+        own = replace(self.problem.plain.uncertainty, contrast=np.eye(len(self.fit.kept)))
+        return self.problem.bind(own, self.fit)
+
+    @cached_property
+    def covariance(self) -> Floats:
+        """Covariance of the slopes of the instruments, shape (q, q)."""
+        q = len(self.problem.instruments)
+        return self.uncertainty.coefficient_covariance[:q, :q]
+
+    @property
+    def classical_covariance(self) -> Floats:
+        """The same under equal variances."""
+        q = len(self.problem.instruments)
+        return self.fit.sigma2 * self.fit.bread[:q, :q]
+
+    @property
+    def information(self) -> Floats:
+        """Cross-products of the instruments, exogenous regressors and effects swept out, (q, q)."""
+        q = len(self.problem.instruments)
+        return np.asarray(np.linalg.inv(self.fit.bread[:q, :q]), dtype=np.float64)

@@ -224,10 +224,14 @@ def test_estimates_on_too_few_treated_are_neither_drawn_nor_tabled():
     assert (
         cells.loc[cells["cohort"] == 3, ["estimate", "conf_low", "p_value"]].isna().all(axis=None)
     )
-    assert cells.loc[cells["cohort"] == 5, "estimate"].notna().all()
+    large = cells[cells["cohort"] == 5].set_index("event_time")["estimate"]
+    assert large[[-4.0, -3.0]].notna().all()
+    assert large[[-2.0, 0.0, 1.0]].isna().all()  # the average of both waves would tell the other
     study = effect.event_study().set_index("event_time")["estimate"]
     assert study[[2.0, 3.0]].isna().all()  # the wave of two firms alone
-    assert study[[0.0, 1.0]].notna().all()
+    assert study[[-2.0, 0.0]].notna().all()
+    assert np.isnan(study[1.0])  # else the average over all periods would tell how it differs
+    assert not effect.hides_average
 
 
 def test_the_annex_of_a_report_that_hides_shows_no_outputs(tmp_path):

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from impact.design import Design
 from impact.errors import DesignError, EstimationError, ImpactError, SpecError
 from impact.estimators import estimator_class
 from impact.estimators.base import Estimator
 from impact.evaluation import Evaluation, Outcome
 from impact.panel import Panel
-from impact.report.suppression import SMALLEST_CELL, is_small
+from impact.report.hidden_effects import HiddenEffects, hidden_effects
+from impact.report.suppression import SMALLEST_CELL
 from impact.report.textbook import check_textbook
 from impact.result import JointTest, Result
 from impact.warehouse import TablePanel
@@ -149,30 +153,50 @@ class OutcomeEffect:
 
     def event_study(self) -> pd.DataFrame:
         """Return the event study in the reader's unit, without what would disclose a unit."""
-        cells = self.result.cells
-        if "n_treated" not in cells:
-            return self._study_table
-        units = cells.groupby("event_time")["n_treated"].sum()
-        return self._without_small(self._study_table, self._study_table["event_time"].map(units))
+        hidden = self._study_table["event_time"].isin(list(self._hidden.events))
+        return self._without(self._study_table, hidden.to_numpy())
 
     def cells(self) -> pd.DataFrame:
         """Return the effects by cohort and period in the reader's unit, base periods left out.
 
-        Empty where the estimator has no such effects.
+        What rests on too few units, or would give such an effect away, is NaN and marked in the
+        column ``hidden``. Empty where the estimator has no such effects.
         """
         cells = self.result.cells
         if cells[["cohort", "time"]].isna().any(axis=None):
-            return self._cell_table.iloc[:0]
-        kept = ~((cells["estimate"] == 0) & (cells["note"] != "")).to_numpy()
-        table = self._cell_table[kept]
-        return self._without_small(table, table["n_treated"]) if "n_treated" in table else table
+            return self._cell_table.iloc[:0].assign(hidden=False)
+        kept = ~self._is_base
+        return self._without(self._cell_table[kept], self._hidden.cells[kept])
 
-    def _without_small(self, frame: pd.DataFrame, units: pd.Series) -> pd.DataFrame:
-        """Take out the estimates that rest on too few treated units to be published."""
-        small = is_small(units, self.smallest_cell)
+    @property
+    def hides_average(self) -> bool:
+        """Whether the average effect would give away an effect of few units."""
+        return self._hidden.average
+
+    @property
+    def hides_first(self) -> bool:
+        """Whether the effect in the first treated period would."""
+        return 0.0 in self._hidden.events
+
+    @cached_property
+    def _hidden(self) -> HiddenEffects:
+        cells = self.result.cells
+        if "n_treated" not in cells:
+            return HiddenEffects(np.zeros(len(cells), dtype=bool), frozenset(), False)
+        return hidden_effects(cells, self.result.shares, self._is_base, self.smallest_cell)
+
+    @cached_property
+    def _is_base(self) -> NDArray[np.bool_]:
+        cells = self.result.cells
+        return ((cells["estimate"] == 0) & (cells["note"] != "")).to_numpy()
+
+    def _without(self, frame: pd.DataFrame, hidden: NDArray[np.bool_]) -> pd.DataFrame:
+        """Take out estimates that may not be published, and mark them."""
         numbers = ["estimate", "std_error", "statistic", "p_value", *_LIMITS]
         shown = [column for column in numbers if column in frame]
-        return frame.assign(**{column: frame[column].mask(small) for column in shown})
+        return frame.assign(
+            **{column: frame[column].mask(hidden) for column in shown}, hidden=hidden
+        )
 
     def _read(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Put estimates and their limits into the reader's unit."""

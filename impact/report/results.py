@@ -174,11 +174,12 @@ class Record:
         note: Text | None = None,
         source: str | None = None,
         units: float | None = None,
+        withheld: bool = False,
     ) -> Value:
         """Keep a number under a name; see `Value` for the parameters.
 
         ``units`` says on how many units the number rests, or which it counts; it is hidden where
-        they are too few.
+        they are too few. ``withheld`` hides it because it would give away one that is.
         """
         where = f'value "{id}"'
         self._new_id(id, self.values, "value")
@@ -205,7 +206,7 @@ class Record:
         )
         if units is not None and units == value:
             self._counts[id] = float(units)
-        if units is not None and is_small(units, self.smallest_cell):
+        if withheld or (units is not None and is_small(units, self.smallest_cell)):
             self._hide(id)
         return self.values[id]
 

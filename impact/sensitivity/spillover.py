@@ -69,7 +69,7 @@ def spillover(
     rings: Sequence[float] = (),
     latitude: str | None = None,
     longitude: str | None = None,
-    exposure: str | None = None,
+    exposure: str | Sequence[str] | None = None,
     level: float = 0.95,
 ) -> Finding:
     """Ask what treatment does to neighbours, and what it does in total.
@@ -83,7 +83,8 @@ def spillover(
     rings : outer edges of the rings in kilometres, increasing; with latitude and longitude
     latitude, longitude : columns of degrees, one place a unit
     exposure : instead of rings, a column of the period in which each untreated unit was first
-        exposed; missing where it never was
+        exposed, missing where it never was; or several, one a kind of exposure (neighbours,
+        suppliers), strongest first: a unit counts in the first in which it is exposed
     level : confidence level
 
     Returns
@@ -161,16 +162,22 @@ def _exposures(
     rings: Sequence[float],
     latitude: str | None,
     longitude: str | None,
-    exposure: str | None,
+    exposure: str | Sequence[str] | None,
 ) -> tuple[Floats, list[str]]:
     """Return first exposed periods, shape (R, N), and the rings' names."""
-    if (exposure is None) == (not len(rings)):
+    if (not exposure) == (not len(rings)):
         raise DesignError(
             "spillover needs rings= with latitude= and longitude=, or exposure=, and not both."
         )
-    if exposure is not None:
-        values = design.sample.unit_values(exposure).to_numpy(dtype=np.float64, na_value=np.nan)
-        dates, names = np.where(np.isnan(design.cohorts), values, np.nan)[None, :], ["exposed"]
+    if exposure:
+        names = [exposure] if isinstance(exposure, str) else list(exposure)
+        dates = np.full((len(names), design.n_units), np.nan)
+        free = np.isnan(design.cohorts)
+        for row, name in zip(dates, names, strict=True):
+            values = design.sample.unit_values(name).to_numpy(dtype=np.float64, na_value=np.nan)
+            row[free] = values[free]
+            free = free & np.isnan(values)
+        names = ["exposed"] if isinstance(exposure, str) else names
     else:
         edges = [float(edge) for edge in rings]
         if latitude is None or longitude is None:

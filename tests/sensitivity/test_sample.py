@@ -290,6 +290,23 @@ def test_spillover_recovers_direct_spill_and_total(exposed_frame, design_of):
     assert result.att().estimates[0] < 0.95
 
 
+def test_kinds_of_exposure_are_told_apart_strongest_first(exposed_frame, design_of):
+    frame = exposed_frame.assign(
+        near=lambda f: f["exposed_in"].where(f["firm"] % 2 == 0),
+        supplier=lambda f: f["exposed_in"],
+    )
+    result = CallawaySantAnna().fit(design_of(frame))
+    table = spillover(result, exposure=["near", "supplier"]).table.set_index("term")
+    exposed = frame[frame["exposed_in"].notna()].groupby("firm").first()
+    assert table.loc["near", "n_units"] == (exposed.index % 2 == 0).sum()
+    assert table.loc["supplier", "n_units"] == (exposed.index % 2 == 1).sum()
+    odd = frame[frame["cohort"].isna() & ~frame["near"].notna()]
+    by_hand = CallawaySantAnna().fit(design_of(odd.assign(cohort=odd["exposed_in"]))).att()
+    assert table.loc["supplier", "estimate"] == pytest.approx(by_hand.estimates[0], rel=1e-10)
+    rows = table.drop(index="total")
+    assert table.loc["total", "estimate"] == pytest.approx(rows["n_units"] @ rows["estimate"])
+
+
 def test_total_error_counts_the_shared_comparison(exposed_frame, design_of):
     """Against the sum of contributions, cluster by cluster, in two separate fits."""
     finding = spillover(CallawaySantAnna().fit(design_of(exposed_frame)), exposure="exposed_in")

@@ -2,9 +2,9 @@
 
     cd tests/calibration; python dynamic_panel.py [replications] > dynamic_panel.csv
 
-y_it = rho y_i,t-1 + a_i + v_t + e_it with standard normal a, v, e and y begun 50 periods before; x is a
-first-order autoregression (0.5) without effect. Instruments are one a lag ("collapse"), or one a lag
-and period where they are no more than units. Columns:
+y_it = rho y_i,t-1 + a_i + v_t + e_it with standard normal a, v, e and y begun 50 periods before; x
+is a first-order autoregression (0.5) without effect. Instruments are one a lag ("collapse"), or one
+a lag and period where they are no more than units. Columns:
 
 equations    "difference" (ArellanoBond) or "system" (BlundellBond)
 units, periods, rho, collapsed  the cell

@@ -229,8 +229,10 @@ def test_scale_of_columns_does_not_matter():
     )
 
 
-def test_fewer_clusters_than_instruments_measure_no_strength():
-    frame = two_endogenous().assign(place=lambda f: f["unit"] % 3)
+@pytest.mark.parametrize("n_places", [3, 4])
+def test_clusters_no_more_than_instruments_measure_no_strength(n_places):
+    """With four clusters and four instruments the LM statistic would be four whatever the data."""
+    frame = two_endogenous().assign(place=lambda f: f["unit"] % n_places)
     result = fit(frame, ["x1"], ["w"], BOTH[2], clusters="place", effects="unit")
     found = result.extra["identification"]
     assert np.isnan(found.kleibergen_paap)

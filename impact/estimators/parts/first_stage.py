@@ -85,19 +85,21 @@ def identification(problem: Instrumented) -> Identification:
         restrict = direction.restrictions
         return full_rank_wald(restrict @ weakest.slopes, restrict @ covariance @ restrict.T)
 
-    statistic = rank_statistic(_covariance_under_null(weakest))
-    p_value = float(special.chdtrc(q - m + 1, statistic))
+    strength = rank_statistic(weakest.covariance) / q
+    # With no more clusters than restrictions the LM statistic is their number whatever the data.
+    measured = not np.isnan(strength)
+    statistic = rank_statistic(_covariance_under_null(weakest)) if measured else np.nan
     is_classical = problem.covariance == "classical"
     return Identification(
         JointTest(
             RANK_LM.replace("Kleibergen-Paap rk", "Anderson") if is_classical else RANK_LM,
             statistic,
             q - m + 1,
-            p_value,
-            note=TOO_FEW if np.isnan(statistic) else "",
+            float(special.chdtrc(q - m + 1, statistic)),
+            note="" if measured else TOO_FEW,
         ),
         rank_statistic(weakest.classical_covariance) / q,
-        rank_statistic(weakest.covariance) / q,
+        strength,
         stock_yogo(m, q, problem.method) if is_classical else {},
     )
 

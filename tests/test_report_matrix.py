@@ -71,6 +71,14 @@ def firms_of(province, seed, **settings):
     ]
 
 
+COST = """
+[cost]
+outcome = "jobs"
+spent = 1000000000
+unit = "job"
+"""
+
+
 def write_project(folder, frame):
     folder.mkdir(parents=True)
     shutil.copy(NOTEBOOK, folder)
@@ -315,3 +323,14 @@ def test_a_build_ended_by_a_signal_says_which(tmp_path):
     with Preloaded(Evaluation.read(folder)) as worker:
         built = worker.build(folder / "evaluation.toml")
     assert "ended by signal 9" in built.error
+
+
+def test_the_money_of_the_whole_is_not_that_of_a_part(tmp_path):
+    frame = pd.concat([firms_of(p, n, cohorts={3: 0.3}) for p, n in (("Huế", 1), ("Hưng Yên", 2))])
+    whole = write_project(tmp_path / "firms", frame)
+    text = whole.path.read_text(encoding="utf-8")
+    whole.path.write_text(text + COST, encoding="utf-8")
+    plan = Evaluation.read(whole.folder)
+    assert plan.cost["spent"] == 1_000_000_000
+    for file in derived_plans(plan, "province", ["Huế", "Hưng Yên"]).values():
+        assert Evaluation.read(file).cost == {}

@@ -150,6 +150,9 @@ def _derived(
         content["parameters"][over] = value
     else:
         content["data"]["where"] = content["data"].get("where", {}) | {over: value}
+        if "spent" in content.get("cost", {}):
+            # What was spent on all was not spent on a part, and what was is not known.
+            del content["cost"]
     return content
 
 

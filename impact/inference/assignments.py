@@ -17,6 +17,7 @@ __all__ = [
     "assignments",
     "comparable_assignments",
     "count_assignments",
+    "count_over_dates",
     "over_dates",
 ]
 
@@ -239,21 +240,35 @@ def _log_count(labels: Integers) -> float:
     return lgamma(counts.sum() + 1) - sum(lgamma(c + 1) for c in counts)
 
 
-def over_dates(drawn: Assignments, dates: int) -> Assignments:
+def over_dates(drawn: Assignments, labels: Integers, dates: int, with_own: bool) -> Assignments:
     """Return the assignments repeated for each of several dates, the actual date first.
+
+    Parameters
+    ----------
+    drawn : assignments of paths
+    labels : array, shape (G,), the actual assignment
+    dates : number of dates
+    with_own : whether the actual assignment is one of them, at every date; else it is left out
 
     Notes
     -----
-    The clusters actually treated are reassigned to the other dates too. Were they left out there,
-    errors that persist would make one of n clusters the farthest astray at all dates at once, and
-    a true null would be rejected with a chance of up to 1/n.
+    With it, the test is exact if the date was drawn at random as well. Without it, errors that
+    persist make one of n clusters the farthest astray at all dates at once, and a true null is
+    rejected with a chance of up to 1/n; but what treatment did cannot hide what it did.
     """
+    rows = drawn.labels if with_own else drawn.labels[(drawn.labels != labels).any(axis=1)]
     return replace(
         drawn,
-        labels=np.concatenate([drawn.labels] * dates),
-        possible=dates * drawn.possible,
+        labels=np.concatenate([rows] * dates),
+        exhaustive=drawn.exhaustive and with_own,
+        possible=count_over_dates(drawn.possible, dates, with_own),
         dates=dates,
     )
+
+
+def count_over_dates(count: float, dates: int, with_own: bool) -> float:
+    """Return how many reassignments to places and dates there are, of so many to places."""
+    return dates * count if with_own else 1 + dates * (count - 1)
 
 
 def _all_arrangements(labels: Integers, members: list[NDArray[np.intp]]) -> Integers:

@@ -156,9 +156,10 @@ def choose(facts: Facts) -> Choice:
     p-value where treatment varies within them. All take shocks of different years as independent.
 
     Where fewer than 100 reassignments of one or two clusters exist, they are tried at every date
-    of the panel, the clusters actually treated too. That makes p-values of 5 % possible. The test
-    is then exact if the date was drawn at random as well as the clusters, however long errors
-    persist; at a given date it is approximate, standardised changes needing one law at all dates.
+    of the panel. That makes p-values of 5 % possible, and the test approximate: standardised
+    changes must have one law at all dates. Where errors persist, one place of n is the farthest
+    astray at all dates at once. Fewer than 20 are therefore reassigned to the other dates with the
+    one actually treated among them: exact if the date was drawn at random as well as the place.
 
     Thresholds come from tests/calibration. In its tables, at the 5 % level, a true null of no
     effect is rejected in 3 % to 7 % of samples, within simulation error, whether treated places

@@ -371,6 +371,7 @@ def _permuted(
     alike = " whose smaller arm has about the actual size and evenness" if drawn.alike else ""
     if drawn.dates > 1:
         alike = f" to places and {drawn.dates} dates of treatment"
+        listed = "all" if len(drawn.labels) + 1 >= drawn.possible else listed
     placebos = placebo_effects(drawn, actual, reassigned)
     known = level is not None and len(placebos) >= _FEWEST_PLACEBOS
     return Inference(

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from impact.inference.assignments import count_assignments
+from impact.inference.assignments import count_assignments, count_over_dates
 from impact.inference.permutation import (
     PathCells,
     path_contributions,
@@ -48,6 +48,7 @@ class Paths:
     cells : how the estimate is computed from mean paths
     shifted : arrays, shape (T,), weights of the periods had treatment begun at other dates; none
         where reassigning clusters gives enough, or not all treated ones began together
+    with_own : whether the clusters actually treated are reassigned to those dates too
     linear : whether outcomes are what clusters contribute to an estimate that is no difference in
         mean paths: nothing before treatment, the estimate and its errors after
     """
@@ -57,6 +58,7 @@ class Paths:
     treatment: Floats
     cells: PathCells
     shifted: tuple[Floats, ...] = ()
+    with_own: bool = False
     linear: bool = False
 
     @property
@@ -88,7 +90,10 @@ class Paths:
     def assignments(self, strata: Integers | None) -> float:
         """Count reassignments that differ in who follows the paths in question, and when."""
         coarse = np.where(self.treated, self.labels, self.never)
-        return count_assignments(coarse, strata) * (1 + len(self.shifted))
+        count = count_assignments(coarse, strata)
+        if not self.shifted:
+            return count
+        return count_over_dates(count, 1 + len(self.shifted), self.with_own)
 
 
 def mean_paths(
@@ -169,14 +174,14 @@ def contribution_paths(
 def shifted_contrasts(sample: Sample, paths: Paths, label: Label) -> tuple[Floats, ...]:
     """Return the weights of periods had the one cohort been treated from other periods on.
 
-    An estimate from before treatment is compared with such alone: the treated clusters, which are
-    reassigned to other dates too, would else bring their effect into a test of their past.
+    Where the treated clusters are reassigned to those dates too, an estimate from before treatment
+    is compared with such alone: they would else bring their effect into a test of their past.
     """
     treated = ~np.isnan(sample.cohort_array)
     start = int(np.searchsorted(sample.periods, sample.cohort_values[0]))
     all_before = bool(np.count_nonzero(paths.cells.contrasts[0] < 0) > 1)
     after = sample.periods >= sample.cohort_values[0] - sample.anticipation
-    of_past = not paths.contrast[after].any()
+    of_past = paths.with_own and not paths.contrast[after].any()
     found = []
     for onset, period in enumerate(sample.periods):
         moved = _moved(sample, label, onset - start) if onset != start else None

@@ -64,7 +64,7 @@ def _scaled(evidence: Evidence, draws: int, seed: int) -> tuple[Assignments, Ran
     code = labels[few][0]
     drawn = assignments(labels, strata=evidence.strata, draws=draws, seed=seed)
     if paths.shifted:
-        drawn = over_dates(drawn, 1 + len(paths.shifted))
+        drawn = over_dates(drawn, labels, 1 + len(paths.shifted), paths.with_own)
 
     def statistics(rows: Labels, *contrasts: Floats) -> ArmStatistics:
         return ArmStatistics(

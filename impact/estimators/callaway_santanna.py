@@ -27,6 +27,7 @@ from impact.estimators.parts.group_time import (
     fit_pairs,
     plan_cells,
 )
+from impact.estimators.parts.reporting import result_of
 from impact.result import Result
 
 __all__ = ["CallawaySantAnna"]
@@ -172,14 +173,12 @@ def _report(
             + "; ".join(sorted({note for note in fitted.notes if note != BASE_NOTE}))
             + ". Use fewer covariates, another comparison, or a longer panel."
         )
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=fitted.table(design, plan),
-        uncertainty=fitted.uncertainty,
-        estimand=estimator.estimand,
+    return result_of(
+        estimator,
+        design,
+        fitted.table(design, plan),
+        fitted.uncertainty,
         shares=fitted.cohort_shares(design),
-        settings=estimator.settings(),
         notes=_notes(estimator, design, fitted),
     )
 

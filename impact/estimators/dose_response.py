@@ -22,6 +22,7 @@ from impact.estimators.parts.group_time import (
     GroupTimePlan,
     plan_cells,
 )
+from impact.estimators.parts.reporting import cells_without_cohorts, result_of
 from impact.inference.scores import Uncertainty
 from impact.kernels.dose_curve import DoseCurve, SplineBasis, dose_curve
 from impact.result import Result
@@ -159,22 +160,15 @@ class DoseResponse(Estimator):
         shown = np.concatenate(([True], inside))
         estimates[shown] = fitted[0]
         psi[:, shown] = fitted[1]
-        cells = pd.DataFrame(
-            {
-                "term": [f"{self._symbol}, average", *(f"{self._symbol}({d:g})" for d in grid)],
-                "cohort": np.nan,
-                "time": np.nan,
-                "event_time": np.nan,
-                "estimate": estimates,
-                "weight": 1.0,
-                "note": ["", *np.where(inside, "", "outside the doses observed")],
-                "n_treated": int((doses > 0).sum()),
-                "n_comparison": int((doses == 0).sum()),
-            }
+        cells = cells_without_cohorts(
+            [f"{self._symbol}, average", *(f"{self._symbol}({d:g})" for d in grid)],
+            estimates,
+            ["", *np.where(inside, "", "outside the doses observed")],
+            n_treated=int((doses > 0).sum()),
+            n_comparison=int((doses == 0).sum()),
         )
         points = np.concatenate(([np.nan], grid))
-        none = pd.Series(dtype=np.float64)
-        return self._result(design, doses, cells, clustered(design, psi), none, dose=points)
+        return self._result(design, doses, cells, clustered(design, psi), None, dose=points)
 
     def _by_event_time(self, design: Design, doses: Floats, basis: SplineBasis) -> Result:
         """Average each cell's curve over the doses of its cohort."""
@@ -213,18 +207,16 @@ class DoseResponse(Estimator):
         doses: Floats,
         cells: pd.DataFrame,
         uncertainty: Uncertainty,
-        shares: pd.Series,
+        shares: pd.Series | None,
         **extra: object,
     ) -> Result:
         own = np.sort(doses[doses > 0])
         support = _support(own)
-        return Result(
-            estimator=self.name,
-            design=design,
-            cells=cells,
-            uncertainty=uncertainty,
-            estimand=self.estimand,
-            settings=self.settings(),
+        return result_of(
+            self,
+            design,
+            cells,
+            uncertainty,
             shares=shares,
             notes=_notes(own, support),
             extra={**extra, "support": support},

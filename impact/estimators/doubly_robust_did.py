@@ -13,6 +13,7 @@ from impact.design import Design
 from impact.errors import EstimationError, listing, plural
 from impact.estimators.base import SECTIONS, Estimator, Requirement
 from impact.estimators.parts.contributions import clustered, unit_weights
+from impact.estimators.parts.reporting import result_of
 from impact.kernels.doubly_robust import (
     ConditionalDiD,
     Method,
@@ -117,15 +118,8 @@ class DoublyRobustDiD(Estimator):
                 "n_comparison": [int((~treated & keep).sum())],
             }
         )
-        return Result(
-            estimator=self.name,
-            design=design,
-            cells=cells,
-            uncertainty=clustered(design, psi),
-            estimand=self.estimand,
-            settings=self.settings(),
-            notes=_notes(self, design, fitted, int((~keep).sum())),
-        )
+        notes = _notes(self, design, fitted, int((~keep).sum()))
+        return result_of(self, design, cells, clustered(design, psi), notes=notes)
 
     def _compare(self, design: Design, keep: Booleans, treated: Booleans) -> ConditionalDiD:
         weights = unit_weights(design)

@@ -14,6 +14,7 @@ from impact.design import Design
 from impact.errors import EstimationError, listing, plural
 from impact.estimators.base import COHORTS, Estimator, Requirement
 from impact.estimators.parts.cells import Cells, all_cells, balanced_moments, cell_result
+from impact.estimators.parts.reporting import result_of
 from impact.inference import bands
 from impact.inference.scores import CovarianceScores
 from impact.kernels.moments import CohortMoments, LinearCells
@@ -313,13 +314,12 @@ def _report(
     frame["estimate"] = fit.estimates
     frame["weight"], frame["note"] = 1.0, ""
     by = f", weighted by {estimator.weighting}" if estimator.target == "att" else ""
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=frame,
-        uncertainty=fit.uncertainty(design),
+    return result_of(
+        estimator,
+        design,
+        frame,
+        fit.uncertainty(design),
         estimand=f"{estimator.estimand}{by}",
-        settings=estimator.settings(),
         notes=_notes(estimator, extra["balance"]),
         extra=extra,
     )

@@ -21,6 +21,7 @@ from impact.estimators.base import (
 )
 from impact.estimators.parts.cells import cluster_codes
 from impact.estimators.parts.contributions import clustered, unit_weights
+from impact.estimators.parts.reporting import result_of
 from impact.kernels.boundary import boundary_mean, reaches_zero_test
 from impact.kernels.functional_form import stute_test, yatchew_test
 from impact.result import JointTest, Result
@@ -148,13 +149,11 @@ class HeterogeneousAdoption(Estimator):
             n_treated=int((~still).sum()),
             n_comparison=[count for _, count in windows],
         )
-        return Result(
-            estimator=self.name,
-            design=design,
-            cells=cells,
-            uncertainty=clustered(design, np.stack(columns, axis=1)),
-            estimand=self.estimand,
-            settings=self.settings(),
+        return result_of(
+            self,
+            design,
+            cells,
+            clustered(design, np.stack(columns, axis=1)),
             notes=(*(f"{test}." for test in tests.values()), self._says(first, still, windows)),
             extra={**tests, "bandwidths": [h for h, _ in windows]},
         )

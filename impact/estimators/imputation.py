@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
@@ -26,6 +25,7 @@ from impact.estimators.parts.cells import (
     untreated_periods,
 )
 from impact.estimators.parts.imputed import impute
+from impact.estimators.parts.reporting import cells_without_cohorts, result_of
 from impact.inference.scores import Uncertainty
 from impact.result import Result
 
@@ -158,25 +158,9 @@ def _static(
     mass *= ~np.isnan(estimates) & (cells.event_time >= 0)
     weights = np.zeros((1, len(cells) + len(design.cohort_values)))
     weights[0, : len(cells)] = mass / mass.sum()
-    frame = pd.DataFrame(
-        {
-            "term": ["att"],
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": np.nan,
-            "estimate": np.nan_to_num(estimates) @ weights[0, : len(cells)],
-            "weight": 1.0,
-            "note": "",
-        }
-    )
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=frame,
-        uncertainty=uncertainty.combine(weights),
-        estimand="average effect over treated rows by imputation",
-        settings=estimator.settings(),
-    )
+    mean = cells_without_cohorts(["att"], [np.nan_to_num(estimates) @ weights[0, : len(cells)]])
+    estimand = "average effect over treated rows by imputation"
+    return result_of(estimator, design, mean, uncertainty.combine(weights), estimand=estimand)
 
 
 def _refuse_lone(design: Design, cells: Cells) -> None:
@@ -238,22 +222,11 @@ def _pre_trends(
     functionals[~known] = 0.0
     estimates = np.where(known, functionals @ fit.solution.coefficients, np.nan)
     event_time = times[::-1] - design.anticipation
-    cells = pd.DataFrame(
-        {
-            "term": [f"lead {-e:g}" for e in event_time],
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": event_time,
-            "estimate": estimates,
-            "weight": 1.0,
-            "note": np.where(known, "", "the untreated rows do not tell this lead apart"),
-        }
+    cells = cells_without_cohorts(
+        [f"lead {-e:g}" for e in event_time],
+        estimates,
+        np.where(known, "", "the untreated rows do not tell this lead apart").tolist(),
+        event_time=event_time,
     )
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=cells,
-        uncertainty=fit.uncertainty(functionals),
-        estimand="leads of treatment in untreated rows",
-        settings=estimator.settings(),
-    )
+    estimand = "leads of treatment in untreated rows"
+    return result_of(estimator, design, cells, fit.uncertainty(functionals), estimand=estimand)

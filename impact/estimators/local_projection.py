@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
@@ -21,6 +20,7 @@ from impact.estimators.base import (
     Requirement,
 )
 from impact.estimators.parts.cells import BASE_NOTE, time_step
+from impact.estimators.parts.reporting import cells_without_cohorts, result_of
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import CovarianceScores
 from impact.kernels.local_projection import Horizon, fit_horizon
@@ -351,20 +351,11 @@ def _report(
         else ""
         for h, fit in kept
     ]
-    frame = pd.DataFrame(
-        {
-            "term": [f"event_time {step * h}" for h, _ in kept],
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": [float(step * h) for h, _ in kept],
-            "estimate": [fit.estimate for _, fit in kept],
-            "weight": 1.0,
-            "note": notes,
-            "n_treated": [fit.n_entrants for _, fit in kept],
-            "n_comparison": [fit.n_rows - fit.n_entrants for _, fit in kept],
-        }
+    times = [step * h for h, _ in kept]
+    terms = [f"event_time {e}" for e in times]
+    return _result(
+        estimator, design, window, terms, [fit for _, fit in kept], notes, np.array(times, float)
     )
-    return _result(estimator, design, window, frame, [fit for _, fit in kept])
 
 
 def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Window) -> Result:
@@ -372,53 +363,42 @@ def _report_pooled(estimator: LocalProjectionDiD, design: Design, window: _Windo
     base = window.base_horizon
     horizons = _horizons(estimator, design, window)
     ranges = {"att": [h for h in horizons if h >= 0], "before": [h for h in horizons if h < base]}
-    rows, fits = [], []
+    terms, fits = [], []
     for term, members in ranges.items():
         if not members:
             continue
         mean = sum(window.outcome(h) for h in members) / len(members)
         entrants, clean = _sample(estimator, design, window, min(members), max(members))
         fits.append(_regress(estimator, design, window, mean - window.base, entrants, clean))
-        rows.append(term)
+        terms.append(term)
     if np.isnan(fits[0].estimate):
         raise EstimationError(
             f"{estimator.name} cannot pool horizons 0 to {window.step * horizons[-1]}: no entrant "
-            "is observed "
-            "throughout beside a clean comparison unit. Set a smaller post"
+            "is observed throughout beside a clean comparison unit. Set a smaller post"
             f"{', and pre' if estimator.composition == 'fixed' else ''}."
         )
-    frame = pd.DataFrame(
-        {
-            "term": rows,
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": np.nan,
-            "estimate": [fit.estimate for fit in fits],
-            "weight": 1.0,
-            "note": [
-                "no entrant is observed at all leads" if np.isnan(fit.estimate) else ""
-                for fit in fits
-            ],
-            "n_treated": [fit.n_entrants for fit in fits],
-            "n_comparison": [fit.n_rows - fit.n_entrants for fit in fits],
-        }
-    )
-    return _result(estimator, design, window, frame, fits)
+    notes = [
+        "no entrant is observed at all leads" if np.isnan(fit.estimate) else "" for fit in fits
+    ]
+    return _result(estimator, design, window, terms, fits, notes)
 
 
 def _result(
     estimator: LocalProjectionDiD,
     design: Design,
     window: _Window,
-    frame: pd.DataFrame,
+    terms: list[str],
     fits: list[Horizon],
+    cell_notes: list[str],
+    event_time: Floats | float = np.nan,
 ) -> Result:
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=frame,
-        uncertainty=_uncertainty(design, fits),
-        estimand=estimator.estimand,
-        settings=estimator.settings(),
-        notes=_notes(estimator, design, window),
+    cells = cells_without_cohorts(
+        terms,
+        [fit.estimate for fit in fits],
+        cell_notes,
+        event_time=event_time,
+        n_treated=[fit.n_entrants for fit in fits],
+        n_comparison=[fit.n_rows - fit.n_entrants for fit in fits],
     )
+    notes = _notes(estimator, design, window)
+    return result_of(estimator, design, cells, _uncertainty(design, fits), notes=notes)

@@ -22,6 +22,7 @@ from impact.estimators.parts.cells import (
     moving_covariates,
     time_step,
 )
+from impact.estimators.parts.reporting import cells_without_cohorts, result_of
 from impact.inference.linear import small_sample_factor
 from impact.inference.scores import Scores, Uncertainty
 from impact.kernels.cell_regression import Solution, fit_moments, fit_rows
@@ -340,18 +341,13 @@ def _report(
     uncertainty: Uncertainty,
     n_rows: int,
 ) -> Result:
-    frame = pd.DataFrame(
-        {
-            "term": [f"event_time {e}" for e in event_time],
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": event_time.astype(np.float64),
-            "estimate": estimates,
-            "weight": 1.0,
-            "note": cell_notes,
-            "n_treated": stack.rows[0],
-            "n_comparison": stack.rows[1],
-        }
+    cells = cells_without_cohorts(
+        [f"event_time {e}" for e in event_time],
+        estimates,
+        cell_notes,
+        event_time=event_time.astype(np.float64),
+        n_treated=stack.rows[0],
+        n_comparison=stack.rows[1],
     )
     who = listing((f"{g:g}" for g in stack.table["cohort"]), 8)
     notes = [f"Experiments of cohorts {who}, {n_rows:,} rows stacked."]
@@ -362,16 +358,8 @@ def _report(
     notes += moving_covariates(design)
     if estimator.weighting == "none":
         notes.append("Unweighted: effects are weighted by size and variance, not those of an ATT.")
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=frame,
-        uncertainty=uncertainty,
-        estimand=estimator.estimand,
-        settings=estimator.settings(),
-        notes=tuple(notes),
-        extra=_weights_shown(estimator, design, stack, event_time),
-    )
+    extra = _weights_shown(estimator, design, stack, event_time)
+    return result_of(estimator, design, cells, uncertainty, notes=notes, extra=extra)
 
 
 def _gap_notes(estimator: StackedDiD, design: Design, stack: _Stack) -> list[str]:

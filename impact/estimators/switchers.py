@@ -20,6 +20,7 @@ from impact.estimators.base import (
 )
 from impact.estimators.parts.cells import cluster_codes
 from impact.estimators.parts.contributions import clustered, unit_weights
+from impact.estimators.parts.reporting import cells_without_cohorts, result_of
 from impact.kernels.switcher_trends import CovariateTrends, covariate_trends
 from impact.kernels.switchers import HorizonEffect, SwitchPaths, horizon_effect, switch_paths
 from impact.result import Result
@@ -178,15 +179,8 @@ class SwitchersDiD(Estimator):
             before = asked.horizons(self.placebos, placebo=True)
             step = _step(design.periods)
             cells, psi = _by_horizon(after, before, step, normalise=self.target == "normalised")
-        return Result(
-            estimator=self.name,
-            design=design,
-            cells=cells,
-            uncertainty=clustered(design, psi),
-            estimand=self.estimand,
-            settings=self.settings(),
-            notes=_notes(self, asked, after),
-        )
+        notes = _notes(self, asked, after)
+        return result_of(self, design, cells, clustered(design, psi), notes=notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,18 +251,14 @@ def _by_horizon(
     scale = [e.dose if normalise else e.size for _, _, e in rows]
     known = [abs(s) > 0 for s in scale]
     safe = [s if k else np.nan for s, k in zip(scale, known, strict=True)]
-    cells = pd.DataFrame(
-        {
-            "term": [term for term, _, _ in rows],
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": [float(event_time) for _, event_time, _ in rows],
-            "estimate": [e.total / s for (_, _, e), s in zip(rows, safe, strict=True)],
-            "weight": [e.size for _, _, e in rows],
-            "note": ["" if k else "doses above baseline sum to zero" for k in known],
-            "n_treated": [int(e.switchers.sum()) for _, _, e in rows],
-            "n_comparison": [int(e.comparisons.sum()) for _, _, e in rows],
-        }
+    cells = cells_without_cohorts(
+        [term for term, _, _ in rows],
+        [e.total / s for (_, _, e), s in zip(rows, safe, strict=True)],
+        ["" if k else "doses above baseline sum to zero" for k in known],
+        event_time=[float(event_time) for _, event_time, _ in rows],
+        weight=[e.size for _, _, e in rows],
+        n_treated=[int(e.switchers.sum()) for _, _, e in rows],
+        n_comparison=[int(e.comparisons.sum()) for _, _, e in rows],
     )
     psi = np.stack([e.psi / s for (_, _, e), s in zip(rows, safe, strict=True)], axis=1)
     return cells, np.nan_to_num(psi)
@@ -282,18 +272,11 @@ def _total(after: dict[int, HorizonEffect]) -> tuple[pd.DataFrame, Floats]:
             "doses above baseline sum to zero over all switchers and effects, so there is no "
             'effect per unit of dose. Use target="dynamic".'
         )
-    cells = pd.DataFrame(
-        {
-            "term": ["effect per unit of dose"],
-            "cohort": np.nan,
-            "time": np.nan,
-            "event_time": np.nan,
-            "estimate": [sum(e.total for e in after.values()) / dose],
-            "weight": [1.0],
-            "note": [""],
-            "n_treated": [int(np.any([e.switchers for e in after.values()], axis=0).sum())],
-            "n_comparison": [int(np.any([e.comparisons for e in after.values()], axis=0).sum())],
-        }
+    cells = cells_without_cohorts(
+        ["effect per unit of dose"],
+        [sum(e.total for e in after.values()) / dose],
+        n_treated=[int(np.any([e.switchers for e in after.values()], axis=0).sum())],
+        n_comparison=[int(np.any([e.comparisons for e in after.values()], axis=0).sum())],
     )
     return cells, np.sum([e.psi for e in after.values()], axis=0)[:, None] / dose
 

@@ -21,6 +21,7 @@ from impact.estimators.parts.group_time import (
     UnitCovariates,
     plan_cells,
 )
+from impact.estimators.parts.reporting import result_of
 from impact.kernels.doubly_robust import conditional_did
 from impact.result import Result
 
@@ -124,14 +125,12 @@ class TripleDifference(Estimator):
                 + "; ".join(sorted({note for note in notes if note not in ("", BASE_NOTE)}))
                 + "."
             )
-        return Result(
-            estimator=self.name,
-            design=design,
-            cells=fitted.table(design, plan),
-            uncertainty=fitted.uncertainty,
-            estimand=self.estimand,
+        return result_of(
+            self,
+            design,
+            fitted.table(design, plan),
+            fitted.uncertainty,
             shares=fitted.cohort_shares(design),
-            settings=self.settings(),
             notes=(
                 f"{plural(int(eligible.sum()), 'eligible unit')} by {self.eligible}; compared with "
                 "the others in the same place, and both kinds in places "

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from impact.design import Design
 from impact.errors import EstimationError, listing
 from impact.estimators.base import Estimator
+from impact.estimators.parts.reporting import result_of
 from impact.inference.linear import moment_uncertainty, small_sample_factor
 from impact.inference.scores import CovarianceScores, Scores, Uncertainty
 from impact.kernels.cell_regression import Solution, fit_moments, fit_rows, group_sums
@@ -474,15 +475,13 @@ def cell_result(
         said.append(
             f"{lost} of {len(cells)} cells could not be estimated; the column note says why."
         )
-    return Result(
-        estimator=estimator.name,
-        design=design,
-        cells=frame,
-        uncertainty=uncertainty,
-        estimand=estimator.estimand,
+    return result_of(
+        estimator,
+        design,
+        frame,
+        uncertainty,
         shares=pd.Series(shares, index=pd.Index(design.cohort_values, name="cohort")),
-        settings=estimator.settings(),
-        notes=tuple(said),
-        extra=extra or {},
+        notes=said,
+        extra=extra,
         of_rows=of_rows,
     )

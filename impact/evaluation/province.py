@@ -99,7 +99,7 @@ class ProvinceStudy:
                 prices.real(seen["monthly_income"], seen[TIME], self.price_base)
             ),
         }
-        frame = seen.assign(eligible=True, **logs)
+        frame = seen.assign(**logs)
         return frame[frame["size_class"] != "medium"]
 
     @cached_property

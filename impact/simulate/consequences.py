@@ -133,6 +133,7 @@ def observe(
             "revenue": (np.exp(log_revenue) * prices).ravel().round(1),
             "monthly_income": (np.exp(log_income) * prices).ravel().round(3),
             "investment": investment.ravel().round(3),
+            "eligible": True,
         }
     )
     return table.sort_values(["establishment", "year"], kind="stable", ignore_index=True)

@@ -25,8 +25,9 @@ class SimulatedProgramme:
     Attributes
     ----------
     establishments : one row an establishment and year: establishment, year, district, village,
-        trade, size_class, certified, workers, revenue (million VND of the year), monthly_income
-        (million VND of the year, per worker), investment (million VND of the year)
+        trade, size_class, certified, km_to_centre, workers, revenue (million VND of the year),
+        monthly_income (million VND of the year, per worker), investment (million VND of the
+        year), eligible (true: every establishment may apply)
     projects : the ledger, with the columns of the template
     reports : figures that craft villages file: workers and output by year
     effects : the truth, one row a treated establishment and year: establishment, year, cohort

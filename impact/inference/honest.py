@@ -229,8 +229,9 @@ class HonestProblem:
                 f"bounds must be finite and not negative; they were {values.tolist()}. Zero means "
                 "that trends stay parallel, or linear under a smoothness restriction."
             )
-        sets = np.array([self._interval(bound) for bound in values]).T
-        identified = np.array([self._identified(bound) for bound in values]).T
+        shape = (len(values), 2)
+        sets = np.array([self._interval(bound) for bound in values]).reshape(shape).T
+        identified = np.array([self._identified(bound) for bound in values]).reshape(shape).T
         return HonestSets(values, sets[0], sets[1], identified[0], identified[1])
 
     def breakdown(self, null: float = 0.0, most: float = 100.0) -> float:

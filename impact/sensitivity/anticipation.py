@@ -13,6 +13,7 @@ from impact.result import Result
 from impact.sensitivity.base import (
     Check,
     Finding,
+    counts,
     draw_estimates,
     printed,
     printed_error,
@@ -50,8 +51,7 @@ def anticipation(
     Units that lose their last untreated period are dropped, so that samples may differ.
     """
     ANTICIPATION.require(result)
-    if any(count < 0 for count in periods) or not len(periods):
-        raise DesignError(f"periods of anticipation are 0 or more; they were {list(periods)}.")
+    periods = counts("periods", periods, least=0)
     table = pd.DataFrame(
         [
             {"anticipation": count} | printed(partial(_anticipating, result, count), level)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from impact import plots
 from impact.design import Design
 from impact.errors import EstimationError, plural
-from impact.inference.bands import two_sided_p_values
+from impact.inference.bands import check_level, two_sided_p_values
 from impact.result import Result
 from impact.sensitivity.base import FEW, Check, Finding, cohort_fault, figure_axes, smaller_arm
 from impact.sensitivity.sentences import Sentence
@@ -149,6 +149,7 @@ def attrition(result: Result, *, level: float = 0.95) -> Finding:
     Econometrica 72(6), section 4.
     """
     ATTRITION.require(result)
+    check_level(level)
     design = result.design
     outcomes, never = design.outcomes, np.isnan(design.cohorts)
     last = outcomes.shape[1] - 1

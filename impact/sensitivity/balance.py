@@ -15,7 +15,7 @@ from impact.design import Design
 from impact.errors import DesignError, plural
 from impact.inference.bands import joint_wald, two_sided_p_values
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, assignment_groups, figure_axes
+from impact.sensitivity.base import Check, Finding, assignment_groups, counts, figure_axes
 from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def balance(
     of Economic Literature 47(1), section 5.1, for the rule of thumb of 0.25.
     """
     BALANCE.require(result)
+    draws = counts("draws", [draws])[0]
     design = result.design
     names = (design.outcome, *design.covariates) if columns is None else tuple(columns)
     treated = ~np.isnan(design.cohorts)

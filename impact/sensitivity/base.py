@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypedDict
 
@@ -14,7 +14,7 @@ from impact import plots, tables
 from impact.design import Design
 from impact.errors import DesignError, ImpactError, plural
 from impact.estimators import estimator_class
-from impact.inference.bands import pointwise_critical_value, two_sided_p_values
+from impact.inference.bands import check_level, pointwise_critical_value, two_sided_p_values
 from impact.panel import Panel
 from impact.result import Result
 from impact.sensitivity.labels import say_labels
@@ -30,9 +30,11 @@ __all__ = [
     "OverallRow",
     "assignment_groups",
     "cohort_fault",
+    "counts",
     "draw_estimates",
     "effect_fault",
     "figure_axes",
+    "numbers",
     "printed",
     "printed_error",
     "quick",
@@ -166,7 +168,17 @@ class Check:
     needs_rows: bool = True
 
     def reason(self, result: Result) -> str | None:
-        """Say why the analysis does not apply to a result; None if it does."""
+        """Say why the analysis does not apply to a result; None if it does.
+
+        Raises
+        ------
+        DesignError : what is given is no result
+        """
+        if not isinstance(result, Result):
+            raise DesignError(
+                f"{self.name} takes a Result; this is a {type(result).__name__}. Fit an estimator "
+                "to a design, and pass what it returns."
+            )
         if self.needs_rows and result.design.table is not None:
             return (
                 "it needs the rows of units, and those of this design stay in their table. Draw "
@@ -185,6 +197,26 @@ class Check:
         reason = self.reason(result)
         if reason:
             raise DesignError(f"{self.name} applies to {self.applies_to}: {reason}")
+
+
+def numbers(name: str, values: Sequence[float], *, above: float = -np.inf) -> list[float]:
+    """Return a setting of one or more numbers as a list; refuse none, text, and what is too low."""
+    try:
+        found = [float(value) for value in values]
+    except (TypeError, ValueError):
+        found = []
+    if not found or not all(value > above and np.isfinite(value) for value in found):
+        least = "" if above == -np.inf else f" above {above:g}"
+        raise DesignError(f"{name} takes one or more numbers{least}; it was {values!r}.")
+    return found
+
+
+def counts(name: str, values: Sequence[int], least: int = 1) -> list[int]:
+    """Return a setting of one or more whole numbers as a list; refuse anything else."""
+    found = numbers(name, values)
+    if any(value < least or value != round(value) for value in found):
+        raise DesignError(f"{name} takes whole numbers, {least} or more; it was {values!r}.")
+    return [round(value) for value in found]
 
 
 def figure_axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axes:
@@ -329,6 +361,7 @@ def quick_note(result: Result) -> tuple[str, ...]:
 
 def printed(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
     """Return the overall effect as the result prints it; where that fails, NaN and the reason."""
+    check_level(level)
     try:
         row = fit().att().tidy(level).iloc[0]
     except ImpactError as refusal:
@@ -346,6 +379,7 @@ def printed(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
 
 def quick(fit: Callable[[], Result], level: float = 0.95) -> OverallRow:
     """Return the overall effect judged by the estimator's own standard error."""
+    check_level(level)
     try:
         overall = fit().att()
     except ImpactError as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -106,7 +107,7 @@ def battery(result: Result, **settings: Mapping[str, object]) -> Battery:
 
     Raises
     ------
-    DesignError : settings for an analysis that does not exist
+    DesignError : what is given is no result, or settings that do not exist
     """
     unknown = [name for name in settings if name not in CHECKS]
     if unknown:
@@ -114,6 +115,14 @@ def battery(result: Result, **settings: Mapping[str, object]) -> Battery:
             f"there is no analysis {unknown[0]!r}. {near(unknown[0], CHECKS)}"
             f"There are: {listing(CHECKS, len(CHECKS))}."
         )
+    for name, own in settings.items():
+        known = list(inspect.signature(CHECKS[name].run).parameters)[1:]
+        for setting in own:
+            if setting not in known:
+                raise DesignError(
+                    f"{name} has no setting {setting!r}. {near(setting, known)}It takes "
+                    f"{listing(known, len(known))}."
+                )
     findings: dict[str, Finding] = {}
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():

@@ -15,7 +15,7 @@ from impact.errors import DesignError, plural
 from impact.estimators import estimator_class
 from impact.panel import Panel
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, draw_estimates, printed, sorted_frame
+from impact.sensitivity.base import Check, Finding, counts, draw_estimates, printed, sorted_frame
 from impact.sensitivity.sentences import Sentence
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def carry_over(result: Result, *, periods: int = 2, level: float = 0.95) -> Find
     (test for carryover effects), here as a regression on untreated rows.
     """
     CARRY_OVER.require(result)
+    periods = counts("periods", [periods])[0]
     design = result.design
     lag = _periods_since(result)[~np.isnan(design.outcomes)]
     rows = []

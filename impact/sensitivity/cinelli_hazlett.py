@@ -14,7 +14,7 @@ from impact import plots
 from impact.errors import DesignError, listing, near
 from impact.inference.bands import pointwise_critical_value
 from impact.result import Result
-from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.base import Check, Finding, figure_axes, numbers
 from impact.sensitivity.sentences import Sentence
 from impact.sensitivity.within import COVARIATES_VARY, within, within_fault
 
@@ -204,6 +204,7 @@ def cinelli_hazlett(
     Cinelli & Hazlett (2020), Journal of the Royal Statistical Society B 82(1), 39-67.
     """
     CINELLI_HAZLETT.require(result)
+    multiples, q = numbers("multiples", multiples, above=0.0), numbers("q", [q], above=0.0)[0]
     sample = within(result)
     chosen = sample.names if benchmarks is None else tuple(benchmarks)
     unknown = [name for name in chosen if name not in sample.names]

@@ -11,7 +11,7 @@ import pandas as pd
 from impact import plots
 from impact.inference.honest import Bias, HonestProblem, Method, Monotone, Restriction
 from impact.result import Result, Weighting
-from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.base import Check, Finding, figure_axes, numbers
 from impact.sensitivity.event_path import judged_path, path_fault
 from impact.sensitivity.sentences import Sentence
 
@@ -74,6 +74,8 @@ def honest(
     Rambachan & Roth (2023), Review of Economic Studies 90(5), 2555-2591.
     """
     HONEST.require(result)
+    if bounds is not None:
+        bounds = numbers("bounds", bounds)
     path, judged = judged_path(result, weighting, level)
     problem = HonestProblem(
         path.estimate,

@@ -18,6 +18,7 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     assignment_groups,
+    counts,
     draw_estimates,
     figure_axes,
     printed,
@@ -71,10 +72,7 @@ def placebo_in_time(
     """
     PLACEBO_IN_TIME.require(result)
     design = result.design
-    if any(lead < 1 for lead in leads) or not len(leads):
-        raise DesignError(
-            f"leads counts periods before treatment, 1 or more; it was {list(leads)}."
-        )
+    leads = counts("leads", leads)
     sample = design.sample
     start = design.cohorts - design.anticipation
     end = np.full(len(start), np.nanmin(start)) if len(design.cohort_values) == 1 else start
@@ -150,6 +148,7 @@ def placebo_in_space(
     Bertrand, Duflo & Mullainathan (2004), Quarterly Journal of Economics 119(1), section II.
     """
     PLACEBO_IN_SPACE.require(result)
+    draws = counts("draws", [draws])[0]
     design = result.design
     groups = assignment_groups(design)
     never = np.isnan(design.cohorts)

@@ -12,7 +12,7 @@ from impact import plots
 from impact.inference.bands import pointwise_critical_value
 from impact.inference.pretest import box_probability, detectable_slope
 from impact.result import Result, Weighting
-from impact.sensitivity.base import Check, Finding, figure_axes
+from impact.sensitivity.base import Check, Finding, figure_axes, numbers
 from impact.sensitivity.event_path import EventPath, judged_path, path_fault
 from impact.sensitivity.sentences import Sentence
 
@@ -66,6 +66,7 @@ def pretrends(
     Roth (2022), American Economic Review: Insights 4(3), 305-322, sections I and II.
     """
     PRETRENDS.require(result)
+    power, slopes = numbers("power", power), [float(slope) for slope in slopes]
     path, judged = judged_path(result, weighting, level)
     n_pre = path.n_pre
     before = path.covariance[:n_pre, :n_pre]

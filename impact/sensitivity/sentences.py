@@ -218,6 +218,10 @@ TEMPLATES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "; nếu tác động giữa các ô có độ lệch chuẩn {sigma:number}, trung bình bằng không có "
             "thể thành ước lượng này.",
         ),
+        "twfe_weights.equal": (
+            "; all weights are equal, so the estimate is the average of their effects.",
+            "; mọi trọng số bằng nhau, nên ước lượng là trung bình của các tác động.",
+        ),
         "balance.question": (
             "Were treated and comparison units alike before treatment?",
             "Trước khi hỗ trợ, các đơn vị được hỗ trợ và đơn vị so sánh có giống nhau không?",

@@ -23,6 +23,7 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     assignment_groups,
+    counts,
     figure_axes,
     printed,
     quick,
@@ -146,6 +147,7 @@ def specification_curve(
     Simonsohn, Simmons & Nelson (2020), Nature Human Behaviour 4, 1208-1214.
     """
     SPECIFICATION_CURVE.require(result)
+    draws = None if draws is None else counts("draws", [draws], least=0)[0]
     chosen = specifications(result) if variants is None else tuple(variants)
     rows = [printed(partial(_fit, specification), level) for specification in chosen]
     table = pd.DataFrame(rows)

@@ -16,6 +16,7 @@ from impact.sensitivity.base import (
     Check,
     Finding,
     draw_estimates,
+    numbers,
     printed,
     refit,
     refit_fault,
@@ -179,7 +180,7 @@ def _exposures(
             free = free & np.isnan(values)
         names = ["exposed"] if isinstance(exposure, str) else names
     else:
-        edges = [float(edge) for edge in rings]
+        edges = numbers("rings", rings)
         if latitude is None or longitude is None:
             raise DesignError("rings need the columns of latitude= and longitude=, in degrees.")
         if any(b <= a for a, b in zip([0.0, *edges], edges, strict=False)):

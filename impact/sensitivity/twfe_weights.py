@@ -159,7 +159,7 @@ def twfe_weights(result: Result) -> Finding:
         said=Sentence.of(
             "twfe_weights.one" if len(negative) == 1 else "twfe_weights.many",
             *(["twfe_weights.where"] if where else []),
-            "twfe_weights.sigma",
+            "twfe_weights.sigma" if np.isfinite(found.sigma) else "twfe_weights.equal",
             n=len(negative),
             treated=treated.sum(),
             sum=values["sum_negative"],

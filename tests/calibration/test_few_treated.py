@@ -65,6 +65,27 @@ def test_stored_table_keeps_its_size():
         assert size > LOW - slack(LOW, samples), cell
 
 
+def test_stored_table_keeps_its_size_over_twenty_periods_of_errors_that_persist():
+    """Serial correlation 0.9 and a random walk: one of 11 rejected in 8 to 10 % by places alone."""
+    with TABLE.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["periods"] == "20"]
+    assert {row["rho"] for row in rows} == {"0.9", "1.0"}
+    assert {(row["clusters"], row["treated"]) for row in rows} >= {("11", "1"), ("34", "1")}
+    assert all(LOW < float(row["size"]) < HIGH for row in rows)
+
+
+def test_three_of_eleven_reject_as_often_as_full_twenties_allow():
+    """Equal thirds of 165 reassignments would allow 3.6 % at most."""
+    with TABLE.open(newline="") as file:
+        sizes = [
+            float(row["size"])
+            for row in csv.DictReader(file)
+            if (row["clusters"], row["treated"]) == ("11", "3") and row["sizes"] != "equal"
+        ]
+    assert len(sizes) == 9
+    assert 0.04 < np.mean(sizes) < 0.05
+
+
 def test_two_treated_are_found_more_often_than_by_the_spread_of_two():
     """Power at 34 places, the mean over serial correlations: 0.21 from their own spread alone."""
     with TABLE.open(newline="") as file:

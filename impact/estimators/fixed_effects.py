@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from impact.design import Design
 from impact.errors import DesignError
@@ -35,6 +35,9 @@ class FixedEffects(RegressionEstimator):
     effects : any of "unit", "time", columns of the panel, and columns crossed as "a^b"; they may
         carry slopes of their own for variables, as "unit[x]" or "region[x, z]"
     trends : give each unit a linear trend of its own, as "unit[time]" does
+    effect_count : how many parameters the effects are: "rank", exactly, or "levels", all levels
+        less one an effect beyond the first, fixest's default, which differs where levels fall into
+        parts without link, as in "place^year" beside "unit", or nest each other
 
     Notes
     -----
@@ -55,6 +58,7 @@ class FixedEffects(RegressionEstimator):
 
     effects: str | Sequence[str] = ("unit", "time")
     trends: bool = False
+    effect_count: Literal["rank", "levels"] = "rank"
 
     requires: ClassVar[tuple[Requirement, ...]] = (TREATMENT_OR_COVARIATES, NO_ANTICIPATION)
     estimand: ClassVar[str] = "coefficients within fixed effects"
@@ -76,6 +80,8 @@ class FixedEffects(RegressionEstimator):
             )
 
     def _needs_rows(self, design: Design) -> str | None:
+        if self.effect_count == "levels":
+            return 'effect_count="levels" counts the levels of rows'
         if set(self.effects) == {"unit", "time"} and not self.trends:
             return None
         return 'effects other than ("unit", "time") are swept out row by row'
@@ -107,6 +113,7 @@ class FixedEffects(RegressionEstimator):
             effects=groups,
             slopes=own[0],
             further=further,
+            by_levels=self.effect_count == "levels",
             covariance=self.covariance,
             convention=self.convention,
         )

@@ -240,6 +240,36 @@ def test_three_effects_equal_dummies():
     np.testing.assert_allclose(ours, (beta[0], error), rtol=1e-8)
 
 
+@pytest.mark.parametrize(
+    ("effects", "classical", "robust", "levels"),
+    [
+        (("unit", "place^time"), 0.16286681941493714, 0.14235188092044607, 41),
+        (("unit", "time", "place^time"), 0.17148999490293668, 0.14988886883875524, 46),
+    ],
+)
+def test_counting_levels_equals_fixest_where_parts_have_no_link(effects, classical, robust, levels):
+    """pyfixest 0.60; the rank is 38, as units and places times periods fall into four parts."""
+    frame = pd.DataFrame({"unit": np.repeat(range(18), 6), "time": np.tile(range(6), 18)})
+    frame = frame[(5 * frame["unit"] + frame["time"]) % 7 != 0].reset_index(drop=True)
+    frame["place"], frame["x"] = frame["unit"] % 4, frame["unit"] * frame["time"] ** 2 % 11
+    frame["y"] = frame["x"] + frame["unit"] ** 2 * frame["time"] % 13
+    design = Design(Panel(frame, unit="unit", time="time"), outcome="y", covariates="x")
+    for covariance, wanted in (("classical", classical), ("HC1", robust)):
+        estimator = FixedEffects(effects=effects, covariance=covariance, effect_count="levels")
+        result = estimator.fit(design)
+        assert result.extra["n_effects"] == levels
+        np.testing.assert_allclose(result.std_errors, wanted, rtol=CLOSED_FORM)
+    exact = FixedEffects(effects=effects, **CLASSICAL).fit(design)
+    assert exact.extra["n_effects"] == 38
+    shrink = np.sqrt((len(frame) - 1 - levels) / (len(frame) - 1 - 38))
+    np.testing.assert_allclose(exact.std_errors, classical * shrink, rtol=CLOSED_FORM)
+    clustered = [
+        FixedEffects(effects=effects, effect_count=count).fit(design).std_errors
+        for count in ("rank", "levels")
+    ]
+    np.testing.assert_allclose(clustered[0], clustered[1], rtol=1e-12)
+
+
 def test_unbalanced_random_effects_by_baltagi_and_chang():
     """Quasi-demeaning by each unit's own rows is GLS with the components' covariance."""
     frame = gaps()

@@ -168,6 +168,7 @@ def regress(
     effects: Sequence[Groups] = (),
     slopes: Floats | None = None,
     further: Sequence[tuple[Groups, Floats]] = (),
+    by_levels: bool = False,
     covariance: Covariance = "CR1",
     convention: Convention = "fixest",
 ) -> Regression:
@@ -178,6 +179,7 @@ def regress(
     effects : absorbed effects; the first carries ``slopes``
     slopes : shape (q, n), variables with a slope a group of the first effect
     further : other effects with variables, (q, n), that have a slope a group of theirs
+    by_levels : count levels and slopes less one an effect beyond the first, instead of the rank
 
     Notes
     -----
@@ -186,12 +188,18 @@ def regress(
     """
     rows = variables.rows
     absorber = absorb(effects, rows.weights, slopes, further) if effects else None
+    n_effects = 0 if absorber is None else absorber.rank
+    n_further = sum(groups.size * len(variables) for groups, variables in further)
+    if by_levels and effects:
+        n_slopes = 0 if slopes is None else effects[0].size * len(slopes)
+        levels = sum(effect.size for effect in effects) - (len(effects) - 1)
+        n_effects = levels + n_slopes + n_further
     fit = least_squares(
         variables.outcome,
         variables.regressors,
         rows.weights,
         sweep=None if absorber is None else absorber.sweep,
-        n_effects=0 if absorber is None else absorber.rank,
+        n_effects=n_effects,
         leverage_of_effects=None if absorber is None else absorber.leverage,
     )
     clusters = cluster_groups(design, rows, effects)
@@ -215,7 +223,6 @@ def regress(
     contrast = np.zeros((len(variables.names), len(fit.kept)))
     contrast[fit.kept, np.arange(len(fit.kept))] = 1.0
     counts = count_effects(effects, clusters, fit.n_effects, 0 if slopes is None else len(slopes))
-    n_further = sum(groups.size * len(variables) for groups, variables in further)
     counts = replace(counts, fixest=counts.fixest + n_further)
     uncorrected = SEVERAL_SLOPES if further else ""
     uncertainty = BlockScores(fit, clusters, contrast, counts, full, kind, convention, uncorrected)

@@ -127,3 +127,24 @@ def test_finer_bootstraps_without_their_blocks_are_refused():
     crossing = TwoWayFixedEffects().fit(design_of(moved))
     with pytest.raises(InferenceError, match="units move between clusters"):
         crossing.infer("wild_subcluster")
+
+
+def test_effects_of_single_years_have_no_two_way_inference():
+    """Sixty units by unit and year: a year's effect rests on it and the base period alone."""
+    rng = np.random.default_rng(4)
+    unit, year = np.divmod(np.arange(120 * 10), 10)
+    frame = pd.DataFrame({"unit": unit, "year": 2000 + year, "y": rng.normal(size=len(unit))})
+    frame["cohort"] = np.where(unit < 60, 2005.0, np.nan)
+    design = design_of(frame, clusters=["unit", "year"])
+    overall = TwoWayFixedEffects().fit(design)
+    assert overall.inferences() == [None]
+    assert overall.uncertainty.df == 9
+    effects = TwoWayFixedEffects(effect="event_study").fit(design)
+    dated = effects.cells["event_time"].ne(-1).to_numpy()
+    found = [effects.inferences()[row] for row in np.flatnonzero(dated)]
+    assert {inference.method for inference in found} == {"permutation"}
+    assert "treated clusters alone share would count as effects" in found[0].reason
+    joint = effects.joint_test(dated)
+    assert np.isnan(joint.p_value)
+    assert "two-way covariances do not hold" in joint.note
+    assert effects.infer("cr1").joint_test(dated).p_value >= 0

@@ -15,6 +15,7 @@ from impact.inference.clusters import BlockScores
 from impact.result.estimates import Estimates
 from impact.result.judgement import (
     doubted,
+    doubts_two_way,
     has_few_replicates,
     reason_withheld,
     refuse_split_assignment,
@@ -65,6 +66,9 @@ def joint_wald_test(of: Estimates, keep: Booleans, question: str) -> JointTest:
     statistic, rank, p_value = bands.joint_wald(of.estimates[keep], matrix, df=own.df)
     if reason := reason_withheld(of, keep):
         return JointTest(question, statistic, rank, np.nan, own.df, f"no p-value: {reason}")
+    if method in (None, "auto") and doubts_two_way(of, keep):
+        why = "no p-value: two-way covariances do not hold for all of these estimates"
+        return JointTest(question, statistic, rank, np.nan, own.df, why)
     support, replicated = of.support, has_few_replicates(of)
     fewest = float(support.smaller_arms[keep].min()) if support.has_cohorts else np.inf
     few = fewest < MANY_TREATED and (support.is_large or replicated)

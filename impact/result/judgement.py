@@ -21,6 +21,7 @@ from impact.result.estimates import COMBINED, Estimates
 __all__ = [
     "CLUSTERED",
     "doubted",
+    "doubts_two_way",
     "evidence_of",
     "freedoms",
     "has_few_replicates",
@@ -205,6 +206,15 @@ def doubted(of: Estimates) -> Booleans:
     if not of.support.is_large:
         return np.ones(len(of), dtype=bool)
     return of.support.smaller_arms < MANY_TREATED
+
+
+def doubts_two_way(of: Estimates, keep: Booleans) -> bool:
+    """Whether two dimensions are clustered on and cannot both tell some marked estimate, (K,)."""
+    own = of.uncertainty
+    if not isinstance(own, BlockScores) or len(own.clusters) < 2:
+        return False
+    rows = np.flatnonzero(keep & doubted(of) & (of.std_errors > 0))
+    return any(choose(evidence_of(of, int(row)).facts).method != "cr1" for row in rows)
 
 
 def _keeps_own(of: Estimates) -> bool:

@@ -90,7 +90,8 @@ def _judge_row(of: Estimates, row: int, level: float, *, cheap: bool) -> Inferen
         return nothing(_thin_reason(of, row), estimate, level)
     chosen = None if request.method else choose(evidence.facts).method
     clustered = chosen == "cr1" or (thin and chosen in CLUSTERED)
-    if clustered and evidence.blocks is None and support.smaller_arms[row] < MANY_TREATED:
+    measured = evidence.blocks is not None or len(evidence.leverages) > 1
+    if clustered and not measured and support.smaller_arms[row] < MANY_TREATED:
         return nothing(_thin_reason(of, row), estimate, level)
     if chosen == "cr1":
         return None

@@ -127,14 +127,16 @@ def test_two_way_designs_need_what_tells_the_effect_to_be_spread_over_both_dimen
     for facts in (whole, within):
         assert choose(facts).method == "cr1"
         assert "and 8 of the other dimension, none dominant" in choose(facts).reason
+        assert choose(replace(facts, effective_arm=10.0, other_dimension=19)).method == "cr1"
         few = replace(facts, effective_arm=19.0, other_dimension=20)
         assert choose(few).method == "wild_two_way"
         assert choose(few).reason.endswith("restricted wild bootstrap with two-way variances")
         assert choose(replace(facts, max_leverage=0.2, other_dimension=20)) == choose(few)
     unknown = (
         {"other_dimension": 7},
+        {"n_clusters": 29},
         {"even_others": 0.7},
-        {"effective_arm": 19.0, "other_dimension": 19},
+        {"effective_arm": 9.0, "other_dimension": 19},
         {"effective_arm": 19.0, "other_dimension": 2000},
         {"effective_arm": 19.0, "other_dimension": 20, "dimensions": 3},
     )
@@ -152,5 +154,3 @@ def test_two_way_bootstrap_of_few_treated_places():
     assert choose(replace(few, assignments=9e3)).method == "permutation"
     assert choose(replace(few, assignments=0.0)).method == "wild_two_way"
     assert choose(replace(few, assignments=0.0, effective_arm=2.0)).method == "none"
-    tiny = choose(replace(few, assignments=0.0, n_clusters=5))
-    assert (tiny.method, "fewer than 6 clusters" in tiny.reason) == ("none", True)

@@ -69,6 +69,26 @@ def test_two_small_cells_of_one_each_would_be_known_to_be_small():
     np.testing.assert_array_equal(hidden, [True, True, False, True, False])
 
 
+def test_three_cells_of_one_each_would_be_known_exactly():
+    # Their sum is 3, and zeros are shown: a reader knows that each holds one. A fourth must go.
+    counts = np.array([1.0, 1.0, 1.0, 9.0, 8.0, 20.0])
+    sums = np.array([[1.0, 1.0, 1.0, 1.0, 1.0, -1.0]])
+    np.testing.assert_array_equal(
+        hidden_cells(counts, sums), [True, True, True, False, True, False]
+    )
+    three = np.array([True, True, True, False, False, False])
+    assert attack(counts, sums, three, 0, np.ones(6)) == pytest.approx((1.0, 1.0))
+
+
+def test_cells_withheld_for_other_reasons_may_be_zero():
+    counts = np.array([2.0, 0.0, 1.0, 9.0, 12.0])
+    sums = np.array([[1.0, 1.0, 1.0, 1.0, -1.0]])
+    other = np.array([False, True, False, False, False])
+    np.testing.assert_array_equal(
+        hidden_cells(counts, sums, withheld=other), [True, True, True, True, False]
+    )
+
+
 def test_zeros_are_never_hidden_and_never_help():
     counts = np.array([2.0, 0.0, 9.0, 11.0])
     hidden = hidden_cells(counts, np.array([[1.0, 1.0, 1.0, -1.0]]))
@@ -95,10 +115,10 @@ def test_a_larger_threshold_hides_more():
 
 
 def fillings(table, hidden, most):
-    """Every table of whole numbers that agrees with what is shown."""
+    """Every table of whole numbers that agrees with what is shown; zeros are never hidden."""
     places = np.argwhere(hidden)
     sums = table_sums(table.shape[0] - 1, table.shape[1] - 1)
-    for numbers in itertools.product(range(most + 1), repeat=len(places)):
+    for numbers in itertools.product(range(1, most + 1), repeat=len(places)):
         filled = table.copy()
         filled[tuple(places.T)] = numbers
         if not (sums @ filled.ravel()).any():
@@ -121,7 +141,7 @@ def test_no_reader_can_tell_that_a_hidden_cell_is_small(cells):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.lists(st.integers(0, 4), min_size=2, max_size=2), min_size=2, max_size=2))
+@given(st.lists(st.lists(st.integers(1, 4), min_size=2, max_size=2), min_size=2, max_size=2))
 def test_an_attack_finds_the_range_of_all_fillings(cells):
     table = with_totals(cells)
     hidden = np.zeros(table.shape, dtype=bool)
@@ -129,7 +149,7 @@ def test_an_attack_finds_the_range_of_all_fillings(cells):
     possible = np.array(list(fillings(table, hidden, 9)))
     sums = table_sums(2, 2)
     for cell in np.flatnonzero(hidden.ravel()):
-        low, high = attack(table.ravel(), sums, hidden.ravel(), int(cell))
+        low, high = attack(table.ravel(), sums, hidden.ravel(), int(cell), np.ones(9))
         values = possible.reshape(len(possible), -1)[:, cell]
         assert (round(low), round(high)) == (values.min(), values.max())
 

@@ -58,7 +58,8 @@ def hidden_cells(
     """Mark the cells of a table of counts that must be hidden, complementary ones included.
 
     A small cell is safe when, for all that is shown, it might hold ``smallest`` units or more.
-    While one is not, the smallest cell beside it is hidden too.
+    While one is not, the smallest cell beside it is hidden too. A reader knows that cells hidden
+    here hold one unit at least, since zeros are shown; of those withheld he does not.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def hidden_cells(
     sums : array, shape (m, n), of 1, 0 and -1: each row a sum that a reader knows to be zero,
         such as the cells of a row less its total
     smallest : fewest units that may be shown
-    withheld : array, shape (n,), cells that are not shown for other reasons
+    withheld : array, shape (n,), cells that are not shown for other reasons, zero or not
     public : array, shape (n,), cells that are known from elsewhere and cannot be hidden
 
     Returns
@@ -75,7 +76,7 @@ def hidden_cells(
 
     Notes
     -----
-    Zeros stay: they disclose nobody, and hiding them protects nobody. The choice of the cells
+    Zeros stay: they disclose nobody. The choice of the cells
     hidden for the others' sake is greedy, so it need not hide the fewest; that all are safe is
     checked exactly. A cell that public ones give away, whatever is hidden, stays given away.
 
@@ -89,8 +90,9 @@ def hidden_cells(
     small = is_small(counts, smallest) & ~fixed
     hidden = small.copy() if withheld is None else small | (withheld & ~fixed)
     for cell in np.flatnonzero(small):
+        least = np.ones(len(counts)) if withheld is None else np.where(withheld, 0.0, 1.0)
         # What is hidden later only widens what a cell may hold, so a safe cell stays safe.
-        while attack(counts, sums, hidden, int(cell))[1] < smallest - _INTEGRAL:
+        while attack(counts, sums, hidden, int(cell), least)[1] < smallest - _INTEGRAL:
             beside = _beside(counts, sums, hidden | fixed, int(cell), hidden)
             if beside is None:
                 break
@@ -98,19 +100,27 @@ def hidden_cells(
     return hidden
 
 
-def attack(counts: Floats, sums: Floats, hidden: Booleans, cell: int) -> tuple[float, float]:
-    """Return the fewest and the most units a hidden cell can hold, for all that is shown."""
+def attack(
+    counts: Floats, sums: Floats, hidden: Booleans, cell: int, least: Floats
+) -> tuple[float, float]:
+    """Return the fewest and the most units a hidden cell can hold, for all that is shown.
+
+    ``least``, shape (n,), are the fewest that each cell is known to hold if it is hidden.
+    """
     from scipy.optimize import linprog
 
     unknown = np.flatnonzero(hidden)
     known = sums[:, hidden].any(axis=1)
     if not known.any():
-        return 0.0, np.inf
+        return float(least[cell]), np.inf
     equations = sums[known][:, hidden]
     right = -sums[known][:, ~hidden] @ counts[~hidden]
+    ends = [(low, None) for low in least[unknown]]
     limits = []
     for sign in (1.0, -1.0):
-        solved = linprog(sign * (unknown == cell), A_eq=equations, b_eq=right, method="highs")
+        solved = linprog(
+            sign * (unknown == cell), A_eq=equations, b_eq=right, bounds=ends, method="highs"
+        )
         limits.append(np.inf if solved.fun is None else sign * solved.fun)
     return limits[0], limits[1]
 

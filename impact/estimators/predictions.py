@@ -248,7 +248,9 @@ class _Fitted:
             elif not np.isnan(coefficient):
                 total += coefficient * self._column(frame, name, "a regressor", notes)
         if self.offset is not None:
-            total += np.log(self._column(frame, self.offset, "the exposure", notes))
+            exposure = self._column(frame, self.offset, "the exposure", notes)
+            _note(notes, ~(exposure > 0), f'"{self.offset}" is not positive')
+            total += np.log(np.where(exposure > 0, exposure, 1.0))
         if self.absorbed.names:
             total += self._effects(frame, notes)
         fitted = np.where(notes == "", np.exp(total) if self.is_poisson else total, np.nan)

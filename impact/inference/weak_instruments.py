@@ -17,9 +17,14 @@ LEVEL = 0.95
 
 
 def full_rank_wald(estimates: Floats, covariance: Floats) -> float:
-    """Return b'V^-1 b, NaN where V, shape (q, q), lacks rank: clusters too few for q estimates."""
+    """Return b'V^-1 b, NaN where V, shape (q, q), lacks rank: clusters too few for q estimates.
+
+    It is infinite where V is zero, as in fits without error.
+    """
     if not np.isfinite(covariance).all():
         return np.nan
+    if not covariance.any():
+        return np.inf
     statistic, rank, _ = joint_wald(estimates, covariance)
     return statistic if rank == len(estimates) else np.nan
 
@@ -37,7 +42,8 @@ def effective_f(slopes: Floats, covariance: Floats, information: Floats) -> floa
     ------
     Montiel Olea and Pflueger (2013), Journal of Business and Economic Statistics 31(3), eq. (6).
     """
-    return float(slopes @ information @ slopes / np.trace(covariance @ information))
+    noise = float(np.trace(covariance @ information))
+    return float(slopes @ information @ slopes) / noise if noise > 0 else np.inf
 
 
 def critical_effective_f(covariance: Floats, information: Floats, bias: float = 0.1) -> float:
@@ -51,7 +57,7 @@ def critical_effective_f(covariance: Floats, information: Floats, bias: float = 
 
     Parameters
     ----------
-    covariance, information : as in `effective_f`
+    covariance, information : as in `effective_f`; NaN where the covariance is zero
     bias : of two-stage least squares (Nagar's), as a share of its worst case
 
     Source
@@ -61,5 +67,7 @@ def critical_effective_f(covariance: Floats, information: Floats, bias: float = 
     root = np.linalg.cholesky(information)
     values = np.linalg.eigvalsh(root.T @ covariance @ root)
     x, total = 1 / bias, values.sum()
+    if not total > 0:
+        return np.nan
     freedom = total**2 * (1 + 2 * x) / (values @ values + 2 * x * total * values.max())
     return float(special.chndtrix(LEVEL, freedom, freedom * x) / freedom)

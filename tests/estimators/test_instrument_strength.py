@@ -243,6 +243,19 @@ def test_clusters_no_more_than_instruments_measure_no_strength(n_places):
     assert "anderson_rubin_set" not in result.extra
 
 
+@pytest.mark.parametrize("covariance", ["classical", "HC1", "CR1"])
+@pytest.mark.parametrize("effects", [(), ("unit", "time")])
+def test_an_instrument_that_is_the_regressor_is_strong_without_measure(effects, covariance):
+    frame = two_endogenous()
+    frame["z"] = (3 * frame["unit"] + frame["time"] ** 2) % 5
+    exact = frame.assign(x1=2 * frame["z"])
+    result = fit(exact, ["x1"], [], ["z"], effects=effects, covariance=covariance)
+    table = result.extra["first_stage"].iloc[0]
+    assert table[["f", "wald", "effective_f"]].min() > 1e20
+    assert result.extra["identification"].kleibergen_paap > 1e20
+    assert not any("weak" in note for note in result.notes)
+
+
 def test_anderson_rubin_of_two_coefficients_is_the_reduced_forms():
     frame = two_endogenous()
     null = frame.assign(y=frame["y"] - frame["x1"] + frame["x2"])

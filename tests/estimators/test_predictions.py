@@ -234,6 +234,14 @@ def test_poisson_means(exposure):
     np.testing.assert_allclose(same[row["firm"], row["year"]], size * mean, rtol=1e-9)
 
 
+def test_an_exposure_of_nothing_is_noted():
+    frame = data()
+    result = fit(PoissonFixedEffects(exposure="size"), frame, outcome="jobs")
+    table = predict(result, frame.head(2).assign(size=[0.0, 1.0]))
+    assert table["note"].tolist() == ['"size" is not positive', ""]
+    assert table["fitted"].isna().tolist() == [True, False]
+
+
 def test_poisson_with_an_intercept():
     result = fit(PoissonFixedEffects(effects=()), data(), outcome="jobs")
     own = predict(result)

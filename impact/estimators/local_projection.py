@@ -401,4 +401,5 @@ def _result(
         n_comparison=[fit.n_rows - fit.n_entrants for fit in fits],
     )
     notes = _notes(estimator, design, window)
-    return result_of(estimator, design, cells, _uncertainty(design, fits), notes=notes)
+    lasting, uncertainty = estimator.stabilisation is None, _uncertainty(design, fits)
+    return result_of(estimator, design, cells, uncertainty, notes=notes, by_cohort=lasting)

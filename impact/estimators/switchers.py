@@ -180,7 +180,8 @@ class SwitchersDiD(Estimator):
             step = _step(design.periods)
             cells, psi = _by_horizon(after, before, step, normalise=self.target == "normalised")
         notes = _notes(self, asked, after)
-        return result_of(self, design, cells, clustered(design, psi), notes=notes)
+        uncertainty = clustered(design, psi)
+        return result_of(self, design, cells, uncertainty, notes=notes, by_cohort=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -281,3 +281,17 @@ def test_poisson_intervals_with_covariates_cover():
     # 0.95 +- 3 Monte Carlo standard errors of 200 draws.
     assert 0.904 <= hits / draws <= 0.996
     assert abs(np.mean(misses)) < 3.5 * np.std(misses) / np.sqrt(draws)
+
+
+@pytest.mark.parametrize("name", ["group-time", "imputation", "interaction-weighted", "stacked"])
+def test_units_whose_first_treated_period_is_not_seen_are_told(name):
+    frame = staggered(8, n_units=120, periods=8, cohorts=(4, 6))
+    frame = frame.assign(on=(frame["time"] >= frame["cohort"]).astype(int))
+    unseen = (frame["unit"] % 4 == 0) & (frame["time"] == frame["cohort"])
+    count = frame.loc[unseen, "unit"].nunique()
+    said = FAMILY[name].fit(design(frame[~unseen], cohort=None, treated="on")).notes[-1]
+    assert f'"on" is not known just before it is first above zero in {count} units' in said
+    assert "may have been treated earlier than they are dated" in said
+    # Where the dates are stated, or all periods are seen, there is nothing to tell.
+    for other in (design(frame[~unseen]), design(frame, cohort=None, treated="on")):
+        assert "may have been treated earlier" not in FAMILY[name].fit(other).summary()

@@ -256,6 +256,27 @@ classes."Huế" = {en = "Hue", vi = "TP. Huế"}
         assert all(word in written for word in (*words, "Lai Châu"))
 
 
+def test_what_a_textbook_prints_of_the_whole_is_not_asked_of_a_part(matrix, tmp_path):
+    folder = tmp_path / "firms"
+    folder.mkdir()
+    for name in ("firms.csv", NOTEBOOK.name):
+        shutil.copy(matrix.plan.folder / name, folder)
+    stated = """
+[textbook]
+source = {en = "A book", vi = "Một cuốn sách"}
+treatment = "treated"
+estimator = "FixedEffects"
+differs = {en = "Why.", vi = "Vì sao."}
+regressions = [{outcome = "jobs"}]
+"""
+    words = matrix.plan.path.read_text(encoding="utf-8") + stated
+    (folder / "evaluation.toml").write_text(words, encoding="utf-8")
+    plan = Evaluation.read(folder)
+    assert plan.textbook["source"]["en"] == "A book"
+    parts = derived_plans(plan, "province", ["Huế", "Hưng Yên"])
+    assert all(Evaluation.read(file).textbook == {} for file in parts.values())
+
+
 def test_derived_plans_say_what_the_plan_says_for_some_rows(matrix):
     derived = Evaluation.read(matrix.folder / "hue")
     assert derived.title["vi"] == "Doanh nghiệp: Huế"

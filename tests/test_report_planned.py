@@ -175,10 +175,18 @@ def test_a_class_of_few_treated_units_is_hidden(make):
 
 def test_classes_are_called_what_the_plan_calls_them(make):
     record, _, _, content = told(make(SUBGROUPS + CLASSES))
-    cells = [row[2] for row in content["tables"]["subgroups"]["rows"]]
+    table = content["tables"]["subgroups"]
+    assert [c["label"]["vi"] for c in table["columns"]][:2] == ["Kết quả", "Ngành"]
+    cells = [row[1] for row in table["rows"]]
     assert [cell["vi"] for cell in cells] == ["tất cả", "[[chạm khắc đá]]", "[[đồ gỗ]]"]
     assert [cell["en"] for cell in cells] == ["all", "[[stone carving]]", "[[woodwork]]"]
     assert record.values["outcome.group_1_1"].label["vi"].endswith("nhóm chạm khắc đá")
+
+
+def test_several_characteristics_are_told_apart_by_a_column(make):
+    _, _, _, content = told(make(SUBGROUPS + CLASSES, SUBGROUPS))
+    table = content["tables"]["subgroups"]
+    assert [c["label"]["en"] for c in table["columns"]][:3] == ["Outcome", "By", "Class"]
 
 
 def test_whole_numbers_name_classes_without_decimals(make):
@@ -192,7 +200,7 @@ def test_whole_numbers_name_classes_without_decimals(make):
     record = Record.of(plan)
     effect_tables.record_effects(record, effects)
     chapters.add_planned(record, plan, effects)
-    cells = [row[2]["en"] for row in record.tables["subgroups"]["rows"]]
+    cells = [row[1]["en"] for row in record.tables["subgroups"]["rows"]]
     assert cells == ["all", "[[woodwork]]", "[[stone carving]]"]
 
 

@@ -87,7 +87,9 @@ def derived_plans(
     ``withheld`` names the counts that a report hides for the others' sake.
 
     Each is a plan as any other: built, checked and verified by itself too. A file that says the
-    same already stays as it is.
+    same already stays as it is. Plans for some rows are without ``[textbook]``: what is printed of
+    all rows is not found in a part, and its counts of units would be subtracted from those of the
+    whole.
 
     Raises
     ------
@@ -150,6 +152,7 @@ def _derived(
         content["parameters"][over] = value
     else:
         content["data"]["where"] = content["data"].get("where", {}) | {over: value}
+        content.pop("textbook", None)
         if "spent" in content.get("cost", {}):
             # What was spent on all was not spent on a part, and what was is not known.
             del content["cost"]

@@ -27,6 +27,7 @@ __all__ = [
     "method_sentences",
     "sample_sentences",
     "summarise_verdicts",
+    "tell_verdicts",
     "timing_alt",
     "unit_name",
 ]
@@ -143,11 +144,17 @@ def answer(effects: Mapping[str, OutcomeEffect]) -> Text:
 
 def summarise_verdicts(effects: Mapping[str, OutcomeEffect]) -> Text:
     """Name the outcomes that rose, fell, show no effect of interest, or cannot be told."""
+    return tell_verdicts((e.outcome.label, e.verdict) for e in effects.values())
+
+
+def tell_verdicts(verdicts: Iterable[tuple[Text, Verdict]]) -> Text:
+    """Name labels by their verdicts: what rose, fell, shows no effect, or cannot be told."""
+    told = list(verdicts)
     found: dict[str, list[str]] = {code: [] for code in LANGUAGES}
     for verdict, sentence in _GROUPS.items():
-        outcomes = [e.outcome for e in effects.values() if e.verdict == verdict]
-        for code in LANGUAGES if outcomes else ():
-            names = _enumerated([outcome.label[code] for outcome in outcomes], code)
+        labels = [label for label, own in told if own == verdict]
+        for code in LANGUAGES if labels else ():
+            names = _enumerated([label[code] for label in labels], code)
             found[code].append(sentence[code].format(names=names))
     return {code: " ".join(found[code]) for code in LANGUAGES}
 

@@ -44,6 +44,9 @@ CELLS = (
     (34, 2, "equal", "gaps", "twfe"),
     (34, 2, "random", "covariate", "callaway"),
     (34, 3, "random", "covariate", "callaway"),
+    (34, 5, "random", "gaps", "twfe"),
+    (34, 10, "random", "covariate", "callaway"),
+    (34, 17, "random", "covariate", "callaway"),
 )
 
 

@@ -236,7 +236,8 @@ def _build(
         reasons = listing(f"{g:g}: {why}" for g, why in left_out.items())
         raise EstimationError(
             f"no cohort can be stacked with pre={estimator.pre} and post={estimator.post} "
-            f"({reasons}). Shorten the window with a smaller pre or post."
+            f"({reasons}). Shorten the window with a smaller pre or post, or, where periods are "
+            "unevenly spaced, number them 1, 2, 3, ..."
         )
     mass = np.stack(masses)
     shares = mass / mass.sum(axis=0)

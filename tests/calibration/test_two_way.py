@@ -44,14 +44,16 @@ def test_two_way_inference_keeps_its_size_and_has_power():
 
 
 def test_what_two_way_inference_does_not_know():
-    """Serial correlation of years' shocks, and shocks of the treated where places are reassigned."""
+    """Serial correlation of years' shocks, and those of the treated where places are reassigned."""
     rows = stored_rows("two_way.csv")
     (serial,) = (row for row in rows if row["serial"] == "0.5")
     assert float(serial["size"]) > HIGH + slack(HIGH, TWO_WAY)
     (late,) = (row for row in rows if row["begins"] == "2")
     assert float(late["given"]) == 0
     assert float(late["cr1"]) > 3 * HIGH
-    assert 4 / 20 < EVEN_OTHERS  # about as many years tell the effect of the last two
+    assert EVEN_OTHERS > 4 / 20  # about as many years tell the effect of the last two
+    (reassigned,) = (row for row in rows if row["methods"].split()[0] == "permutation")
+    assert float(reassigned["size"]) > HIGH + slack(HIGH, TWO_WAY)
 
 
 def test_one_way_clusters_reject_too_often_where_years_are_shared():

@@ -65,8 +65,8 @@ def load(name: str) -> pd.DataFrame:
     Example
     -------
     >>> load("michigan_grants")[["fcode", "year", "first_grant"]].head(1)
-          fcode  year  first_grant
-    0  410032.0  1987          NaN
+        fcode  year  first_grant
+    0  410032  1987          NaN
     """
     dataset, read = _find(name)
     try:

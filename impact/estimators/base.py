@@ -68,7 +68,7 @@ def covariates_by_unit(design: Design) -> str | None:
     return f"its covariates ({listing(design.covariates)}) enter unit by unit"
 
 
-NO_VARIATION = "the outcome does not vary beyond rounding, so there is no error to measure"
+NO_VARIATION = "zero but for rounding, so there is no error to measure"
 NO_ERROR = "the model fits without error, so there is no error to measure"
 
 

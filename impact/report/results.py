@@ -116,7 +116,7 @@ class Record:
     -------
     >>> record = Record("example", text("Example", "Ví dụ"), "simulated",
     ...                 text("What changed?", "Điều gì đã thay đổi?"))
-    >>> record.value("jobs", 39, "jobs", text("Jobs", "Việc làm"), bound="at_least")
+    >>> jobs = record.value("jobs", 39, "jobs", text("Jobs", "Việc làm"), bound="at_least")
     >>> record.section("result", text("Result", "Kết quả"),
     ...                text("The projects kept {jobs}.", "Các đề án giữ được {jobs}."))
     """

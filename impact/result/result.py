@@ -136,7 +136,8 @@ class Result(Estimates):
 
         Example
         -------
-        >>> study.contrasts(np.diff(np.eye(len(study)), axis=0), growth_names).tidy()
+        >>> changes = np.diff(np.eye(len(study)), axis=0)             # doctest: +SKIP
+        >>> study.contrasts(changes, growth_names).tidy()             # doctest: +SKIP
         """
         return combine(self, weights, terms)
 

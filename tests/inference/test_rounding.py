@@ -93,7 +93,7 @@ def test_results_without_variation_have_zeros_and_the_reason():
         CallawaySantAnna().fit(design),
         TwoWayFixedEffects(accept_forbidden_comparisons=True).fit(design),
     ):
-        assert (result.cells["note"].str.contains("does not vary beyond rounding")).any()
+        assert (result.cells["note"].str.contains("zero but for rounding")).any()
         tidy = result.att().tidy()
         assert tidy["estimate"].tolist() == [0.0]
         assert tidy[["std_error", "p_value", "conf_low"]].isna().all(axis=None)

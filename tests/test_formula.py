@@ -218,6 +218,23 @@ def test_several_lags_and_changes():
     assert len(crossed.covariates) == 2
 
 
+def test_signs_of_an_outcome_are_arithmetic(frame):
+    """A change ahead over a level behind, as in local projections."""
+    ahead, behind = (
+        read_formula(f"jobs ~ {term}", frame, **KEYS).panel.frame[term]
+        for term in ("f(x, 1)", "l(x, 1)")
+    )
+    same(
+        fit_formula("f(x, 1) - l(x, 1) ~ z | firm", frame, **KEYS),
+        fit_formula("change ~ z | firm", frame.assign(change=ahead - behind), **KEYS),
+    )
+    for outcome, values in (("jobs + x", frame["jobs"] + frame["x"]), ("x^2", frame["x"] ** 2)):
+        same(
+            fit_formula(f"{outcome} ~ z", frame, **KEYS),
+            fit_formula("made ~ z", frame.assign(made=values), **KEYS),
+        )
+
+
 def test_levels_left_out_and_kept(frame):
     frame["treated"] = (frame["place"] == 1).astype(float)
     one = fit_formula(
@@ -228,6 +245,8 @@ def test_levels_left_out_and_kept(frame):
     same(one, by_hand(frame, FixedEffects(), list(columns), **columns))
     kept = read_formula("jobs ~ i(year, keep=2001:2003)", frame, **KEYS)
     assert kept.covariates == ("year::2001", "year::2002", "year::2003")
+    rest = read_formula("jobs ~ i(year, ref=c(2001:2003))", frame, **KEYS)
+    assert rest.covariates == ("year::2000", "year::2004")
     with pytest.raises(PanelError, match=r'i\(year, ref=1999\): "year" never is 1999'):
         read_formula("jobs ~ i(year, ref=1999)", frame, **KEYS)
     with pytest.raises(PanelError, match="bin= of i\\(\\) is not read"):
@@ -299,8 +318,8 @@ def test_refusals(frame):
         read_formula("jobs ~ x +* z", frame, **KEYS)
     with pytest.raises(PanelError, match='outcome "jobs" holds .* values where numbers belong'):
         read_formula("jobs ~ x", frame.assign(jobs="many"), **KEYS)
-    with pytest.raises(PanelError, match="makes 2 columns; it must be one"):
-        read_formula("jobs + x ~ z", frame, **KEYS)
+    with pytest.raises(PanelError, match="makes 3 columns; it must be one"):
+        read_formula("bs(jobs, df=3) ~ z", frame, **KEYS)
     with pytest.raises(DesignError, match="a Poisson regression takes no instruments"):
         fit_formula("jobs ~ 1 | firm | x ~ z", frame, family="poisson", **KEYS)
     with pytest.raises(PanelError, match='"log\\(x\\)" is infinite|cannot be read'):

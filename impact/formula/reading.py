@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from impact.errors import PanelError, listing, near, plural
 from impact.formula.columns import Words
-from impact.formula.text import replace_calls, split, split_effects
+from impact.formula.text import plain_text, replace_calls, split, split_effects
 from impact.formula.words import SHIFTS, refuse_calls, refuse_words, rewrite, shift_calls
 from impact.panel import Panel
 
@@ -55,7 +55,8 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
 
     Parameters
     ----------
-    formula : parts after the first may be left out; effects are "+"-separated columns, crossed as
+    formula : the outcome is a column or an expression such as ``f(y, 2) - l(y)``; parts after
+        the first may be left out; effects are "+"-separated columns, crossed as
         "a^b", with slopes as "a[x]", "0" for none. Terms are formulaic's, such as ``log(x)``,
         ``x:z``, ``I(x**2)``, ``poly(x, 2)``, ``bs(x, df=4)``, names with blanks in backticks, and
         besides ``i(x)`` for dummies named "x::level", ``i(x, z)`` for the slope of a number z at
@@ -91,7 +92,7 @@ def read_formula(formula: str, frame: pd.DataFrame, *, unit: str, time: str) -> 
     reader = _Reader(Panel(frame, **keys), formula)
     _check_outcome(left, frame)
     refuse_calls(effects, formula)
-    outcome, covariates = reader.read(left), reader.read(right)
+    outcome, covariates = reader.read(_as_arithmetic(left)), reader.read(right)
     endogenous, instruments = (reader.read(side) for side in split(excluded, "~"))
     if len(outcome.columns) != 1:
         raise PanelError(
@@ -145,6 +146,11 @@ def _check_outcome(left: str, frame: pd.DataFrame) -> None:
             f'the outcome "{left}" holds {frame[left].dtype} values where numbers belong. Convert '
             f'it, for instance frame["{left}"] = pd.to_numeric(frame["{left}"]).'
         )
+
+
+def _as_arithmetic(left: str) -> str:
+    """Write an outcome such as ``f(y, 2) - l(y)`` so that its signs are arithmetic, as in R."""
+    return f"I({left})" if re.search(r"[-+*/^]", plain_text(left)) else left
 
 
 def _is_new(name: str, values: pd.Series, frame: pd.DataFrame) -> bool:

@@ -165,10 +165,10 @@ def _indicators(arguments: list[str]) -> str | None:
 
 def _levels(text: str) -> tuple[object, ...]:
     """Read levels: a number, a text, ``c(2001, 2003)`` or ``2001:2003``."""
-    several = _whole_numbers(text)
+    inside = re.fullmatch(r"c\((.*)\)", text, re.DOTALL)
+    several = _whole_numbers(inside[1].strip() if inside else text)
     if several is not None:
         return tuple(several)
-    inside = re.fullmatch(r"c\((.*)\)", text, re.DOTALL)
     try:
         read = ast.literal_eval(f"({inside[1] if inside else text},)")
     except (SyntaxError, ValueError):

@@ -86,7 +86,8 @@ class ArellanoBond(Estimator):
     Raises
     ------
     DesignError : weights, an unknown name, instruments more than units
-    EstimationError : no unit has enough consecutive periods, fewer instruments than regressors
+    EstimationError : no unit has enough consecutive periods, periods at distances that are no
+        multiples of the smallest, fewer instruments than regressors
 
     Source
     ------

@@ -36,6 +36,20 @@ def test_noise_free_dynamics_are_recovered(collapse):
     np.testing.assert_allclose(result.estimates, [0.5, 2.0], rtol=1e-8)
 
 
+def test_lags_of_unlike_length_are_refused():
+    frame = dynamic()
+    uneven = frame.assign(time=np.array([0, 3, 6, 8, 11, 13, 15])[frame["time"]])
+    for estimator in (ArellanoBond(), BlundellBond()):
+        with pytest.raises(
+            EstimationError, match=r"2 apart at the nearest, and 3, 11, 13 and 1 more"
+        ):
+            estimator.fit(design_of(uneven))
+    whole = frame.assign(time=np.array([0, 2, 4, 8, 10, 12, 14])[frame["time"]])
+    halves = whole.assign(time=whole["time"] // 2)
+    found, same = (ArellanoBond().fit(design_of(f)) for f in (whole, halves))
+    np.testing.assert_allclose(found.estimates, same.estimates, rtol=1e-12)
+
+
 def by_hand(frame, n_periods):
     """Sum Z_i'X_i, Z_i'y_i, Z_i'HZ_i and Z_i'e_i e_i'Z_i over units, one unit at a time."""
     pieces = []

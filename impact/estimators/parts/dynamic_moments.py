@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from impact.design import Design
+from impact.errors import EstimationError, listing
 from impact.kernels.gmm import LinearMoments
 
 __all__ = ["Grid", "MomentChoices", "stack_moments"]
@@ -64,6 +65,7 @@ class Grid:
         panel = design.panel
         periods = panel.periods
         step = int(np.diff(periods).min()) if len(periods) > 1 else 1
+        _refuse_uneven(design, step)
         width = int(periods[-1] - periods[0]) // step + 1
         place = (periods - periods[0]) // step
 
@@ -91,6 +93,19 @@ class Grid:
             design.outcome,
             (*names, *design.covariates),
             lags,
+        )
+
+
+def _refuse_uneven(design: Design, step: int) -> None:
+    """Refuse periods between which a lag would be longer here than there."""
+    since = design.panel.periods - design.panel.periods[0]
+    off = design.panel.periods[since % step != 0]
+    if len(off):
+        raise EstimationError(
+            f"periods lie {step} apart at the nearest, and {listing(off)} no whole number of such "
+            f"steps after {design.panel.periods[0]}: a lag would be longer here than there. Keep "
+            "evenly spaced periods, or number the waves through if one wave's outcome rests on "
+            "the one before, however long ago."
         )
 
 

@@ -10,6 +10,7 @@ from impact.evaluation import Evaluation
 from impact.evaluation.province import ProvinceStudy, province_totals, write_workbook
 from impact.ledger import read_ledger
 from impact.report import Record, province
+from impact.report.text import capital
 from impact.simulate import simulate_programme
 
 PLAN = Path(__file__).parent.parent / "reports" / "hung-yen" / "evaluation.toml"
@@ -82,7 +83,7 @@ def test_the_record_prints_rules_waterfall_and_breaks_by_outcome(study, filed):
     assert study.plan.data_kind == "simulated"
     breaks = next(section for section in content["sections"] if section["id"] == "breaks")
     for outcome in study.plan.outcomes:
-        assert f"{outcome.label['en']}: [[2020-2022" in str(breaks)
+        assert f"{capital(outcome.label['en'])}: [[2020-2022" in str(breaks)
         assert [known.name for known in study.results[outcome.name].design.breaks] == ["covid"]
 
 
@@ -95,3 +96,13 @@ def test_the_legend_names_what_is_drawn(study):
     }
     assert named["truth"].get_color() == "#b5532a"
     assert type(named["estimate, 95%"]).__name__ != "Line2D"
+
+
+def test_the_first_page_names_what_rose_beyond_the_interval(study):
+    record = Record.of(study.plan)
+    province.summarise(record, study)
+    found = study.comparison()
+    rose = [o.label for o in study.plan.outcomes if found.loc[o.name, "low"] > 0]
+    assert rose
+    assert all(label[code] in record.front["finding"][code] for label in rose for code in label)
+    assert record.front["finding"]["en"].startswith("A rise is found in ")

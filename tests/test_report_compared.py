@@ -61,6 +61,14 @@ def test_the_answer_spans_the_estimators(told):
     assert "7 estimators put the average effect between +1.9% and +7.5%" in english
     assert "7 phương pháp cho tác động trung bình từ +1,9% đến +7,5%" in vietnamese
     assert "On average none differs from Callaway" in english
+    adjusted = compared.joint_p_values(comparison)
+    apart = {label for label, p in adjusted.items() if p < 0.05}
+    assert apart == {"Imputation", "TwoStage", "ExtendedTWFE"}
+    by_period = english.partition("Period by period these do differ: ")[2]
+    assert by_period.count("(p\N{NO-BREAK SPACE}") == 3
+    assert "Xét từng kỳ thì có khác: " in vietnamese
+    stored = record.values["homicide.imputation.difference_joint_holm"].value
+    assert stored == pytest.approx(adjusted["Imputation"], rel=1e-8)
 
 
 def test_event_times_are_those_that_all_have(told):
@@ -102,7 +110,9 @@ def test_one_estimator_alone_cannot_be_tested():
     world = simulate.staggered_panel(1, n_units=60, periods=8)
     panel = Panel(world.frame, unit="unit", time="time")
     design = Design(panel, outcome="outcome", cohort="cohort")
-    assert compared.differing(compare(design, [CallawaySantAnna()])) is None
+    alone = compare(design, [CallawaySantAnna()])
+    assert compared.differing(alone) is None
+    assert compared.joint_p_values(alone) == {}
 
 
 def test_a_setting_that_is_none_is_refused_with_the_plan(tmp_path):

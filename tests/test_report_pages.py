@@ -137,3 +137,25 @@ def test_words_tables_keep_their_captions_rows_and_numbers_whole():
     widths = column_widths(table)
     assert abs(sum(widths) - 100) <= 4
     assert widths[-1] >= 8  # room for "<0.001" and the cell's margins
+
+
+def test_numbers_of_words_tables_stand_to_the_right_under_their_headings(results, tmp_path):
+    import pandas as pd
+
+    from impact.report import Column
+
+    record = Record("example", X, "simulated", text("What?", "Gì?"))
+    frame = pd.DataFrame({"year": [2020, 2021], "name": ["a", "b"], "jobs": [5, 7]})
+    columns = {
+        "year": Column(text("Year", "Năm"), "year"),
+        "name": Column(text("Name", "Tên")),
+        "jobs": Column(text("Jobs", "Việc làm"), "count"),
+    }
+    record.section("s", X, record.table("t", frame, X, columns))
+    document = prepare_document(record.as_dict(), "en", PRINTS)
+    packed = render_docx(document, tmp_path, datetime.date(2020, 1, 1))
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        body = archive.read("word/document.xml").decode("utf-8")
+    table = body.split("<w:tbl>")[1].split("</w:tbl>")[0]
+    sides = [re.findall(r'<w:jc w:val="(\w+)"', cell)[-1] for cell in table.split("<w:tc>")[1:]]
+    assert sides == ["left", "left", "right"] * 3

@@ -138,7 +138,8 @@ def _by_period(y: str, comparison: Comparison, size: float = 0.05) -> Text | Non
         for c in LANGUAGES
     }
     return text(
-        f"In single periods these do: {told['en']}.", f"Theo từng kỳ thì có khác: {told['vi']}."
+        f"Period by period these do differ: {told['en']}.",
+        f"Xét từng kỳ thì có khác: {told['vi']}.",
     )
 
 

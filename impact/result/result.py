@@ -114,7 +114,8 @@ class Result(Estimates):
 
         Raises
         ------
-        EstimationError : the estimates have no cells of this kind
+        EstimationError : the estimates have no cells of this kind; ``balanced`` where cohorts are
+            not told or another grouping is asked for
         """
         return average_by(self, grouping, balanced=balanced, by_rows=by_rows)
 

@@ -50,6 +50,8 @@ def average_by(
 ) -> View:
     """Average the cells by event time, cohort or period, as ``Result.by`` describes."""
     check_choice("grouping", grouping, ("event_time", "cohort", "time"))
+    if balanced is not None:
+        _check_balanced(of, grouping)
     if not len(of.shares):
         return _as_labelled(of, grouping)
     keep = np.ones(len(of), dtype=bool) if grouping == "event_time" else _after(of)
@@ -207,6 +209,21 @@ def _after(of: Estimates) -> Booleans:
             "cohort column against the panel's periods."
         )
     return np.asarray(after)
+
+
+def _check_balanced(of: Estimates, grouping: Grouping) -> None:
+    """Refuse to balance what no cohort tells, or what is not averaged by event time."""
+    if grouping != "event_time":
+        raise EstimationError(
+            f'balanced= keeps the cohorts seen at all event times, so it goes with "event_time"; '
+            f'the grouping was "{grouping}". Leave it out.'
+        )
+    if not len(of.shares):
+        raise EstimationError(
+            f"these estimates of {of.estimator} carry no cohorts, so those seen at all event times "
+            "cannot be told apart. Start from group-time effects; StackedDiD holds its cohorts by "
+            'itself, and LocalProjectionDiD with composition="fixed".'
+        )
 
 
 def _balanced_cells(of: Estimates, balanced: int) -> Booleans:

@@ -189,6 +189,15 @@ def test_a_covariate_known_after_treatment_only_leaves_no_period_before():
             estimator.fit(design(frame.assign(late=late), covariates="late"))
 
 
+def test_balanced_views_need_cohorts_and_event_times():
+    frame = staggered(8, cohorts=(4, 5))
+    study = LocalProjectionDiD().fit(design(frame))
+    with pytest.raises(EstimationError, match="LocalProjectionDiD carry no cohorts"):
+        study.event_study(balanced=1)
+    with pytest.raises(EstimationError, match='the grouping was "cohort"'):
+        CallawaySantAnna().fit(design(frame)).by("cohort", balanced=1)
+
+
 def test_averages_by_rows_need_cells_that_count_them():
     result = CallawaySantAnna().fit(design(staggered(8)))
     with pytest.raises(EstimationError, match="do not count the rows behind them"):

@@ -223,7 +223,10 @@ def _total(fits: list[tuple[str, int, Result]], design: Design, level: float) ->
         if own is None or len(own) != len(there):
             complete = False
             continue
-        psi[np.searchsorted(labels, there)] += count * own[:, 0]
+        # Small-sample factors belong to the covariance; contributions are rescaled to it.
+        size = float(np.square(own[:, 0]).sum())
+        factor = np.sqrt(overall.uncertainty.variances()[0] / size) if size > 0 else 1.0
+        psi[np.searchsorted(labels, there)] += count * factor * own[:, 0]
     if complete:
         error = float(np.sqrt(np.square(psi).sum()))
     df = fits[0][2].uncertainty.df

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from impact.errors import DesignError, EstimationError
-from impact.estimators import CallawaySantAnna, MeanGroup, TwoWayFixedEffects
+from impact.estimators import CallawaySantAnna, ExtendedTWFE, MeanGroup, TwoWayFixedEffects
 from impact.sensitivity import attrition, balance, carry_over, spillover
 from impact.sensitivity.attrition import lee_bounds
 from impact.sensitivity.spillover import distances_km, exposure_dates
@@ -307,15 +307,21 @@ def test_kinds_of_exposure_are_told_apart_strongest_first(exposed_frame, design_
     assert table.loc["total", "estimate"] == pytest.approx(rows["n_units"] @ rows["estimate"])
 
 
-def test_total_error_counts_the_shared_comparison(exposed_frame, design_of):
-    """Against the sum of contributions, cluster by cluster, in two separate fits."""
-    finding = spillover(CallawaySantAnna().fit(design_of(exposed_frame)), exposure="exposed_in")
+@pytest.mark.parametrize("estimator", [CallawaySantAnna(), ExtendedTWFE()], ids=lambda e: e.name)
+def test_total_error_counts_the_shared_comparison(estimator, exposed_frame, design_of):
+    """Against the sum of contributions, cluster by cluster, in two separate fits.
+
+    Each is as large as its fit's standard error, which holds the small-sample factor.
+    """
+    finding = spillover(estimator.fit(design_of(exposed_frame)), exposure="exposed_in")
     clean = exposed_frame[exposed_frame["exposed_in"].isna()]
     ring = exposed_frame[exposed_frame["cohort"].isna()].assign(cohort=lambda f: f["exposed_in"])
     total = np.zeros(180)
     for part, count in ((clean, 120), (ring, 20)):
-        overall = CallawaySantAnna().fit(design_of(part)).att()
-        total[np.unique(part["firm"])] += count * overall.uncertainty.contributions()[:, 0]
+        overall = estimator.fit(design_of(part)).att()
+        own = overall.uncertainty.contributions()[:, 0]
+        own = own * (overall.std_errors[0] / np.linalg.norm(own))
+        total[np.unique(part["firm"])] += count * own
     expected = np.sqrt(np.square(total).sum())
     assert finding.table["std_error"].iloc[-1] == pytest.approx(expected, rel=1e-9)
 

@@ -62,7 +62,7 @@ def critical_effective_f(covariance: Floats, information: Floats, bias: float = 
 
     Source
     ------
-    Montiel Olea and Pflueger (2013), section 3.
+    Montiel Olea and Pflueger (2013), the simplified procedure.
     """
     root = np.linalg.cholesky(information)
     values = np.linalg.eigvalsh(root.T @ covariance @ root)

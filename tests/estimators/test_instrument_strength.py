@@ -114,7 +114,7 @@ def written_out(frame, covariance, under_null):
     u, _, vt = np.linalg.svd(theta)
     turn = np.kron(right.T, left)
     spread = turn @ covariance_of_pi @ turn.T
-    # The block form of Kleibergen and Paap, eq. (5) to (7).
+    # The block form in which Kleibergen and Paap write their statistic.
     u12, u22, v12, v22 = u[:1, 1:], u[1:, 1:], vt.T[:1, 1:], vt.T[1:, 1:]
     root_u = np.linalg.cholesky(u22 @ u22.T)
     root_v = np.sqrt(v22 @ v22.T)
@@ -267,7 +267,7 @@ def test_anderson_rubin_of_two_coefficients_is_the_reduced_forms():
 
 @pytest.mark.parametrize(("bias", "published"), [(0.05, 37.42), (0.1, 23.11), (0.2, 15.06)])
 def test_critical_effective_f_of_one_instrument(bias, published):
-    """Montiel Olea and Pflueger (2013), table 1, with one effective degree of freedom."""
+    """Montiel Olea and Pflueger (2013): 37.4, 23.1 and 15.1 with one effective degree of freedom."""
     assert critical_effective_f(np.eye(1), np.eye(1), bias) == pytest.approx(published, abs=0.006)
 
 

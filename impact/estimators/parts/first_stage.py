@@ -136,7 +136,7 @@ def _conditional_f(problem: Instrumented, own: int) -> float:
 
     Source
     ------
-    Sanderson and Windmeijer (2016), Journal of Econometrics 190(2), eq. (12).
+    Sanderson and Windmeijer (2016), Journal of Econometrics 190(2), section 3.
     """
     endogenous = problem.swept_endogenous
     others = np.delete(np.arange(len(endogenous)), own)

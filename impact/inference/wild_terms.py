@@ -380,7 +380,7 @@ def _cluster_map(problem: WildProblem, codes: Integers) -> _ClusterMap | _CellMa
         return _ClusterMap(problem.parts, spread, problem.sums)
     home = np.zeros(len(spread), dtype=np.int64)
     home[codes] = groups
-    if (home[codes] == groups).all() and len(spread) > len(problem.sums[0]):
+    if (home[codes] == groups).all():
         own = tuple(_totals(codes, part) for part in problem.parts)
         return _CellMap.of(own, spread, problem.sums, home)
     crossed = tuple(_cross_sum(part, codes, groups) for part in problem.parts)

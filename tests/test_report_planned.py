@@ -9,7 +9,7 @@ from impact import CallawaySantAnna, EffectsByGroup, simulate
 from impact.errors import SpecError
 from impact.evaluation import LANGUAGES, Evaluation
 from impact.families import family
-from impact.report import Record, chapters, effect_tables, estimate_outcomes
+from impact.report import Record, chapters, effect_tables, estimate_outcomes, narrative
 from impact.report.build import check_plan
 from impact.report.cost import check_cost, cost_sentence, plan_cost
 from impact.report.subgroups import check_subgroups
@@ -283,6 +283,47 @@ def test_without_valid_inference_the_cost_and_families_are_told_with_that(make, 
     families, cost = content["sections"]
     assert "without a bounded interval" in cost["blocks"][0]["text"]["en"]
     assert "p-values cannot be adjusted: [[no valid p-value" in families["blocks"][1]["text"]["en"]
+
+
+def test_without_valid_inference_nothing_is_said_to_hold(make):
+    from impact.report import population_of
+    from impact.report.credibility import evidence_of, grade
+
+    def clustered(words):
+        return words.replace('cohort = "cohort"', 'cohort = "cohort"\nclusters = "place"')
+
+    plan = make(edit=clustered)
+    frame = plan.load()
+    treated = frame.loc[frame["cohort"].notna(), "unit"].unique()
+    frame.loc[frame["unit"].isin(treated[9:]), "cohort"] = np.nan
+    place = {unit: f"p{k % 3}" for k, unit in enumerate(treated[:9])}
+    frame["place"] = frame["unit"].map(lambda unit: place.get(unit, f"p{unit % 30}"))
+    effects = estimate_outcomes(plan, frame)
+    effect = effects["outcome"]
+    assert np.isnan(effect.pre_trends.p_value)
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+
+    found = narrative.effect_sentence(effect)
+    assert "no interval is valid" in found["en"]
+    assert "không có khoảng tin cậy nào đáng tin" in found["vi"]
+    assert ":interval" not in found["en"] + found["vi"]
+    before = " ".join(sentence["en"] for sentence in narrative.event_study_sentences(effects))
+    assert "the data cannot tell" in before
+    assert "No difference" not in before
+    caption = narrative.event_study_caption(effects)
+    assert "no inference is valid" in caption["en"]
+    assert "one period at a time" not in caption["en"]
+    graded = grade(evidence_of(plan, effect, population_of(plan, frame)))
+    outcomes = {reason.rule: reason.outcome for reason in graded.reasons}
+    assert outcomes["before"] == "unknown"
+    assert outcomes["inference"] == "fails"
+    assert "clusters" not in outcomes
+
+    effect_tables.event_study_table(record, effects)
+    study = effect.event_study()
+    shown = [name for name in record.values if name.startswith("outcome.event_")]
+    assert len(shown) == len(study) - 1
 
 
 def test_the_first_page_shows_the_cost(make):

@@ -133,7 +133,7 @@ def add_timing(
         text("Who was treated, and when", "Ai được hỗ trợ, khi nào"),
         who,
         *drawn,
-        text("Not everybody reported everything:", "Không phải đơn vị nào cũng báo cáo đầy đủ:"),
+        text("What each outcome rests on:", "Mỗi kết quả dựa trên:"),
         bullets(*rests_on),
     )
 

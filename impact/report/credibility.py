@@ -13,6 +13,7 @@ instruments and discontinuities lie, and that a design not shown to hold scores 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -109,12 +110,14 @@ def grade(evidence: Evidence) -> Credibility:
     """
     check_choice("assignment", evidence.assignment, ASSIGNMENTS, ReportError)
     rule, design_level = _design(evidence)
-    checks = (
+    checks: tuple[Reason, ...] = (
         Reason("before", _before(evidence)),
         Reason("attrition", _attrition(evidence)),
         Reason("inference", "holds" if evidence.has_p_value else "fails"),
-        Reason("clusters", "note" if evidence.smaller_arm < FEW_CLUSTERS else "holds"),
     )
+    if evidence.has_p_value:
+        few = evidence.smaller_arm < FEW_CLUSTERS
+        checks += (Reason("clusters", "note" if few else "holds"),)
     lowered = sum(reason.outcome in _LOWERS for reason in checks)
     return Credibility(
         max(1, design_level - lowered), design_level, (Reason(rule, "note"), *checks)
@@ -158,7 +161,7 @@ def evidence_of(plan: Evaluation, effect: OutcomeEffect, population: Population)
         has_comparison=facts.n_never_treated > 0 or facts.n_cohorts > 1,
         has_before=facts.n_periods > 1,
         has_covariates=bool(plan.design["covariates"]),
-        pre_trend_p=None if test is None else test.p_value,
+        pre_trend_p=None if test is None or math.isnan(test.p_value) else test.p_value,
         level=effect.level,
         has_p_value=effect.main.p_value == effect.main.p_value,
         smaller_arm=min(facts.n_treated_clusters, facts.n_clusters - facts.n_treated_clusters),

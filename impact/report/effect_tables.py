@@ -293,11 +293,13 @@ def event_study_table(record: Record, effects: Mapping[str, OutcomeEffect]) -> B
     """Keep the table of effects by periods since treatment began.
 
     The effect k periods after on outcome ``y`` is the value ``y.event_k``, k before ``y.event_mk``.
+    Effects without valid inference stand there without an interval, as they do in the figure.
     """
     rows = []
     for name, effect in effects.items():
         for point in effect.event_study().to_dict("records"):
-            if pd.isna(point["conf_low"]):
+            bare = point.get("inference") == "none" and not point["hidden"]
+            if pd.isna(point["conf_low"]) and not bare:
                 continue
             since = int(point["event_time"])
             id = f"{name}.event_{'m' if since < 0 else ''}{abs(since)}"

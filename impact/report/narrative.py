@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -58,6 +59,13 @@ _SENTENCES: dict[Verdict, Text] = {
         "với tần suất cao hơn một trong năm lần.",
     ),
 }
+_WITHOUT_INTERVAL = text(
+    "**{label}**: the data cannot tell. The estimate is {{{id}:signed}}; with so few units in one "
+    "of the groups compared no interval is valid, so that how far off it may be is not known.",
+    "**{label}**: số liệu chưa cho phép kết luận. Ước lượng là {{{id}:signed}}; do quá ít đơn vị "
+    "được hoặc không được hỗ trợ nên không có khoảng tin cậy nào đáng tin, và không biết con số "
+    "này có thể lệch đến đâu.",
+)
 _GROUPS: dict[Verdict, Text] = {
     "rise": text("A rise is found in {names}.", "Có bằng chứng về mức tăng của {names}."),
     "fall": text("A fall is found in {names}.", "Có bằng chứng về mức giảm của {names}."),
@@ -119,7 +127,8 @@ _AND = {"en": " and ", "vi": " và "}
 
 def effect_sentence(effect: OutcomeEffect) -> Text:
     """Say what was found for one outcome, as its verdict asks."""
-    template = _SENTENCES[effect.verdict]
+    unbounded = math.isnan(effect.main.low) and math.isnan(effect.main.high)
+    template = _WITHOUT_INTERVAL if unbounded else _SENTENCES[effect.verdict]
     label = effect.outcome.label
     return {
         code: template[code].format(label=capital(label[code]), id=effect.outcome.name)
@@ -257,8 +266,9 @@ def timing_alt(plan: Evaluation) -> Text:
 def event_study_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
     """Say for which outcomes something moved before treatment, and for which nothing is seen."""
     tested = {name: e.pre_trends for name, e in effects.items() if e.pre_trends is not None}
+    untested = [n for n, test in tested.items() if math.isnan(test.p_value)]
     moved = [n for n, test in tested.items() if test.p_value < 1 - effects[n].level]
-    still = [n for n in tested if n not in moved]
+    still = [n for n in tested if n not in moved and n not in untested]
     sentences = []
     for name in moved:
         label = effects[name].outcome.label
@@ -272,7 +282,7 @@ def event_study_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
             )
         )
     if still:
-        names = {c: _enumerated([effects[n].outcome.label[c] for n in still], c) for c in LANGUAGES}
+        names = _labels_of(effects, still)
         sentences.append(
             text(
                 f"No difference before treatment is seen in {names['en']}. With so few periods "
@@ -281,7 +291,24 @@ def event_study_sentences(effects: Mapping[str, OutcomeEffect]) -> list[Text]:
                 "trước hỗ trợ, kiểm định này chỉ phát hiện được khác biệt lớn.",
             )
         )
+    if untested:
+        names = _labels_of(effects, untested)
+        sentences.append(
+            text(
+                f"Whether {names['en']} already differed before treatment the data cannot tell: "
+                "with so few treated or untreated units no test is valid.",
+                "Chưa thể kết luận có khác biệt trước khi được hỗ trợ hay không ở "
+                f"{names['vi']}: quá ít đơn vị được hoặc không được hỗ trợ nên không có kiểm định "
+                "nào đáng tin.",
+            )
+        )
     return sentences
+
+
+def _labels_of(effects: Mapping[str, OutcomeEffect], outcomes: Iterable[str]) -> Text:
+    """Enumerate the labels of some outcomes."""
+    chosen = [effects[name].outcome.label for name in outcomes]
+    return {code: _enumerated([label[code] for label in chosen], code) for code in LANGUAGES}
 
 
 def event_study_alt(effects: Mapping[str, OutcomeEffect]) -> Text:
@@ -300,16 +327,30 @@ def event_study_alt(effects: Mapping[str, OutcomeEffect]) -> Text:
 
 def event_study_caption(effects: Mapping[str, OutcomeEffect]) -> Text:
     """Say what thick and thin lines are, and why an outcome has no thin ones."""
-    without = [e for e in effects.values() if e.event_study()["band_low"].isna().all()]
+    studies = {name: effect.event_study() for name, effect in effects.items()}
+    bare = [name for name, study in studies.items() if study["conf_low"].isna().all()]
+    without = [
+        name
+        for name, study in studies.items()
+        if study["band_low"].isna().all() and name not in bare
+    ]
     caption = text(
         "Thick line: interval of one period by itself ({level}). Thin line: band that holds for "
         "all periods of the panel at once ({level}).",
         "Nét đậm: khoảng tin cậy của riêng từng kỳ ({level}). Nét mảnh: dải tin cậy có hiệu lực "
         "đồng thời cho mọi kỳ trong khung ({level}).",
     )
+    if bare:
+        names = _labels_of(effects, bare)
+        caption = text(
+            f"{caption['en']} There is neither for {names['en']}: no inference is valid with so "
+            "few treated or untreated units.",
+            f"{caption['vi']} Không có cả hai cho {names['vi']}: quá ít đơn vị được hoặc không "
+            "được hỗ trợ nên không có suy luận nào đáng tin.",
+        )
     if not without:
         return caption
-    names = {c: _enumerated([e.outcome.label[c] for e in without], c) for c in LANGUAGES}
+    names = _labels_of(effects, without)
     return text(
         f"{caption['en']} There is no band for {names['en']}: few treated units report it, and the "
         "methods used then give an interval for one period at a time only.",

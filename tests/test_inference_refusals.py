@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from impact import CallawaySantAnna, Design, Imputation, Panel, TwoWayFixedEffects, simulate
+from impact import (
+    CallawaySantAnna,
+    Design,
+    Imputation,
+    Panel,
+    StackedDiD,
+    SyntheticDiD,
+    TwoWayFixedEffects,
+    simulate,
+)
 from impact.errors import InferenceError
 
 
@@ -76,6 +85,27 @@ def test_permutation_without_exchangeable_clusters():
         for method in ("permutation", "permutation_by_size", "ferman_pinto", "conley_taber"):
             with pytest.raises(InferenceError, match=rf'"{method}" compares whole .*({why})'):
                 result.infer(method)
+
+
+def test_cohorts_pooled_by_contributions_are_not_compared_with_comparison_clusters():
+    """A stack of two cohorts: Conley and Taber's test rejected a true null in 20 % of samples."""
+    frame = frame_of(8)
+    treated = np.unique(frame.loc[frame["cohort"].notna(), "cluster"])
+    frame = frame.assign(cohort=frame["cohort"].where(~frame["cluster"].isin(treated[::2]), 6.0))
+    stack = effect_of(StackedDiD(), frame)
+    for method in ("conley_taber", "ferman_pinto"):
+        with pytest.raises(InferenceError, match=r'averages cohorts .*Use method="permutation"'):
+            stack.infer(method)
+    one = effect_of(StackedDiD(), frame[frame["cohort"] != 6.0])
+    assert one.infer("conley_taber", draws=99).tidy()["p_value"][0] > 0
+
+
+def test_advice_names_a_method_that_the_estimate_has():
+    frame = frame_of(2)
+    synthetic = effect_of(SyntheticDiD(draws=40), frame, clusters="unit")
+    for method in ("wild", "permutation", "cr2"):
+        with pytest.raises(InferenceError, match=r'Use method="placebo"'):
+            synthetic.infer(method)
 
 
 def test_sets_that_no_grid_brackets_are_unbounded_and_say_so():

@@ -230,8 +230,7 @@ def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]
     if evidence.contributions is None or evidence.paths is None:
         raise InferenceError(
             f'"{method}" needs the regression, or each cluster\'s contribution and treatment path; '
-            "this estimator gives neither. Use the permutation test, or the placebo inference "
-            "of the estimator."
+            f"this estimator does not give both. {evidence.remedy}"
         )
     found = arm_variance(
         evidence.contributions(),
@@ -263,7 +262,7 @@ def _regression(evidence: Evidence, method: str) -> tuple[Floats, Floats, Floats
     if evidence.contributions is None:
         raise InferenceError(
             f'"{method}" needs the regression or each cluster\'s contribution; this estimator '
-            "gives replicates only. Use the permutation test."
+            f"gives replicates only. {evidence.remedy}"
         )
     _refuse_lone_clusters(evidence, method)
     gram, cross = score_blocks(evidence.estimate, evidence.contributions(), evidence.leverage)
@@ -426,6 +425,13 @@ def _few_treated(
     evidence: Evidence, choice: Choice, draws: int, seed: int, level: float | None
 ) -> Inference:
     paths = need_paths(evidence, choice.method)
+    if paths.pooled:
+        raise InferenceError(
+            f'"{choice.method}" draws errors of treated clusters from those of comparison ones, '
+            "and this estimate averages cohorts that it compares with them in ways that differ: "
+            "what a comparison cluster contributes is no error that a treated one could have. "
+            f"{evidence.remedy}"
+        )
     treated, untreated = paths.treated, paths.untreated
     changes = path_changes(paths.outcomes, paths.cells)
     placebos = changes[untreated][:, paths.labels[treated]]

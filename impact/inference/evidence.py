@@ -103,6 +103,19 @@ class Evidence:
     split: str = ""
     unmeasured: bool = False
 
+    @property
+    def remedy(self) -> str:
+        """A method that exists for this estimate, as advice to who asked for one that does not."""
+        if self.placebos is not None:
+            return (
+                'Use method="placebo", which keeps to the placebos or resamples of the estimator.'
+            )
+        if self.paths is not None:
+            return 'Use method="permutation".'
+        if self.blocks is not None or self.contributions is not None:
+            return 'Use method="wild", or "cr1" where clusters are many.'
+        return 'Use method="cr1".'
+
     @cached_property
     def facts(self) -> Facts:
         """The facts that `impact.inference.auto.choose` decides on."""

@@ -51,6 +51,7 @@ class Paths:
     with_own : whether the clusters actually treated are reassigned to those dates too
     linear : whether outcomes are what clusters contribute to an estimate that is no difference in
         mean paths: nothing before treatment, the estimate and its errors after
+    pooled : whether such contributions are of several cohorts in one arm
     """
 
     labels: Integers
@@ -60,6 +61,7 @@ class Paths:
     shifted: tuple[Floats, ...] = ()
     with_own: bool = False
     linear: bool = False
+    pooled: bool = False
 
     @property
     def never(self) -> int:
@@ -168,6 +170,7 @@ def contribution_paths(
         treatment=np.column_stack((np.zeros(len(psi)), treated)),
         cells=two_group_cells(),
         linear=True,
+        pooled=len(np.unique(sample.labels[treated])) > 1,
     )
 
 

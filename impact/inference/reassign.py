@@ -133,6 +133,6 @@ def need_paths(evidence: Evidence, method: str) -> Paths:
         raise InferenceError(
             f'"{method}" compares whole treatment paths of clusters, and here '
             f"{evidence.without_paths or 'no paths are known'}. Cluster at the level of "
-            'assignment, or use method="wild".'
+            f"assignment. {evidence.remedy}"
         )
     return evidence.paths

@@ -364,7 +364,7 @@ def test_refusals():
     replicates = Replicates(np.zeros((5, 1)), 20, "placebo")
     bare = gather(sample, replicates, 0, estimate=1.0, std_error=1.0, label=Label())
     with pytest.raises(
-        InferenceError, match=r'"wild" needs the regression or each cluster.*permutation'
+        InferenceError, match=r'"wild" needs the regression or each cluster.*"placebo"'
     ):
         infer(bare, "wild")
     with pytest.raises(InferenceError, match=r'"cr2" needs the regression, or each'):

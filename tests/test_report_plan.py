@@ -77,6 +77,35 @@ def test_a_check_finds_everything_at_once(plan):
     assert '"emloy" is no column of the data. Did you mean "employ"?' in message
 
 
+def test_names_that_numbers_cannot_have_are_found_before_anything_runs(plan):
+    change(plan, 'name = "employ"', 'name = "Số lao động"')
+    with pytest.raises(SpecError, match=r'name = "so_lao_dong", data_column = "Số lao động"'):
+        check_plan(Evaluation.read(plan))
+    change(plan, 'name = "Số lao động"', 'name = "2 việc"')
+    with pytest.raises(SpecError, match=r'name = "y_2_viec"'):
+        check_plan(Evaluation.read(plan))
+
+
+def test_an_outcome_may_have_another_name_than_its_column(plan):
+    change(plan, 'name = "employ"', 'name = "viec_lam"\ndata_column = "employ"')
+    evaluation = Evaluation.read(plan)
+    check_plan(evaluation)
+    frame = evaluation.load()
+    assert (frame["viec_lam"].dropna() == frame["employ"].dropna()).all()
+    assert frame["log_viec_lam"].notna().any()
+    change(plan, 'data_column = "employ"', 'data_column = "emloy"')
+    with pytest.raises(SpecError, match='"emloy" is no column of the data. Did you mean "employ"'):
+        Evaluation.read(plan).load()
+    change(
+        plan, 'name = "viec_lam"\ndata_column = "emloy"', 'name = "sales"\ndata_column = "employ"'
+    )
+    with pytest.raises(SpecError, match='is read from "employ", but the data have another column'):
+        Evaluation.read(plan).load()
+    change(plan, 'dataset = "michigan_grants"', 'scan = "firms.parquet"')
+    with pytest.raises(SpecError, match="Rename the columns there"):
+        Evaluation.read(plan)
+
+
 def test_a_plan_whose_notebook_simulates_its_data_has_none_to_check():
     check_plan(Evaluation.read(ROOT / "reports" / "hung-yen"))
 

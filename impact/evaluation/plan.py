@@ -37,13 +37,14 @@ class Outcome:
 
     Parameters
     ----------
-    name : the column
+    name : what the report's numbers are named after; the column, unless ``data_column`` says else
     label : what it is, in each language
     unit : the unit of its level, as the report writes it
     transform : "none", or "log", after which effects are read in percent
     primary : whether the question is answered by it
     smallest_effect : smallest effect of interest, as a share for logarithms, else in the unit
     series : kind of Vietnamese statistic it is, whose known breaks are warned of
+    data_column : the column of the data, where its name cannot name numbers, as "Số lao động"
     """
 
     name: str
@@ -53,11 +54,17 @@ class Outcome:
     primary: bool = False
     smallest_effect: float | None = None
     series: SeriesKind | None = None
+    data_column: str | None = None
 
     @property
     def column(self) -> str:
         """The column the estimators see: the outcome, or its logarithm."""
         return self.name if self.transform == "none" else f"{self.transform}_{self.name}"
+
+    @property
+    def source(self) -> str:
+        """The column of the data that holds it."""
+        return self.data_column or self.name
 
     @property
     def is_relative(self) -> bool:
@@ -303,11 +310,19 @@ class Evaluation:
 
         frame = self._rows_of_interest(self.rows())
         for outcome in self.outcomes:
-            if outcome.name not in frame.columns:
+            if outcome.source not in frame.columns:
                 raise SpecError(
-                    f'{self.path}: the outcome "{outcome.name}" is no column of the data. '
-                    f"{near(outcome.name, frame.columns)}Known: {listing(frame.columns, 12)}."
+                    f'{self.path}: the outcome "{outcome.source}" is no column of the data. '
+                    f"{near(outcome.source, frame.columns)}Known: {listing(frame.columns, 12)}."
                 )
+            if outcome.source != outcome.name:
+                if outcome.name in frame.columns:
+                    raise SpecError(
+                        f'{self.path}: the outcome "{outcome.name}" is read from '
+                        f'"{outcome.source}", but the data have another column of its name. Give '
+                        "the outcome a name of its own."
+                    )
+                frame[outcome.name] = frame[outcome.source]
             if outcome.transform == "log":
                 low = int((frame[outcome.name] <= 0).sum())
                 if low:
@@ -453,6 +468,12 @@ def _check_files(content: dict[str, Any], file: Path, findings: list[str]) -> No
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         findings.append(f"outcomes names {listing(twice)} more than once.")
+    renamed = [outcome["name"] for outcome in content["outcomes"] if "data_column" in outcome]
+    if renamed and content["data"].get("scan") is not None:
+        findings.append(
+            f"outcomes reads {listing(renamed)} from a data_column, but the data stay where "
+            "data.scan says. Rename the columns there."
+        )
 
 
 def _listed(file: Path, findings: list[str]) -> str:

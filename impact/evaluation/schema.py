@@ -64,6 +64,7 @@ _OUTCOME = {
     "primary": Key("boolean", default=False),
     "smallest_effect": Key("number", low=0),
     "series": Key("string", choices=OUTCOMES),
+    "data_column": Key("string"),
 }
 
 PLAN: dict[str, Key] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from impact.estimators import estimator_class
 from impact.estimators.base import Estimator
 from impact.evaluation import Evaluation, Outcome
 from impact.panel import Panel
+from impact.report.derive import slug
 from impact.report.hidden_effects import HiddenEffects, hidden_effects
 from impact.report.suppression import SMALLEST_CELL
 from impact.report.textbook import check_textbook
@@ -223,7 +225,7 @@ def estimate_outcomes(plan: Evaluation, frame: pd.DataFrame | Any) -> dict[str, 
 
 def check_effects(plan: Evaluation) -> list[str]:
     """Name everything that keeps a plan's outcomes from being estimated, without estimating."""
-    findings: list[str] = []
+    findings = _name_faults(plan)
     estimators: dict[str, Estimator] = {}
     try:
         estimators = _estimators(plan)
@@ -243,6 +245,23 @@ def check_effects(plan: Evaluation) -> list[str]:
         f"{', '.join(names)}{estimator and f', {estimator}'}: {fault}"
         for (estimator, fault), names in faults.items()
     ]
+
+
+def _name_faults(plan: Evaluation) -> list[str]:
+    """Refuse names of outcomes that the report's numbers cannot have, before anything runs."""
+    return [
+        f'the outcome "{outcome.name}" cannot name numbers of the report, which takes small '
+        'letters a to z, digits and "_", a letter first. Keep the column and give it a name: '
+        f'name = "{_plain(outcome.name)}", data_column = "{outcome.source}".'
+        for outcome in plan.outcomes
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", outcome.name)
+    ]
+
+
+def _plain(name: str) -> str:
+    """Return the nearest name that numbers may have: "Số lao động" gives "so_lao_dong"."""
+    bare = slug(name).replace("-", "_")
+    return bare if bare[0].isalpha() else f"y_{bare}"
 
 
 def _faults(

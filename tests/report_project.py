@@ -1,7 +1,12 @@
-"""A small project in a folder of its own: a plan and the notebook it names."""
+"""Small projects in folders of their own: a plan, its data, and the notebook it names."""
 
 import json
+import shutil
 from pathlib import Path
+
+from impact.evaluation import Evaluation, file_sha256
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 PLAN = """
 [evaluation]
@@ -86,3 +91,24 @@ def make_project(root: Path, *sources, parameters=""):
     plan = PLAN.format(parameters=parameters)
     (folder / "evaluation.toml").write_text(plan, encoding="utf-8")
     return folder
+
+
+def write_data_project(folder, plan, frame, data, notebook="evaluation.ipynb"):
+    """Write a frame, a plan whose "SHA" is its hash, and a notebook of ours; return the plan."""
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(folder / data, index=False)
+    shutil.copy(NOTEBOOKS / notebook, folder)
+    words = plan.replace("SHA", file_sha256(folder / data))
+    (folder / "evaluation.toml").write_text(words, encoding="utf-8")
+    return Evaluation.read(folder)
+
+
+def stating_more(plan, root, words):
+    """Copy a project, its reports left behind, and let its plan say more; return the plan."""
+    folder = root / plan.folder.name
+    folder.mkdir()
+    for file in [plan.notebook, *plan.files.values()]:
+        shutil.copy(file, folder)
+    text = plan.path.read_text(encoding="utf-8") + words
+    (folder / "evaluation.toml").write_text(text, encoding="utf-8")
+    return Evaluation.read(folder)

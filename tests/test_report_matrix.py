@@ -1,10 +1,8 @@
 """Reports by province: derived plans, side by side, the same bytes however they are built."""
 
 import datetime
-import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +14,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-from report_project import make_project
+from report_project import make_project, stating_more, write_data_project
 
 from impact import simulate
 from impact.cli import main
@@ -34,17 +32,17 @@ NOTEBOOK = Path(__file__).parent.parent / "notebooks" / "evaluation.ipynb"
 PLAN = """
 [evaluation]
 id = "firms"
-title = {{ en = "Firms", vi = "Doanh nghiệp" }}
+title = { en = "Firms", vi = "Doanh nghiệp" }
 notebook = "evaluation.ipynb"
 data_kind = "simulated"
 date = 2024-01-31
 
 [question]
-text = {{ en = "What changed?", vi = "Điều gì đã thay đổi?" }}
+text = { en = "What changed?", vi = "Điều gì đã thay đổi?" }
 
 [[data.files]]
 path = "firms.csv"
-sha256 = "{sha256}"
+sha256 = "SHA"
 
 [design]
 unit = "firm"
@@ -53,7 +51,7 @@ cohort = "since"
 
 [[outcomes]]
 name = "jobs"
-label = {{ en = "jobs", vi = "việc làm" }}
+label = { en = "jobs", vi = "việc làm" }
 unit = "jobs"
 primary = true
 
@@ -80,12 +78,7 @@ unit = "job"
 
 
 def write_project(folder, frame):
-    folder.mkdir(parents=True)
-    shutil.copy(NOTEBOOK, folder)
-    frame.to_csv(folder / "firms.csv", index=False)
-    digest = hashlib.sha256((folder / "firms.csv").read_bytes()).hexdigest()
-    (folder / "evaluation.toml").write_text(PLAN.format(sha256=digest), encoding="utf-8")
-    return Evaluation.read(folder)
+    return write_data_project(folder, PLAN, frame, "firms.csv")
 
 
 @pytest.fixture(scope="module")
@@ -235,13 +228,7 @@ by = "province"
 label = {en = "province", vi = "tỉnh"}
 classes."Huế" = {en = "Hue", vi = "TP. Huế"}
 """
-    folder = tmp_path / "firms"
-    folder.mkdir()
-    for name in ("firms.csv", NOTEBOOK.name):
-        shutil.copy(matrix.plan.folder / name, folder)
-    words = matrix.plan.path.read_text(encoding="utf-8") + labels
-    (folder / "evaluation.toml").write_text(words, encoding="utf-8")
-    plan = Evaluation.read(folder)
+    plan = stating_more(matrix.plan, tmp_path, labels)
     file = derived_plans(plan, "province", ["Huế"])["Huế"]
     title = Evaluation.read(file).title
     assert (title["en"][-5:], title["vi"][-9:]) == (": Hue", ": TP. Huế")
@@ -257,10 +244,6 @@ classes."Huế" = {en = "Hue", vi = "TP. Huế"}
 
 
 def test_what_a_textbook_prints_of_the_whole_is_not_asked_of_a_part(matrix, tmp_path):
-    folder = tmp_path / "firms"
-    folder.mkdir()
-    for name in ("firms.csv", NOTEBOOK.name):
-        shutil.copy(matrix.plan.folder / name, folder)
     stated = """
 [textbook]
 source = {en = "A book", vi = "Một cuốn sách"}
@@ -269,9 +252,7 @@ estimator = "FixedEffects"
 differs = {en = "Why.", vi = "Vì sao."}
 regressions = [{outcome = "jobs"}]
 """
-    words = matrix.plan.path.read_text(encoding="utf-8") + stated
-    (folder / "evaluation.toml").write_text(words, encoding="utf-8")
-    plan = Evaluation.read(folder)
+    plan = stating_more(matrix.plan, tmp_path, stated)
     assert plan.textbook["source"]["en"] == "A book"
     parts = derived_plans(plan, "province", ["Huế", "Hưng Yên"])
     assert all(Evaluation.read(file).textbook == {} for file in parts.values())

@@ -1,7 +1,6 @@
 """The notebook of one treated unit serves the data, unit and outcome that a plan names."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,12 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from report_project import write_data_project
 
 from impact import simulate
 from impact.errors import SpecError
 from impact.estimators.parts.misfit import EARLIER
 from impact.estimators.synthetic_control import SyntheticControl
-from impact.evaluation import Evaluation, file_sha256
 from impact.evaluation.one_province import load_case
 from impact.places import provinces
 from impact.report.build import build_report
@@ -76,13 +75,9 @@ def make(tmp_path):
         frame["province"] = names[pd.factorize(frame["unit"])[0]]
         frame = frame.rename(columns={"time": "year", "cohort": "since", "outcome": "output"})
         frame = edit(frame[["province", "year", "since", "output"]].assign(year=frame["year"]))
-        folder = tmp_path / "one"
-        folder.mkdir(exist_ok=True)
-        frame.to_csv(folder / "one.csv", index=False)
-        shutil.copy(NOTEBOOK, folder)
-        words = plan(PLAN.replace("SHA", file_sha256(folder / "one.csv")))
-        (folder / "evaluation.toml").write_text(words, encoding="utf-8")
-        return Evaluation.read(folder)
+        return write_data_project(
+            tmp_path / "one", plan(PLAN), frame, "one.csv", "one_province.ipynb"
+        )
 
     return made
 

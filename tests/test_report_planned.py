@@ -1,13 +1,12 @@
 """Families, subgroups and cost that a plan asks for: numbers of the package, told and named."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from report_project import write_data_project
 
 from impact import CallawaySantAnna, EffectsByGroup, simulate
 from impact.errors import SpecError
-from impact.evaluation import LANGUAGES, Evaluation
+from impact.evaluation import LANGUAGES
 from impact.families import family
 from impact.report import Record, chapters, effect_tables, estimate_outcomes, narrative
 from impact.report.build import check_plan
@@ -20,7 +19,7 @@ PLAN = """
 [evaluation]
 id = "small"
 title = {en = "Small", vi = "Nhỏ"}
-notebook = "small.ipynb"
+notebook = "evaluation.ipynb"
 data_kind = "simulated"
 date = 2024-01-31
 
@@ -79,25 +78,14 @@ price_base = 2015
 
 @pytest.fixture
 def make(tmp_path):
-    from impact.evaluation import file_sha256
-
     def made(*parts, effect=2.0, edit=lambda plan: plan):
-        folder = tmp_path / "small"
-        folder.mkdir(exist_ok=True)
         world = simulate.staggered_panel(1, n_units=200, periods=8, effect=effect, noise=0.5)
         frame = world.frame
         rng = np.random.default_rng(1)
         frame["other"] = frame["outcome"] + rng.normal(size=len(frame))
         frame["sector"] = np.where(frame["unit"] % 2, "stone", "wood")
-        frame.to_csv(folder / "small.csv", index=False)
-        (folder / "small.ipynb").write_text(
-            (Path(__file__).parents[1] / "notebooks" / "evaluation.ipynb").read_text("utf-8"),
-            "utf-8",
-        )
-        words = PLAN.replace("SHA", file_sha256(folder / "small.csv"))
-        text = edit(words + "".join(parts))
-        (folder / "evaluation.toml").write_text(text, encoding="utf-8")
-        return Evaluation.read(folder)
+        words = edit(PLAN + "".join(parts))
+        return write_data_project(tmp_path / "small", words, frame, "small.csv")
 
     return made
 

@@ -2,6 +2,7 @@
 
     python tests/calibration/peers.py [replications] [names] > table.csv
 
+The stored table has 2,000 samples where two of 34 places are treated, else 400.
 ``names`` are of `JUDGES`, all if none; each needs its package (the bench extra). Places are units
 and clusters. impact, diff_diff and statspai estimate group-time effects from the last period before
 treatment, averaged over the treated; pyfixest the coefficient of two-way fixed effects, which is
@@ -76,7 +77,7 @@ JUDGES = {
 
 
 def main(replications, names):
-    print("clusters,treated,rho," + ",".join(names))
+    print("clusters,treated,rho,samples," + ",".join(names))
     for n_clusters, n_treated in CELLS:
         rng = np.random.default_rng([n_clusters, n_treated, int(100 * RHO), SIZES.index("equal")])
         found = np.zeros(len(names))
@@ -88,7 +89,7 @@ def main(replications, names):
                 warnings.simplefilter("ignore")
                 found += [JUDGES[name](frame) <= 0.05 for name in names]
         shares = ",".join(f"{share:.3f}" for share in found / replications)
-        print(f"{n_clusters},{n_treated},{RHO},{shares}", flush=True)
+        print(f"{n_clusters},{n_treated},{RHO},{replications},{shares}", flush=True)
 
 
 if __name__ == "__main__":

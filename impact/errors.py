@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 __all__ = [
@@ -118,9 +119,16 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
 def near(name: str, known: Iterable[object]) -> str:
     """Suggest the closest known name as a sentence, or nothing."""
     names = [str(k) for k in known]
-    spelled = [k for k in names if k.casefold() == str(name).casefold()]
+    spelled = [k for k in names if _bare(k) == _bare(str(name))]
+    spelled.sort(key=lambda k: k.casefold() != str(name).casefold())
     close = spelled or difflib.get_close_matches(str(name), names, n=1)
     return f'Did you mean "{close[0]}"? ' if close else ""
+
+
+def _bare(name: str) -> str:
+    """Return a name without capitals and accents: "Tỉnh" gives "tinh"."""
+    letters = unicodedata.normalize("NFD", name.casefold().replace("đ", "d"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def check_choice(

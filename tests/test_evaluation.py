@@ -123,6 +123,7 @@ def test_a_missing_plan_names_its_neighbours(folder):
 
 def test_a_broken_file_is_no_toml(folder):
     assert "is no TOML" in refusal(folder, GOOD + "\nseed = = 1")
+    assert 'stands in quotes, as classes."Nhỏ"' in refusal(folder, GOOD + "\nclasses.Nhỏ = 1")
 
 
 def test_an_outcome_named_twice_is_refused(folder):

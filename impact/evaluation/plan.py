@@ -117,7 +117,10 @@ class Evaluation:
                 "Name a file evaluation.toml, or the folder that holds one."
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SpecError(f"{file} is no TOML: {error}. Mend that line.") from None
+            raise SpecError(
+                f"{file} is no TOML: {error}. Mend that line; a key with accents or blanks stands "
+                'in quotes, as classes."Nhỏ".'
+            ) from None
         findings: list[str] = []
         content = check_table(raw, PLAN, "", findings)
         if not findings:

@@ -579,3 +579,17 @@ def test_four_treated_clusters_and_covariates_have_no_p_value():
     assert "No inference: " in repr(att)
     plain = CallawaySantAnna().fit(Design(panel, **given)).att()
     assert plain.tidy()["inference"].tolist() == ["permutation"]
+
+
+def test_what_places_could_have_told_stands_beside_their_effects():
+    frame = simulate.staggered_panel(
+        3, n_units=60, periods=6, cohorts={4: 0.2}, n_clusters=20, assigned_by="cluster"
+    ).frame
+    panel = Panel(frame, unit="unit", time="time")
+    by_place = Design(panel, outcome="outcome", cohort="cohort", clusters="cluster")
+    effect = CallawaySantAnna().fit(by_place).att()
+    told = f"A true effect of {effect.minimum_detectable_effect()[0]:.3g} or more would be found"
+    assert told in effect.summary()
+    assert told in effect._repr_html_()
+    by_unit = Design(panel, outcome="outcome", cohort="cohort")
+    assert "would be found" not in CallawaySantAnna().fit(by_unit).att().summary()

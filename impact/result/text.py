@@ -9,9 +9,10 @@ import pandas as pd
 
 from impact.errors import plural
 from impact.inference.auto import MANY_TREATED
-from impact.inference.dispatch import Inference
+from impact.inference.dispatch import POWER, Inference
 from impact.result.estimates import Estimates
 from impact.result.judgement import least_freedom
+from impact.result.power import detectable_effects
 from impact.result.samples import unit_assignment_note
 
 __all__ = ["footing", "heading", "shown_columns"]
@@ -52,7 +53,21 @@ def footing(of: Estimates, found: Sequence[Inference | None], level: float) -> l
     if any(i.method != "none" and np.isnan(i.std_error) for i in others):
         sets.append("Tests by ranks have no standard error; .std_errors has the estimator's.")
     said = dict.fromkeys(line.strip() for line in lines)
+    sets += _detectable(of, found, level)
     return [*said, *sets, *unit_assignment_note(of.design), *of.notes]
+
+
+def _detectable(of: Estimates, found: Sequence[Inference | None], level: float) -> list[str]:
+    """Say what the clusters could have told, where these are places of several units."""
+    if of.design.cluster_columns[0] == of.design.panel.unit:
+        return []
+    effects = detectable_effects(of, found, POWER, level)
+    effects = effects[np.isfinite(effects) & (effects > 0)]
+    if not len(effects):
+        return []
+    low, high = effects.min(), effects.max()
+    size = f"{low:.3g}" if len(effects) == 1 else f"{low:.3g} to {high:.3g}, by row,"
+    return [f"A true effect of {size} or more would be found with a power of {POWER:.0%}."]
 
 
 def _own_inference(of: Estimates, level: float, *, only_rows: bool) -> str:

@@ -171,7 +171,10 @@ def _mean_after(of: View) -> View:
 
 
 def _average_without_cohorts(of: View, weighting: Weighting | None) -> View:
-    """Average estimates without cohorts: over event times, over periods, or the first term."""
+    """Average estimates without cohorts: over event times, over periods, or the treatment's term.
+
+    That is the first one where none is named after the treatment.
+    """
     for grouping in ("event_time", "time"):
         if of.cells[grouping].notna().any() and weighting in (None, grouping):
             return _mean_after(of)
@@ -183,9 +186,10 @@ def _average_without_cohorts(of: View, weighting: Weighting | None) -> View:
         )
     if len(of) == 1:
         return of
-    first = np.zeros((1, len(of)))
-    first[0, 0] = 1.0
-    return _linear(of, first, pd.DataFrame({"term": of.cells["term"].iloc[[0]]}), "")
+    named = of.cells["term"].isin([of.design.treated or of.design.dose, "treated"]).to_numpy()
+    chosen = [int(named.argmax())]
+    weights = np.eye(len(of))[chosen]
+    return _linear(of, weights, pd.DataFrame({"term": of.cells["term"].iloc[chosen]}), "")
 
 
 def _as_labelled(of: View, grouping: str) -> View:

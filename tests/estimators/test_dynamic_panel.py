@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from impact import ArellanoBond, BlundellBond, Design, FixedEffects, Panel
+from impact import ArellanoBond, BlundellBond, Design, FixedEffects, Panel, simulate
 from impact.errors import DesignError, EstimationError
 
 CLOSED_FORM = 1e-8
@@ -342,3 +342,16 @@ def test_what_differences_remove_is_refused_and_one_cluster():
         ArellanoBond().fit(design_of(constant, covariates=["x", "size"]))
     with pytest.raises(EstimationError, match="all units used belong to one cluster"):
         ArellanoBond().fit(design_of(frame.assign(country=1), clusters="country"))
+
+
+@pytest.mark.parametrize("estimator", [ArellanoBond(), BlundellBond()])
+def test_the_average_effect_is_the_treatments_coefficient_not_the_lags(estimator):
+    frame = simulate.staggered_panel(3, n_units=200, periods=8, cohorts={4: 0.3}).frame
+    frame["on"] = (frame["time"] >= frame["cohort"]).astype(float)
+    panel = Panel(frame, unit="unit", time="time")
+    for stated, term in (({"treated": "on"}, "on"), ({"cohort": "cohort"}, "treated")):
+        result = estimator.fit(Design(panel, outcome="outcome", **stated))
+        shown = result.att().tidy().iloc[0]
+        own = result.tidy().set_index("term").loc[term]
+        assert shown["term"] == term
+        assert shown["estimate"] == own["estimate"] != result.estimates[0]

@@ -2,7 +2,7 @@
 
     python tests/calibration/peers.py [replications] [names] > table.csv
 
-The stored table has 2,000 samples where two of 34 places are treated, else 400.
+The stored table has 2,000 samples where two of 11 or 34 places are treated, else 400.
 ``names`` are of `JUDGES`, all if none; each needs its package (the bench extra). Places are units
 and clusters. impact, diff_diff and statspai estimate group-time effects from the last period before
 treatment, averaged over the treated; pyfixest the coefficient of two-way fixed effects, which is

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -20,18 +20,17 @@ import numpy as np
 from impact.errors import ReportError, check_choice, listing, near
 from impact.evaluation import DATA_KINDS, Evaluation
 from impact.report.figures import Drawing, save_figure
+from impact.report.machine_tables import write_csv
 from impact.report.numbers import check_unit, stored
+from impact.report.sentences import check_sentences
 from impact.report.suppression import SMALLEST_CELL, check_sums, hidden_counts, is_small
 from impact.report.text import (
     LANGUAGES,
     Text,
     check_text,
-    fill,
-    named_values,
-    stray_digits,
     text,
 )
-from impact.report.values import FORMS, Bound, Value, format_value, render_template
+from impact.report.values import Bound, Value, format_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -393,7 +392,7 @@ class Record:
             "warnings": self.warnings,
             "hidden": sorted(self._hidden),
         }
-        self._check_sentences(content)
+        check_sentences(content, self.values)
         return content
 
     def write(self, folder: str | Path | None = None) -> Record:
@@ -409,7 +408,7 @@ class Record:
             for name in self._drawn:
                 self._save_figure(name, path)
             for name in self.tables:
-                _write_csv(self, name, path / "tables" / f"{name}.csv")
+                write_csv(self.tables[name], self.values, path / "tables" / f"{name}.csv")
             path.mkdir(parents=True, exist_ok=True)
             write_json(path / "results.json", content)
         return self
@@ -446,33 +445,6 @@ class Record:
         if id in known:
             raise ReportError(f'{kind} "{id}" was recorded twice. Give the second another name.')
 
-    def _check_sentences(self, content: dict[str, Any]) -> None:
-        blocks = {"tables": self.tables, "figures": self.figures}
-        for section in self.sections:
-            for block in section["blocks"]:
-                if (
-                    block["kind"] in ("table", "figure")
-                    and block["id"] not in (blocks[block["kind"] + "s"])
-                ):
-                    raise ReportError(f'section "{section["id"]}" shows no {block["kind"]} known.')
-        for where, template in [*_sentences(content), *_labels(content)]:
-            for name, form in named_values(template):
-                if name not in self.values:
-                    raise ReportError(
-                        f'{where} names the value "{name}", which was not recorded. '
-                        f"{near(name, self.values)}The sentence was: {template}"
-                    )
-                check_choice(f"the form of {{{name}}} in {where}", form, FORMS, ReportError)
-        for where, template in _sentences(content):
-            stray = stray_digits(template)
-            if stray:
-                raise ReportError(
-                    f"{where} prints {listing(stray)} without naming a value, so nobody could "
-                    f"trace it. Record it with record.value(...) and write {{name}}; where it is "
-                    f"no result (a citation, a name), write [[{stray[0]}]]. The sentence was: "
-                    f"{template}"
-                )
-
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON whose bytes depend on the content only."""
@@ -497,109 +469,3 @@ def _block(block: Text | Block, where: str) -> Block:
     if isinstance(block, Mapping) and "kind" in block:
         return dict(block)
     return {"kind": "paragraph", "text": check_text(block, f"{where}, a paragraph")}
-
-
-def _labels(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Walk through what may print numbers that are no results: headings and cells of tables."""
-    for id, table in content["tables"].items():
-        for column in table["columns"]:
-            yield from _languages(f'table "{id}", a heading', column["label"])
-        for number, row in enumerate(table["rows"], start=1):
-            for cell in row:
-                words = {"text": cell} if isinstance(cell, str) else cell
-                if isinstance(words, Mapping):
-                    yield from _languages(f'table "{id}", row {number}', words)
-
-
-def _sentences(content: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Walk through every sentence of a record: where it stands, and the sentence."""
-    front = content["summary"] or {}
-    for key, item in front.items():
-        for words in item if isinstance(item, list) else [item]:
-            yield from _languages(f"summary, {key}", words)
-    for message in content["warnings"]:
-        yield from _languages("a warning", message)
-    for id, figure in content["figures"].items():
-        for key in ("title", "alt", "caption"):
-            yield from _languages(f'figure "{id}", {key}', figure[key])
-    for id, table in content["tables"].items():
-        for key in ("title", "note"):
-            yield from _languages(f'table "{id}", {key}', table[key])
-    for section in content["sections"]:
-        where = f'section "{section["id"]}"'
-        yield from _languages(where, section["title"])
-        for block in section["blocks"]:
-            for words in block.get("items", [block.get("text")]):
-                yield from _languages(where, words)
-
-
-def _languages(where: str, text: Mapping[str, str] | None) -> Iterable[tuple[str, str]]:
-    for code, template in (text or {}).items():
-        yield f"{where} ({code})", template
-
-
-def _write_csv(record: Record, name: str, path: Path) -> None:
-    """Write a table for machines: numbers in full stored precision, words in English.
-
-    A column of values becomes numbers, with ``_unit`` beside it where they have one and ``_bound``
-    where one is no exact number; a column of intervals becomes ``_low`` and ``_high``.
-    """
-    import csv
-
-    table = record.tables[name]
-    columns: dict[str, list[object]] = {}
-    for position, column in enumerate(table["columns"]):
-        cells = [row[position] for row in table["rows"]]
-        columns |= _machine_columns(column["name"], cells, record.values)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-
-
-def _machine_columns(
-    name: str, cells: Sequence[Any], values: Mapping[str, Value]
-) -> dict[str, list[object]]:
-    """Return one column of a table as the columns of its CSV."""
-    words = [cell["en"] if isinstance(cell, Mapping) else cell for cell in cells]
-    named = [_only_value(cell, values) for cell in words]
-    told = [value for value in named if value is not None]
-    plain = [
-        isinstance(cell, str) and value is None and bool(named_values(cell))
-        for cell, value in zip(words, named, strict=True)
-    ]
-    if not told or any(plain):
-        return {
-            name: [render_template(w, values, "en") if isinstance(w, str) else w for w in words]
-        }
-    remarks = [
-        fill(cell, lambda *_: "") if isinstance(cell, str) and value is None else None
-        for cell, value in zip(words, named, strict=True)
-    ]
-    if any(isinstance(cell, str) and cell.endswith(":interval}") for cell in words):
-        made: dict[str, list[object]] = {
-            f"{name}_low": [None if value is None else value.low for value in named],
-            f"{name}_high": [None if value is None else value.high for value in named],
-        }
-    else:
-        made = {name: [None if value is None else value.value for value in named]}
-        units = [None if value is None else _unit_word(value.unit) for value in named]
-        if any(units):
-            made[f"{name}_unit"] = list(units)
-        if any(value.bound != "exact" for value in told):
-            made[f"{name}_bound"] = [None if value is None else value.bound for value in named]
-    return made | ({f"{name}_note": list(remarks)} if any(remarks) else {})
-
-
-def _only_value(cell: object, values: Mapping[str, Value]) -> Value | None:
-    """Return the value that a cell consists of, or None."""
-    named = named_values(cell) if isinstance(cell, str) else []
-    alone = len(named) == 1 and bool(re.fullmatch(r"\{[^{}]*\}", str(cell)))
-    return values[named[0][0]] if alone else None
-
-
-def _unit_word(unit: str | Text) -> str:
-    """Return a unit as machines know it; counts and pure numbers have none."""
-    word = unit if isinstance(unit, str) else unit["en"]
-    return "" if word in ("count", "number", "ratio", "p_value", "year") else word

@@ -81,6 +81,7 @@ def test_a_word_file_is_the_same_bytes_dated_by_the_plan(results, tmp_path, monk
         body = archive.read("word/document.xml").decode("utf-8")
         theme = archive.read("word/theme/theme1.xml").decode("utf-8")
     assert "ít nhất 39\xa0việc làm *_#&lt;$@ 3." in body
+    assert body.index("Kế hoạch đã được thay đổi") < body.index("Cảnh báo") < body.index("a.b")
     assert '<a:latin typeface="Times New Roman"' in theme
 
 

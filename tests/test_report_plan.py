@@ -184,9 +184,16 @@ def test_an_edited_registration_is_refused(plan):
 def test_deviations_are_printed_in_the_report(tmp_path):
     folder = make_project(tmp_path, parameters="count = 3")
     freeze_plan(Evaluation.read(folder))
+    unchanged = build_report(Evaluation.read(folder), progress=False).read_text(encoding="utf-8")
+    assert "The plan was changed" not in unchanged
     change(folder / "evaluation.toml", "count = 3", "count = 4")
     page = build_report(Evaluation.read(folder), progress=False).read_text(encoding="utf-8")
-    assert "Deviations from the plan" in page
+    front, after = page.split("</section>", 1)
+    said = "The plan was changed after it was registered. The changes are listed under"
+    assert f'{said} <a href="#deviations">Deviations from the plan</a>.' in front
+    assert '<section id="deviations">' in after
+    vietnamese = (folder / "report.vi.html").read_text(encoding="utf-8")
+    assert "Kế hoạch đã được thay đổi sau khi đăng ký" in vietnamese.split("</section>", 1)[0]
     assert "<code>parameters.count</code></th><td><code>3</code></td><td><code>4</code>" in page
 
 

@@ -265,11 +265,17 @@ def test_without_valid_inference_the_cost_and_families_are_told_with_that(make, 
     english, vietnamese = words_of(record, sentence)
     assert "interval of the effect holds" in english
     assert "không có khoảng tin cậy nào" in vietnamese
-    assert ("by the estimate" in english) == (sign > 0)
+    assert "{cost.net" not in sentence["en"] + sentence["vi"]
+    assert ("stands, with that caveat, in the chapter on cost" in english) == (sign > 0)
+    assert ("nằm ở chương về chi phí" in vietnamese) == (sign > 0)
     assert record.values["cost.net"].high is None
     assert "cost.least" not in record.values
     families, cost = content["sections"]
     assert "without a bounded interval" in cost["blocks"][0]["text"]["en"]
+    told_later = [block["text"]["en"] for block in cost["blocks"][1:]]
+    assert [("{cost.net}" in said, "no finding to quote" in said) for said in told_later] == (
+        [(True, True)] if sign > 0 else []
+    )
     assert "p-values cannot be adjusted: [[no valid p-value" in families["blocks"][1]["text"]["en"]
 
 

@@ -48,16 +48,24 @@ _NOTHING = text(
     "khả quan nhất, số liệu cho phép mức từ {{cost.least}} trở lên, chỉ tính {net} ({{level}}).",
 )
 _UNSURE = text(
-    "Counting {net} only, the programme cost {{cost.net}} by the estimate. No interval of the "
-    "effect holds with so few units treated or untreated, so how far off that is cannot be said.",
-    "Chỉ tính {net}, chi phí là {{cost.net}} theo ước lượng. Quá ít đơn vị được hoặc không được "
-    "hỗ trợ nên không có khoảng tin cậy nào đáng tin, và không thể nói con số này lệch đến đâu.",
+    "What a unit gained cost cannot be said: no interval of the effect holds with so few units or "
+    "clusters treated or untreated, and a cost by the estimate alone may be off by any factor. It "
+    "stands, with that caveat, in the chapter on cost.",
+    "Chưa thể nói chi phí cho một đơn vị tăng thêm: quá ít đơn vị hoặc cụm được hoặc không được hỗ "
+    "trợ nên không có khoảng tin cậy nào đáng tin, và chi phí chỉ theo ước lượng có thể lệch bất "
+    "kỳ bao nhiêu lần. Con số đó, kèm lưu ý này, nằm ở chương về chi phí.",
+)
+_BY_ESTIMATE = text(
+    "By the estimate alone, counting {net} only, the programme cost {{cost.net}}. No interval of "
+    "the effect holds, so how far off that is cannot be said; it is no finding to quote.",
+    "Chỉ theo ước lượng và chỉ tính {net}, chi phí là {{cost.net}}. Không có khoảng tin cậy nào "
+    "đáng tin nên không thể nói con số này lệch đến đâu; đây không phải là kết quả để trích dẫn.",
 )
 _UNSURE_NOTHING = text(
     "The estimate finds no gain for the {{cost.spent}} spent, so no cost can be given; no interval "
-    "of the effect holds with so few units treated or untreated.",
+    "of the effect holds with so few units or clusters treated or untreated.",
     "Ước lượng không cho thấy mức tăng nào từ {{cost.spent}} đã chi nên không tính được chi phí; "
-    "quá ít đơn vị được hoặc không được hỗ trợ nên không có khoảng tin cậy nào đáng tin.",
+    "quá ít đơn vị hoặc cụm được hoặc không được hỗ trợ nên không có khoảng tin cậy nào đáng tin.",
 )
 _LOST = text(
     "The {{cost.spent}} spent bought no gain: the effect is a fall.",
@@ -98,10 +106,11 @@ def _needs_scale(plan: Evaluation) -> bool:
 def cost_sentence(record: Record, plan: Evaluation, effects: Effects) -> Text | None:
     """Say what a net unit cost, and record the numbers as ``cost.*``; None without money.
 
+    Where the effect has no valid interval the sentence leaves the cost out; `add_cost` tells it.
+
     Recorded are ``cost.spent``, ``cost.gained``, ``cost.net`` (the estimate; its interval where
     there is an upper limit) and else ``cost.least``, the lower one, if the effect has an interval;
-    costs in three digits. `add_effects` and others have
-    recorded ``level``.
+    costs in three digits. `add_effects` and others have recorded ``level``.
     """
     if not plan.cost:
         return None
@@ -134,6 +143,11 @@ def cost_sentence(record: Record, plan: Evaluation, effects: Effects) -> Text | 
         least = text("least cost of a net unit", "chi phí thấp nhất của một đơn vị ròng")
         record.value("cost.least", _three_digits(low), f"{money}/{unit}", least, units=units)
     template = _cost_template(found, is_known, bool(positive), bounded)
+    return _naming(template, unit)
+
+
+def _naming(template: Text, unit: str) -> Text:
+    """Fill in what is counted."""
     return {c: template[c].format(net=_NET[unit][c]) for c in LANGUAGES}
 
 
@@ -197,6 +211,9 @@ def add_cost(record: Record, plan: Evaluation, effects: Effects) -> None:
                 "{cost.gained:interval})")  # fmt: skip
     if gained.low is None or gained.high is None:
         sure = text(" (without a bounded interval)", " (không có khoảng tin cậy hữu hạn)")
+    estimated = record.values["cost.net"].value is not None
+    unknown = gained.low is None and gained.high is None
+    by_estimate = [_naming(_BY_ESTIMATE, stated["unit"])] if estimated and unknown else []
     record.section(
         "cost",
         text("What a net unit cost", "Chi phí một đơn vị ròng"),
@@ -209,6 +226,7 @@ def add_cost(record: Record, plan: Evaluation, effects: Effects) -> None:
             f"trung bình đến {label['vi']}: {{cost.gained}}{sure['vi']}, đã trừ "
             "{cost.displacement} do chèn lấn, là giả định. Không tính phần dù sao cũng tăng.",
         ),
+        *by_estimate,
     )
 
 

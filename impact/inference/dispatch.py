@@ -221,6 +221,12 @@ def _clustered(evidence: Evidence, choice: Choice, level: float | None) -> Infer
 
 def _corrected(evidence: Evidence, method: Method) -> tuple[float, float | None]:
     """Return the standard error of a clustered method with its degrees of freedom."""
+    if method == "cr1" and evidence.placebos is not None and evidence.placebos.ranked is not None:
+        raise InferenceError(
+            '"cr1" is a standard error of clustered errors with its t law, and the spread of this '
+            "estimator's placebos is neither: its intervals come from their ranks. "
+            f"{evidence.remedy}"
+        )
     if method in ("cr1", "placebo"):
         return evidence.std_error, evidence.df
     if method == "cr2":

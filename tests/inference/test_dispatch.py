@@ -177,6 +177,22 @@ def test_clustered_methods():
     assert infer(own, "cr2").p_value == pytest.approx(2 * stats.t.sf(0.8, 7))
 
 
+def test_the_spread_of_placebos_is_no_clustered_standard_error():
+    sample = make_panel(treated=(4,))
+    draws = np.random.default_rng(1).normal(size=(19, 1))
+    ranks = gather(
+        sample,
+        PlaceboDraws(draws, 20),
+        0,
+        estimate=0.4,
+        std_error=1.0,
+        label=Label(),
+    )
+    with pytest.raises(InferenceError, match=r'placebos is neither.*ranks\. Use method="placebo"'):
+        infer(ranks, "cr1")
+    assert infer(ranks, "placebo").method == "placebo"
+
+
 def test_wild_on_blocks_and_on_contributions():
     rng = np.random.default_rng(2)
     x, y = rng.normal(size=(25, 4)), rng.normal(size=(25, 4))

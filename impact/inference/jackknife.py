@@ -45,9 +45,9 @@ def jackknife_covariance(estimates: Floats, left_out: Floats) -> Floats:
     lost = np.flatnonzero(np.isnan(left_out).any(axis=1))
     if len(lost):
         raise InferenceError(
-            f"An estimate does not exist without cluster {listing(lost)} "
-            f"({plural(len(lost), 'cluster')} of {len(left_out)}), so the jackknife cannot tell "
-            "its error. Use the permutation or Ferman-Pinto test, or estimate fewer effects."
+            f"An estimate does not exist without cluster number {listing(lost + 1)} of "
+            f"{len(left_out)} ({plural(len(lost), 'cluster')}), so the jackknife cannot tell its "
+            "error. Use the permutation or Ferman-Pinto test, or estimate fewer effects."
         )
     n_clusters = len(left_out)
     deviations = left_out - estimates
@@ -99,8 +99,8 @@ def arm_variance(
     alone = np.flatnonzero(1 - leverage < _FULL_LEVERAGE)
     if len(alone):
         raise InferenceError(
-            f"Cluster {listing(alone)} (its position among {len(labels)}) is alone in its arm, so "
-            "its contribution is zero whatever its error and a clustered standard error leaves it "
+            f"Cluster number {listing(alone + 1)} of {len(labels)} is alone in its arm, so its "
+            "contribution is zero whatever its error and a clustered standard error leaves it "
             "out. Use the permutation or Ferman-Pinto test, or average over larger cohorts."
         )
     corrected = contributions / (1 - leverage) ** power

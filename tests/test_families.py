@@ -99,6 +99,8 @@ def test_refusals(frame):
         family({"one": one})
     with pytest.raises(InferenceError, match="method may be .* it was 'bonferoni'"):
         family({"one": one, "two": one}, "bonferoni")
+    with pytest.raises(InferenceError, match=r'"bonferroni" is not offered.*"holm" dominates it'):
+        family({"one": one, "two": one}, "bonferroni")
     fewer = fit(frame[frame["cluster"] != 3], "noise")
     with pytest.raises(InferenceError, match='"b" rests on other clusters than "a"'):
         family({"a": one, "b": fewer})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,20 @@ class Panel:
             f"{plural(self.n_periods, 'period')} by {self.time} "
             f"({self.periods[0]}-{self.periods[-1]}), {plural(self.n_rows, 'row')}, {balance})"
         )
+
+    def _repr_html_(self) -> str:
+        balance = "balanced" if self.is_balanced else "unbalanced"
+        facts = {
+            "Units": f"{self.n_units:,} by {self.unit}",
+            "Periods": f"{self.n_periods:,} by {self.time} ({self.periods[0]}-{self.periods[-1]})",
+            "Rows": f"{self.n_rows:,} ({balance})",
+            "Columns": listing(self.frame.columns, 12),
+        }
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td>{escape(fact)}</td></tr>"
+            for name, fact in facts.items()
+        )
+        return f"<table><caption>Panel</caption><tbody>{rows}</tbody></table>"
 
     @cached_property
     def _index(self) -> _PanelIndex:
@@ -310,7 +325,8 @@ def _floats(column: pd.Series, name: str) -> Floats:
             f'column "{name}" holds {column.dtype} values where numbers belong'
             + (f", first {listing([repr(t) for t in texts])}" if len(texts) else "")
             + f'. Convert it, for instance frame["{name}"] = pd.to_numeric(frame["{name}"]); '
-            "where a comma stands for the decimal point, read the file with decimal=','."
+            "where a comma stands for the decimal point and dots part thousands, read the file "
+            "with decimal=',', thousands='.'."
         )
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 

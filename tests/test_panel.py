@@ -215,6 +215,21 @@ def test_a_column_given_twice_and_one_name_for_both_keys_are_refused():
         Panel([1, 2], unit="a", time="b")
 
 
+def test_numbers_written_with_commas_and_dots_are_refused_with_how_to_read_them():
+    written = frame().astype({"jobs": object}).assign(jobs="1.785,9")
+    with pytest.raises(PanelError, match=r"'1\.785,9'.*decimal=',', thousands='\.'\."):
+        Panel(written, unit="firm", time="year").matrix("jobs")
+
+
+def test_a_notebook_shows_a_panel_as_a_table():
+    table = Panel(frame().rename(columns={"firm": "<firm>"}), unit="<firm>", time="year")
+    shown = table._repr_html_()
+    assert "<caption>Panel</caption>" in shown
+    assert f"<td>{table.n_units} by &lt;firm&gt;</td>" in shown
+    assert f"<td>{table.n_rows} (" in shown
+    assert "<firm>" not in shown
+
+
 def test_text_and_infinity_where_numbers_belong():
     panel = Panel(frame(), unit="firm", time="year")
     with pytest.raises(PanelError, match=r"values where numbers belong, first 'wood'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from html import escape
 from typing import Any, NoReturn
 
 import numpy as np
@@ -65,6 +66,10 @@ class TablePanel(Panel):
 
     def __repr__(self) -> str:
         return f"TablePanel({self.engine.name} table by {self.unit} and {self.time})"
+
+    def _repr_html_(self) -> str:
+        """Show what is known without a query."""
+        return f"<code>{escape(repr(self))}</code>"
 
     @cached_property
     def engine(self) -> Engine:

@@ -54,6 +54,13 @@ def test_columns_that_are_not_there(frame, make):
         make(frame, unit="time")
 
 
+def test_a_notebook_shows_a_table_without_a_query(frame, make):
+    panel = make(frame).panel
+    asked = len(panel.log)
+    assert panel._repr_html_() == "<code>TablePanel(duckdb table by unit and time)</code>"
+    assert len(panel.log) == asked
+
+
 def test_what_is_not_a_table(frame):
     with pytest.raises(TableError, match="starts from an Ibis table; this is a DataFrame"):
         Design.from_table(frame, **NAMES)

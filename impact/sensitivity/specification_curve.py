@@ -53,11 +53,14 @@ def specifications(result: Result) -> tuple[Specification, ...]:
     """List defensible variants of a result: estimator, comparison, anticipation, covariates.
 
     Estimators are those that need a lasting treatment and nothing the design lacks, with their
-    default settings; the result's own also with each of its comparisons and base periods. Others
-    than its own that search for a number of factors by refits are left out: a joint test would
-    take minutes.
+    default settings; the result's own also with each of its comparisons. Others than its own are
+    left out where a joint test of them would take minutes: those that search for a number of
+    factors by refits, and those whose fit searches donors' weights more than 10 times: twice a
+    treated unit (synthetic control), or once and without each period before its treatment
+    (augmented).
     """
     own = estimator_class(result.estimator)(**result.settings)
+    slow = _slow(result)
     estimators = [(result.estimator, own)]
     for setting, values in _COMPARISONS.items():
         if setting in result.settings:
@@ -67,7 +70,7 @@ def specifications(result: Result) -> tuple[Specification, ...]:
                 )
     for name in ESTIMATORS:
         other = estimator_class(name)
-        if name == result.estimator or name in _SEARCHING:
+        if name == result.estimator or name in slow:
             continue
         if ABSORBING in other.requires and _has_defaults(other):
             estimators.append((name, other()))
@@ -90,8 +93,38 @@ def specifications(result: Result) -> tuple[Specification, ...]:
 MOST_ROWS = 200_000
 """Rows times specifications beyond which permutations are run only when asked for."""
 
+MOST_SEARCHES = 10
+"""Searches for donors' weights in a fit beyond which an estimator other than the result's own is
+not listed; one takes about 1 ms, and is repeated in each draw of the joint test."""
+
 _SEARCHING = ("InteractiveFixedEffects", "MatrixCompletion")
 _COMPARISONS = {"comparison": ("not_yet_treated", "never_treated")}
+
+
+def _slow(result: Result) -> dict[str, str]:
+    """Return why estimators other than the result's own take too long for a joint test, by name."""
+    design = result.design
+    treated = design.cohorts[np.isfinite(design.cohorts)]
+    searches = {
+        "AugmentedSyntheticControl": int((1 + np.searchsorted(design.periods, treated)).sum()),
+        "SyntheticControl": 2 * len(treated),
+    }
+    reasons = dict.fromkeys(_SEARCHING, "searches for a number of factors by refits")
+    for name, count in searches.items():
+        if count > MOST_SEARCHES:
+            reasons[name] = (
+                f"searches donors' weights {count:,} times in a fit, more than {MOST_SEARCHES}"
+            )
+    return {name: why for name, why in reasons.items() if name != result.estimator}
+
+
+def _left_out(result: Result) -> tuple[str, ...]:
+    """Say which estimators could be fitted to the design but take too long to be listed."""
+    return tuple(
+        f"{name} is not in the curve, since it {why}. It can be given with variants=."
+        for name, why in _slow(result).items()
+        if not estimator_class(name)().unmet(result.design)
+    )
 
 
 def _has_defaults(estimator: type[Estimator]) -> bool:
@@ -139,14 +172,18 @@ def specification_curve(
     The joint test permutes first treated periods over clusters (units where clusters are mixed)
     and runs every variant on each permutation, under the hypothesis of no effect on anyone. The
     p-values are the shares of permutations, the true assignment among them, with a median at
-    least as far from zero, and with at least as many estimates of the median's sign that are
-    significant by the estimators' own standard errors.
+    least as far from zero, and with at least as large a share of estimates that have its sign and
+    are significant by the estimators' own standard errors. Placebos, jackknife and bootstrap that
+    estimators run themselves are not run in the joint test: where the treatment is as it was and
+    where it is permuted their estimates count as they are, and as significant nowhere. The second
+    p-value is NaN where no variant has a standard error of another kind.
 
     Source
     ------
     Simonsohn, Simmons & Nelson (2020), Nature Human Behaviour 4, 1208-1214.
     """
     SPECIFICATION_CURVE.require(result)
+    left_out = _left_out(result) if variants is None else ()
     draws = None if draws is None else counts("draws", [draws], least=0)[0]
     chosen = specifications(result) if variants is None else tuple(variants)
     rows = [printed(partial(_fit, specification), level) for specification in chosen]
@@ -184,7 +221,7 @@ def specification_curve(
         ),
         values={"median": median, "lowest": low, "highest": high, "share": significant, **p_values},
         draw=lambda ax: _draw(table, ax),
-        notes=() if draws else ("No joint test was run; ask for it with draws=.",),
+        notes=(*(() if draws else ("No joint test was run; ask for it with draws=.",)), *left_out),
     )
 
 
@@ -210,27 +247,42 @@ def _joint_test(
     paths = base.cohorts[np.unique(groups, return_index=True)[1]]
     labels = pd.Series(base.sample.units)
     drawn = [pd.Series(rng.permutation(paths)[groups], index=labels) for _ in range(draws)]
-    (median, significant), *others = run_jobs(partial(_curve_of, usable, level), [None, *drawn])
+    bare = [replace(s, estimator=_without_refits(s.estimator)) for s in usable]
+    (median, significant), *others = run_jobs(partial(_curve_of, bare, level), [None, *drawn])
     further = 1 + sum(abs(placebo) >= abs(median) for placebo, _ in others)
     more = 1 + sum(share >= significant for _, share in others)
-    return {"p_median": further / (draws + 1), "p_share": more / (draws + 1)}
+    judged = any("inference" not in s.estimator.settings() for s in usable)
+    return {
+        "p_median": further / (draws + 1),
+        "p_share": more / (draws + 1) if judged else np.nan,
+    }
+
+
+def _without_refits(estimator: Estimator) -> Estimator:
+    """Return the estimator without the placebos, jackknife or bootstrap it would run itself."""
+    if "inference" in estimator.settings():
+        return _replace_setting(estimator, "inference", "none")
+    return estimator
 
 
 def _curve_of(
     usable: Sequence[Specification], level: float, cohorts: pd.Series | None
 ) -> tuple[float, float]:
     """Return the curve of the specifications as they are, or with cohorts permuted."""
-    chosen = usable if cohorts is None else [_permuted(variant, cohorts) for variant in usable]
-    rows = [quick(partial(_fit, variant), level) for variant in chosen]
+    designs = {id(variant.design): variant.design for variant in usable}
+    if cohorts is not None:
+        designs = {key: _permuted(design, cohorts) for key, design in designs.items()}
+    rows = [
+        quick(partial(variant.estimator.fit, designs[id(variant.design)]), level)
+        for variant in usable
+    ]
     return _curve(pd.DataFrame(rows), 1 - level)
 
 
-def _permuted(specification: Specification, cohorts: pd.Series) -> Specification:
-    """Give the specification's units other first treated periods."""
-    design = specification.design
+def _permuted(design: Design, cohorts: pd.Series) -> Design:
+    """Give the design's units other first treated periods."""
     own = cohorts.reindex(design.sample.units).to_numpy(dtype=np.float64)
-    everywhere = np.ones(design.n_rows, dtype=bool)
-    return replace(specification, design=with_cohorts(design, own, everywhere))
+    return with_cohorts(design, own, np.ones(design.n_rows, dtype=bool))
 
 
 def _draw(table: pd.DataFrame, ax: Axes | None) -> Axes:

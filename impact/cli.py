@@ -290,10 +290,13 @@ def _check_plans(given: argparse.Namespace) -> int:
     """Check plans without running them."""
     from impact.evaluation import Evaluation
     from impact.report.build import check_plan
+    from impact.report.remedies import foresee_no_inference
 
     def check(name: str) -> int:
         plan = Evaluation.read(name)
         check_plan(plan)
+        for warning in foresee_no_inference(plan) if plan.estimation else []:
+            print(f"{plan.id}: warning: {warning}", file=sys.stderr)
         print(f"{plan.id}: nothing wrong with the plan, its data and its designs")
         return 0
 

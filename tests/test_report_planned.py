@@ -6,7 +6,7 @@ from report_project import write_data_project
 
 from impact import CallawaySantAnna, EffectsByGroup, simulate
 from impact.errors import SpecError
-from impact.evaluation import LANGUAGES
+from impact.evaluation import LANGUAGES, Evaluation, file_sha256
 from impact.families import family
 from impact.report import Record, chapters, effect_tables, estimate_outcomes, narrative
 from impact.report.build import check_plan
@@ -318,6 +318,48 @@ def test_without_valid_inference_nothing_is_said_to_hold(make):
     study = effect.event_study()
     shown = [name for name in record.values if name.startswith("outcome.event_")]
     assert len(shown) == len(study) - 1
+
+
+def test_a_plan_that_will_get_no_inference_is_told_before_and_on_the_first_page(make, capsys):
+    from impact.cli import main
+    from impact.report import population_of
+
+    column = 'cohort = "cohort"'
+    plan = make(edit=lambda words: words.replace(column, clustered))
+                                                 'cohort = "cohort"\nclusters = "place"'))  # fmt: skip
+    frame = plan.load()
+    treated = frame.loc[frame["cohort"].notna(), "unit"].unique()
+    frame.loc[frame["unit"].isin(treated[9:]), "cohort"] = np.nan
+    place = {unit: f"p{k % 3}" for k, unit in enumerate(treated[:9])}
+    frame["place"] = frame["unit"].map(lambda unit: place.get(unit, f"p{unit % 30}"))
+    sha = file_sha256(plan.folder / "small.csv")
+    frame.to_csv(plan.folder / "small.csv", index=False)
+    words = plan.path.read_text(encoding="utf-8")
+    plan.path.write_text(
+        words.replace(sha, file_sha256(plan.folder / "small.csv")), encoding="utf-8"
+    )
+    plan = Evaluation.read(plan.folder)
+    assert main(["check", str(plan.folder)]) == 0
+    warned = capsys.readouterr().err
+    assert "outcome: no p-value or interval will be given (30 clusters, 3 treated" in warned
+    assert "aggregate to one row a cluster and period" in warned
+    assert "cluster by unit." in warned
+
+    effects = estimate_outcomes(plan, frame)
+    record = Record.of(plan)
+    effect_tables.record_effects(record, effects)
+    chapters.summarise(record, plan, effects, population_of(plan, frame))
+    assert "bên trong một số ít cụm [[place]]" in record.front["caveats"][-1]["vi"]
+
+
+def test_a_plan_with_inference_is_told_no_remedy(make, capsys):
+    from impact.cli import main
+    from impact.report.remedies import remedy_sentence
+
+    plan = make()
+    assert main(["check", str(plan.folder)]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert remedy_sentence(estimate_outcomes(plan, plan.load())) is None
 
 
 def test_the_first_page_shows_the_cost(make):

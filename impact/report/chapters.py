@@ -18,6 +18,7 @@ from impact.report.effects import OutcomeEffect
 from impact.report.families import add_families
 from impact.report.figures import Drawing
 from impact.report.population import Population
+from impact.report.remedies import remedy_sentence
 from impact.report.results import Block, Record, bullets
 from impact.report.robustness import robustness_sentences, robustness_table
 from impact.report.subgroups import add_subgroups
@@ -53,6 +54,9 @@ def summarise(record: Record, plan: Evaluation, effects: Effects, population: Po
     cost = cost_sentence(record, plan, effects)
     if cost is not None:
         reading["cost"] = cost
+    remedy = remedy_sentence(effects)
+    if remedy is not None:
+        reading["caveats"] = [*reading["caveats"], remedy]
     record.summary(
         answer=narrative.answer(effects),
         finding=narrative.summarise_verdicts(effects),

@@ -325,8 +325,8 @@ def test_a_plan_that_will_get_no_inference_is_told_before_and_on_the_first_page(
     from impact.report import population_of
 
     column = 'cohort = "cohort"'
+    clustered = f'{column}\nclusters = "place"'
     plan = make(edit=lambda words: words.replace(column, clustered))
-                                                 'cohort = "cohort"\nclusters = "place"'))  # fmt: skip
     frame = plan.load()
     treated = frame.loc[frame["cohort"].notna(), "unit"].unique()
     frame.loc[frame["unit"].isin(treated[9:]), "cohort"] = np.nan

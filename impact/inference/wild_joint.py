@@ -125,7 +125,7 @@ def _check(gram: Floats, contrasts: Floats) -> None:
         alone = np.flatnonzero(sole_identifiers(gram, contrast))
         if len(alone):
             raise InferenceError(
-                f"Restriction {row} cannot be estimated without cluster {listing(alone)} (its "
-                f"position among {n_clusters}): that cluster identifies it alone. Leave the "
+                f"Restriction {row + 1} cannot be estimated without cluster {listing(alone + 1)} "
+                f"(counted from 1 to {n_clusters}): that cluster identifies it alone. Leave the "
                 "restriction out, or use a permutation test."
             )

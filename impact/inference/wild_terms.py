@@ -201,9 +201,9 @@ def _refuse_sole_identifiers(
         alone = np.flatnonzero(sole_identifiers(grouped, contrast))
         if len(alone):
             raise InferenceError(
-                f"The contrast cannot be estimated without cluster {listing(alone)} (its position "
-                f"among {len(grouped)}): that cluster identifies it alone, so its residuals say "
-                "nothing of its own error and a bootstrap of clusters has no valid p-value. Use "
+                f"The contrast cannot be estimated without cluster {listing(alone + 1)} "
+                f"(counted from 1 to {len(grouped)}): that cluster identifies it alone, so its "
+                "residuals say nothing of its own error and a bootstrap of clusters has no valid p-value. Use "
                 "the permutation or Ferman-Pinto test, which learn the error from the others."
             )
 

@@ -82,5 +82,5 @@ def test_refusals():
         wild_joint_test(gram[:3], cross[:3], np.eye(4))
     x, y, clusters = make_rows()
     x[:, 1] = clusters == 4
-    with pytest.raises(InferenceError, match=r"Restriction 1 cannot .* without cluster 4 "):
+    with pytest.raises(InferenceError, match=r"Restriction 2 cannot .* without cluster 5 "):
         wild_joint_test(*make_blocks(x, y, clusters), np.eye(4)[:2])

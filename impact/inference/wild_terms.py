@@ -204,7 +204,8 @@ def _refuse_sole_identifiers(
                 f"The contrast cannot be estimated without cluster {listing(alone + 1)} "
                 f"(counted from 1 to {len(grouped)}): that cluster identifies it alone, so its "
                 "residuals say nothing of its own error and a bootstrap of clusters has no valid "
-                "p-value. Use the permutation or Ferman-Pinto test, which learn the error from the others."
+                "p-value. Use the permutation or Ferman-Pinto test, which learn the error from the "
+                "others."
             )
 
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from did import design, staggered
+from scipy import stats
 
 from impact import (
     Between,
@@ -232,6 +234,87 @@ def test_an_average_is_judged_by_the_cohorts_it_averages():
         np.testing.assert_allclose(average.std_errors, same.std_errors, rtol=EXACT)
 
 
+def provinces(seed, treated):
+    """34 units of 10 periods with errors that persist; ``treated`` maps cohorts to their units."""
+    rng = np.random.default_rng(seed)
+    errors = rng.standard_normal((34, 10))
+    for t in range(1, 10):
+        errors[:, t] = 0.5 * errors[:, t - 1] + np.sqrt(0.75) * errors[:, t]
+    cohort = np.full(34, np.nan)
+    first = np.repeat(list(treated), list(treated.values()))
+    cohort[: len(first)] = first
+    after = np.arange(10) >= np.nan_to_num(cohort, nan=99)[:, None]
+    frame = pd.DataFrame({
+        "unit": np.repeat(np.arange(34), 10), "time": np.tile(np.arange(10), 34),
+        "outcome": (errors + after).ravel(), "cohort": np.repeat(cohort, 10),
+    })  # fmt: skip
+    return Design(Panel(frame, unit="unit", time="time"), outcome="outcome", cohort="cohort")
+
+
+PAIR = ["CallawaySantAnna", "Imputation"]
+
+
+def test_three_treated_places_give_no_p_value_of_differences():
+    comparison = compare(provinces(1, {5: 2, 7: 1}), PAIR)
+    rows = comparison.differences().set_index("term")
+    assert rows.loc["average", "inference"] == "none"
+    assert "3 treated in 2 cohorts: a cluster that is alone in its arm" in rows.loc["0", "note"]
+    assert rows.loc[["average", "0", "1", "2"], ["std_error", "p_value"]].isna().all(axis=None)
+    (test,) = comparison.joint_tests().values()
+    assert np.isnan(test.p_value)
+    assert "no p-value: 34 clusters, 3 treated in 2 cohorts" in str(test)
+    fewer = next(iter(compare(provinces(1, {5: 3, 7: 2}), PAIR).joint_tests().values()))
+    assert "no p-value: 4 restrictions and 5 clusters treated in 2 cohorts" in str(fewer)
+
+
+def test_averages_have_the_p_values_of_att():
+    comparison = compare(provinces(1, {5: 2, 7: 1}), PAIR)
+    for study, average in zip(comparison.studies, comparison.averages, strict=True):
+        same, own = study.att("event_time").tidy(), average.tidy()
+        assert own["inference"].tolist() == ["permutation"]
+        np.testing.assert_allclose(own["p_value"], same["p_value"], rtol=EXACT)
+        np.testing.assert_allclose(own["conf_low"], same["conf_low"], rtol=EXACT)
+
+
+def test_a_difference_of_one_cohort_by_hand():
+    """One cohort: the difference is one of means, and CR2 is Welch's t but for its df."""
+    comparison = compare(provinces(2, {5: 4}), PAIR)
+    row = comparison.differences().set_index("term").loc["0"]
+    y = comparison.results[0].design.outcomes
+    changes = y[:, 4] - y[:, :5].mean(axis=1)
+    welch = stats.ttest_ind(changes[:4], changes[4:], equal_var=False)
+    assert row["inference"] == "cr2"
+    assert row["difference"] == pytest.approx(changes[:4].mean() - changes[4:].mean(), rel=1e-9)
+    assert row["statistic"] == pytest.approx(welch.statistic, rel=1e-6)
+    (test,) = comparison.joint_tests().values()
+    assert test.restrictions == 1
+    assert test.p_value == pytest.approx(row["p_value"], rel=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("treated", [{5: 3}, {5: 3, 7: 2}, {5: 7, 7: 5}])
+def test_few_treated_places_find_no_differences_where_there_are_none(treated):
+    average, joint = [], []
+    for seed in range(120):
+        comparison = compare(provinces(seed, treated), PAIR)
+        average.append(comparison.differences()["p_value"].iloc[0])
+        joint.append(next(iter(comparison.joint_tests().values())).p_value)
+    # 0.05 + 3 Monte Carlo standard errors of 120 draws; the joint test may be withheld.
+    assert 0 < (np.array(average) < 0.05).mean() < 0.11
+    assert (np.array(joint) < 0.05).mean() < 0.11
+
+
+def test_differences_on_two_dimensions_are_not_tested():
+    frame = staggered(6, n_units=120)
+    sample = design(frame, clusters=["cluster", "time"])
+    rows = compare(sample, [
+        TwoWayFixedEffects(accept_forbidden_comparisons=True, effect=effect)
+        for effect in ("static", "event_study")
+    ]).differences()  # fmt: skip
+    assert rows["p_value"].isna().all()
+    assert rows["note"].str.contains("two dimensions are clustered on|rounding only").all()
+
+
 def test_an_effect_that_does_not_exist_is_no_effect_of_zero():
     result = TwoWayFixedEffects(accept_forbidden_comparisons=True).fit(design(staggered()))
     lost = replace(result, cells=result.cells.assign(estimate=np.nan, note="lost"))
@@ -244,7 +327,8 @@ def test_texts_and_figure():
     text = comparison.summary()
     for phrase in (
         "Average effect after treatment", "Less CallawaySantAnna",
-        "Imputation and CallawaySantAnna agree after treatment", "units not yet or never treated",
+        "Test that Imputation and CallawaySantAnna agree after treatment: ",
+        "units not yet or never treated",
     ):  # fmt: skip
         assert phrase in text
     assert repr(comparison) == text

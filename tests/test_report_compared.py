@@ -48,7 +48,9 @@ def test_averages_and_differences_are_those_of_compare(told):
         else:
             assert values[f"{id}_holm"].value == pytest.approx(adjusted, rel=1e-8)
     joint = comparison.joint_tests()["Imputation"]
-    assert values["homicide.imputation.difference_joint"].value == pytest.approx(joint.p_value)
+    assert "alone in its arm" in joint.note
+    assert values["homicide.imputation.difference_joint"].value is None
+    assert "kiểm định" in values["homicide.imputation.difference_joint"].note["vi"]
 
 
 def test_the_answer_spans_the_estimators(told):
@@ -61,14 +63,10 @@ def test_the_answer_spans_the_estimators(told):
     assert "7 estimators put the average effect between +1.9% and +7.5%" in english
     assert "7 phương pháp cho tác động trung bình từ +1,9% đến +7,5%" in vietnamese
     assert "On average none differs from Callaway" in english
-    adjusted = compared.joint_p_values(comparison)
-    apart = {label for label, p in adjusted.items() if p < 0.05}
-    assert apart == {"Imputation", "TwoStage", "ExtendedTWFE"}
-    by_period = english.partition("Period by period these do differ: ")[2]
-    assert by_period.count("(p\N{NO-BREAK SPACE}") == 3
-    assert "Xét từng kỳ thì có khác: " in vietnamese
-    stored = record.values["homicide.imputation.difference_joint_holm"].value
-    assert stored == pytest.approx(adjusted["Imputation"], rel=1e-8)
+    assert np.isnan(list(compared.joint_p_values(comparison).values())).all()
+    assert "Period by period these do differ" not in english
+    assert "Xét từng kỳ thì có khác" not in vietnamese
+    assert record.values["homicide.imputation.difference_joint_holm"].value is None
 
 
 def test_event_times_are_those_that_all_have(told):

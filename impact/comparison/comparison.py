@@ -14,7 +14,7 @@ import pandas as pd
 from impact import tables
 from impact.coefficient_table import CoefficientTable
 from impact.comparison.alignment import alignment_table, misalignments
-from impact.comparison.differences import agreement_test, difference, matching_rows
+from impact.comparison.differences import agreement_test, matching_rows, rows_of_differences
 from impact.comparison.effects import (
     AVERAGE,
     event_study_of,
@@ -33,7 +33,9 @@ __all__ = ["Comparison"]
 
 ALWAYS = ("estimator", "term", "estimate", "std_error", "p_value", "conf_low", "conf_high")
 TIDY_COLUMNS = (*ALWAYS[:2], "event_time", *ALWAYS[2:], "inference")
-DIFFERENCE_COLUMNS = (*ALWAYS[:2], "difference", "std_error", "statistic", "p_value", "note")
+DIFFERENCE_COLUMNS = (
+    *ALWAYS[:2], "difference", "std_error", "statistic", "p_value", "inference", "note",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,26 +115,37 @@ class Comparison:
     def differences(self) -> pd.DataFrame:
         """Return each estimator's estimates less the first one's, with tests.
 
-        Standard errors come from the difference of the two estimators' contributions by cluster,
-        so that what they share cancels; p-values are from t(G-1). They are NaN, with a note,
-        where an estimator has no contributions or the two used other clusters.
+        What a cluster contributes to a difference is the difference of its contributions, so that
+        what the two share cancels. ``inference`` "own" is t(G-1), where clusters are many. Where
+        they are few and whole clusters are treated it is "cr2", corrected by cohorts as arms with
+        Satterthwaite's degrees of freedom; elsewhere the method that the package chooses. It is
+        "none", with the reason in the note, where no law is known. All is NaN, with a note, where
+        an estimator has no contributions or the two used other clusters.
         """
         rows: list[dict[str, object]] = []
-        first, base = self.studies[0], self.averages[0]
         for label, study, average in list(
             zip(self.labels, self.studies, self.averages, strict=True)
         )[1:]:
-            head = {"estimator": label, "term": AVERAGE}
-            rows.append({**head, **difference(average, base, 0, 0)})
-            if study is None or first is None:
-                continue
-            for e, mine, theirs in matching_rows(study, first):
-                head = {"estimator": label, "term": f"{e:g}"}
-                rows.append({**head, **difference(study, first, mine, theirs)})
-        return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
+            found = rows_of_differences(average, self.averages[0], [(np.nan, 0, 0)])
+            terms = [AVERAGE]
+            if study is not None and self.studies[0] is not None:
+                pairs = matching_rows(study, self.studies[0])
+                found += rows_of_differences(study, self.studies[0], pairs)
+                terms += [f"{e:g}" for e, _, _ in pairs]
+            rows += [
+                {"estimator": label, "term": term, **row}
+                for term, row in zip(terms, found, strict=True)
+            ]
+        table = pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
+        numbers = list(DIFFERENCE_COLUMNS[2:6])
+        return table.astype(dict.fromkeys(numbers, np.float64))
 
     def joint_tests(self) -> dict[str, JointTest]:
-        """Test, for each estimator but the first, that all shared effects after treatment agree."""
+        """Test, for each estimator but the first, that all shared effects after treatment agree.
+
+        The law is that of the differences: Hotelling's F where clusters are few, and no p-value
+        where treated clusters less cohorts are fewer than the restrictions.
+        """
         first = self.studies[0]
         tests = {
             label: agreement_test(f"{label} and {self.labels[0]}", study, first)

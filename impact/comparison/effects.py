@@ -39,7 +39,7 @@ def one_effect(result: Result) -> Result:
             f"{result.estimator} holds no effect of treatment to compare; it estimates "
             f"{listing(result.cells['term'])}. Leave it out."
         )
-    return result.contrasts(np.eye(len(result))[rows[0]], [AVERAGE])
+    return result.contrasts(np.eye(len(result))[rows[0]], [str(result.cells["term"][rows[0]])])
 
 
 def mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
@@ -50,4 +50,4 @@ def mean_over(study: Result, event_times: tuple[float, ...]) -> Result:
             "these estimators share no event time after treatment at which all have an estimate, "
             "so their averages would not be of the same effects. Leave one of them out."
         )
-    return study.contrasts(keep / keep.sum(), [AVERAGE])
+    return study.contrasts(keep / keep.sum(), ["att"])

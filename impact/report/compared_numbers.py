@@ -122,7 +122,8 @@ def _record_differences(record: Record, outcome: Outcome, comparison: Comparison
     for line, adjusted in zip(table.to_dict("records"), holm, strict=True):
         name = label_in_words(str(line["estimator"]))
         less = text(f"{name['en']} less {first['en']}", f"{name['vi']} trừ {first['vi']}")
-        note = in_words(str(line["note"]) or "cannot be tested")
+        known = str(line["note"]) in _WORDS
+        note = in_words(str(line["note"]) if known else "cannot be tested")
         tested = joint.get(str(line["estimator"]))
         for id, value, kind, what in (
             ("", factor * line["difference"], unit, less),
